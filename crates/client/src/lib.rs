@@ -1,0 +1,1 @@
+//! Connect, verify, then send.

@@ -1,0 +1,1 @@
+//! Mammograms: decode, crop, centre, prepare.

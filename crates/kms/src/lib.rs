@@ -1,0 +1,1 @@
+//! Attested key release from AWS KMS.

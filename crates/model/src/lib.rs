@@ -1,0 +1,1 @@
+//! Model packages, checkpoint conversion, and the network on tract.

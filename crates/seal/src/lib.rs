@@ -1,0 +1,1 @@
+//! The sealed file: a header and AES-256-GCM chunks, streamed.

@@ -1,0 +1,2 @@
+//! Entry point: wires the library to the command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the stories share: a whole system on one machine, with the simulated NSM and KMS.

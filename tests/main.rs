@@ -1,0 +1,1 @@
+//! Whole-system tests: one module a story, real processes on real sockets.
