@@ -1,1 +1,3 @@
-//! Library behind the binary of the same name.
+//! Simulated AWS services, for development and tests: never part of a release image.
+
+pub mod nsm;

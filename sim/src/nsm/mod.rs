@@ -1,0 +1,1 @@
+//! A simulated Nitro Security Module. Simulation proves the protocol, not confidentiality.
