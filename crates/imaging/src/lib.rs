@@ -1,1 +1,26 @@
-//! Mammograms: decode, crop, centre, prepare.
+//! Mammograms, from a file's bytes to what a network is given: decode, check, crop, centre, cut windows, normalise.
+//!
+//! The steps and their numbers are those of the published four-view screening model (Wu et al., IEEE TMI 2019), so that a
+//! network trained behind them sees the same pixels. Arrays are row-major `[y, x]`, ranges exclude their end, and images are
+//! `u16`, MONOCHROME2, with a background of exactly 0.
+//!
+//! This crate runs no network, reads no files and knows no patients; errors name sizes and reasons, never pixel values.
+
+mod crops;
+mod decode;
+mod error;
+pub mod limits;
+mod mask;
+mod prepare;
+mod quality;
+mod random;
+mod render;
+mod resize;
+pub mod synthetic;
+mod view;
+
+pub use crops::{CropPlan, Noise};
+pub use decode::{DecodeLimits, decode};
+pub use error::Error;
+pub use prepare::{Prepared, Window, prepare};
+pub use view::{Angle, Laterality, View};

@@ -1,0 +1,17 @@
+//! What an image may cost before it is refused. The bytes come from outside, so everything is bounded before it is allocated.
+
+/// Longest file, in bytes. The largest full-field detectors give 28 million 16-bit pixels, 56 MB if nothing compresses; a
+/// typical view takes 4 MB.
+pub const MAX_FILE_BYTES: usize = 64 << 20;
+
+/// Most pixels in an image: 32 Mi, a little more than the largest full-field detectors give (4728 x 5928).
+pub const MAX_PIXELS: usize = 32 << 20;
+
+/// Longest side of an image, in pixels: twice the largest detector's, so that strips of one row are refused early.
+pub const MAX_SIDE: usize = 12_000;
+
+/// What the PNG library may allocate for itself: a few rows, its window, and chunks that it insists on reading.
+pub(crate) const MAX_PNG_SCRATCH_BYTES: usize = 8 << 20;
+
+/// Largest side of a network's window, in pixels. The published ones are 2974 x 1748 and 2677 x 1942.
+pub const MAX_NETWORK_SIDE: usize = 8192;
