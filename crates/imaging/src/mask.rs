@@ -1,1 +1,219 @@
-pub(crate) const TODO: () = ();
+//! The shape of the breast: the largest piece of tissue that survives an erosion.
+//!
+//! Eroding `radius` times with the 4-neighbour cross keeps the pixels whose city-block distance to the nearest zero or outside
+//! pixel is more than `radius`. The distance is the least of (distance down the column + steps along the row), so one pass per
+//! vertical direction and a few wide steps per row give it, all of them on whole rows of bytes.
+
+use ndarray::Array2;
+
+use crate::Window;
+
+/// A 4-connected piece of an eroded mask. Never empty.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The row of `rows[0]`, in the image.
+    pub(crate) top: usize,
+    /// First column and one past the last, row after row without a gap: a connected piece touches every row between its ends.
+    pub(crate) rows: Vec<(usize, usize)>,
+}
+
+/// A run of neighbouring pixels in one row.
+struct Run {
+    y: usize,
+    start: usize,
+    end: usize,
+    label: usize,
+}
+
+/// The largest piece of `image > 0` after `radius` erosions; of equals, the first in raster order. `bounds` holds all non-zero
+/// pixels.
+pub(crate) fn largest_piece(image: &Array2<u16>, bounds: Window, radius: u8) -> Option<Piece> {
+    let mut pieces = Pieces::default();
+    erode(image, bounds, radius, |y, row| pieces.add_row(y, row, radius));
+    pieces.largest(bounds.left)
+}
+
+/// Calls `visit` for each row of `bounds`, top down, with the distances of its pixels, exact up to `radius`.
+fn erode(image: &Array2<u16>, bounds: Window, radius: u8, mut visit: impl FnMut(usize, &[u8])) {
+    let (height, width) = (bounds.bottom - bounds.top, bounds.right - bounds.left);
+    if height == 0 || width == 0 {
+        return;
+    }
+    let mut below = distances_below(image, bounds);
+    let mut across = Across::new(width, radius);
+    let mut above = vec![0u8; width];
+    for (y, below) in (bounds.top..).zip(below.chunks_exact_mut(width)) {
+        for (above, below) in above.iter_mut().zip(below.iter()) {
+            // Where `below` is 0 so is the pixel, and elsewhere the distance upwards is one more than in the row before.
+            *above = if *below == 0 { 0 } else { above.saturating_add(1) };
+        }
+        visit(y, across.spread(above.iter().zip(below.iter()).map(|(above, below)| *above.min(below))));
+    }
+}
+
+/// For each pixel of `bounds`, how many rows down the nearest zero or outside pixel is, up to 255.
+fn distances_below(image: &Array2<u16>, bounds: Window) -> Vec<u8> {
+    let (height, width) = (bounds.bottom - bounds.top, bounds.right - bounds.left);
+    let mut below = vec![0u8; height * width];
+    let mut previous = vec![0u8; width];
+    for (row, below) in (bounds.top..bounds.bottom).rev().zip(below.chunks_exact_mut(width).rev()) {
+        let pixels = image.row(row);
+        for ((below, previous), pixel) in below.iter_mut().zip(&mut previous).zip(pixels.iter().skip(bounds.left)) {
+            *previous = if *pixel == 0 { 0 } else { previous.saturating_add(1) };
+            *below = *previous;
+        }
+    }
+    below
+}
+
+/// Spreads vertical distances along a row.
+struct Across {
+    /// Wide steps 1, 2, 4 and so on, whose sum is at least the radius.
+    steps: Vec<u8>,
+    /// Distance of each column to the nearest side.
+    sides: Vec<u8>,
+    /// Two rows with room on both sides for the widest step.
+    from: Vec<u8>,
+    to: Vec<u8>,
+    room: usize,
+}
+
+impl Across {
+    fn new(width: usize, radius: u8) -> Self {
+        let steps: Vec<u8> = (0..8).map(|power| 1u8 << power).take_while(|step| *step <= radius).collect();
+        let room = usize::from(steps.last().copied().unwrap_or(0));
+        let byte = |distance: usize| u8::try_from(distance).unwrap_or(u8::MAX);
+        let sides = (0..width).map(|x| byte((x + 1).min(width - x))).collect();
+        let line = vec![u8::MAX; width + 2 * room];
+        Self { steps, sides, from: line.clone(), to: line, room }
+    }
+
+    fn spread(&mut self, vertical: impl Iterator<Item = u8>) -> &[u8] {
+        let width = self.sides.len();
+        let inside = self.room..self.room + width;
+        for ((from, vertical), side) in self.from[inside.clone()].iter_mut().zip(vertical).zip(&self.sides) {
+            *from = vertical.min(*side);
+        }
+        for &step in &self.steps {
+            let reach = usize::from(step);
+            let left = &self.from[self.room - reach..][..width];
+            let right = &self.from[self.room + reach..][..width];
+            let here = &self.from[inside.clone()];
+            let to = &mut self.to[inside.clone()];
+            for (((to, here), left), right) in to.iter_mut().zip(here).zip(left).zip(right) {
+                *to = (*here).min((*left).min(*right).saturating_add(step));
+            }
+            std::mem::swap(&mut self.from, &mut self.to);
+        }
+        &self.from[inside]
+    }
+}
+
+/// Runs of pixels, joined into pieces as rows come in from the top.
+#[derive(Default)]
+struct Pieces {
+    runs: Vec<Run>,
+    /// Where the runs of the row before start in `runs`.
+    previous: usize,
+    /// A forest: each label's parent is a smaller label of the same piece, or itself.
+    parents: Vec<usize>,
+}
+
+impl Pieces {
+    /// Adds the pixels of row `y` that are more than `radius` away from any zero.
+    fn add_row(&mut self, y: usize, distances: &[u8], radius: u8) {
+        let current = self.runs.len();
+        let touching = self.runs[self.previous..].first().is_some_and(|run| run.y + 1 == y);
+        let mut above = if touching { self.previous } else { current };
+        let mut x = 0;
+        while let Some(skipped) = distances[x..].iter().position(|&distance| distance > radius) {
+            let start = x + skipped;
+            let end = distances[start..]
+                .iter()
+                .position(|&distance| distance <= radius)
+                .map_or(distances.len(), |n| start + n);
+            let mut label = None;
+            while above < current && self.runs[above].start < end {
+                if self.runs[above].end > start {
+                    label = Some(self.join(self.runs[above].label, label));
+                }
+                if self.runs[above].end > end {
+                    break;
+                }
+                above += 1;
+            }
+            let label = label.unwrap_or_else(|| {
+                self.parents.push(self.parents.len());
+                self.parents.len() - 1
+            });
+            self.runs.push(Run { y, start, end, label });
+            x = end;
+        }
+        self.previous = current;
+    }
+
+    fn join(&mut self, one: usize, other: Option<usize>) -> usize {
+        let one = self.root(one);
+        let other = other.map_or(one, |other| self.root(other));
+        let (small, large) = (one.min(other), one.max(other));
+        self.parents[large] = small;
+        small
+    }
+
+    fn root(&mut self, mut label: usize) -> usize {
+        while self.parents[label] != label {
+            self.parents[label] = self.parents[self.parents[label]];
+            label = self.parents[label];
+        }
+        label
+    }
+
+    /// The largest piece, its columns counted from `left`.
+    fn largest(mut self, left: usize) -> Option<Piece> {
+        let mut areas = vec![0usize; self.parents.len()];
+        for index in 0..self.runs.len() {
+            let root = self.root(self.runs[index].label);
+            self.runs[index].label = root;
+            areas[root] += self.runs[index].end - self.runs[index].start;
+        }
+        // Labels were given in raster order and a piece keeps its smallest, so the first of equal areas is the first in raster order.
+        let most = areas.iter().copied().max()?;
+        let label = areas.iter().position(|&area| area == most)?;
+        let mut runs = self.runs.iter().filter(|run| run.label == label);
+        let first = runs.next()?;
+        let mut rows = vec![(first.start + left, first.end + left)];
+        for run in runs {
+            let (start, end) = (run.start + left, run.end + left);
+            match rows.get_mut(run.y - first.y) {
+                Some(row) => *row = (row.0.min(start), row.1.max(end)),
+                None => rows.push((start, end)),
+            }
+        }
+        Some(Piece { top: first.y, rows })
+    }
+}
+
+impl Piece {
+    /// The bounding box of the piece after `radius` dilations, which undo the erosions: they stay inside the image.
+    pub(crate) fn dilated_bounds(&self, radius: usize) -> Window {
+        let left = self.rows.iter().map(|row| row.0).min().unwrap_or(0);
+        let right = self.rows.iter().map(|row| row.1).max().unwrap_or(0);
+        Window {
+            top: self.top.saturating_sub(radius),
+            bottom: self.top + self.rows.len() + radius,
+            left: left.saturating_sub(radius),
+            right: right + radius,
+        }
+    }
+
+    /// The first column and the last, of the piece after `radius` dilations, in rows from `from` on.
+    ///
+    /// A row above `from` reaches below it by what is left of its diamond.
+    pub(crate) fn dilated_columns(&self, radius: usize, from: usize) -> Option<(usize, usize)> {
+        let reaching = (self.top..).zip(&self.rows).filter_map(|(y, &(start, end))| {
+            let reach = radius.checked_sub(from.saturating_sub(y))?;
+            Some((start.saturating_sub(reach), end - 1 + reach))
+        });
+        reaching.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+    }
+}

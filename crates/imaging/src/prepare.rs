@@ -1,15 +1,17 @@
 //! From an image to what its crops are cut from: the window around the breast, the mirror, the best centre.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, s};
 
 use crate::{
     Angle, Error, Laterality, View,
     crops::{self, CropPlan, Noise},
-    limits, mask, quality, render,
+    limits,
+    mask::{self, Piece},
+    quality, render,
 };
 
 /// How many pixels of rim are eroded from the mask, and given back to its largest piece: what is thinner is not a breast.
-const EROSION: usize = 100;
+const EROSION: u8 = 100;
 
 /// How many pixels of background are kept around the breast, where there are as many.
 const MARGIN: usize = 50;
@@ -54,10 +56,105 @@ pub fn prepare(image: &Array2<u16>, view: View, network: (usize, usize)) -> Resu
     if !sides.contains(&network.0) || !sides.contains(&network.1) {
         return Err(Error::NetworkWindow { height: network.0, width: network.1, limit: limits::MAX_NETWORK_SIDE });
     }
-    let _ = (Angle::Cc, Laterality::Left, EROSION, MARGIN, mask::TODO, quality::TODO);
-    let _: ArrayView2<'_, u16> = image.view();
-    let _ = view;
-    Err(Error::AllZero)
+    let (height, width) = image.dim();
+    let bounds = quality::bounds(image)?;
+    let least = 2 * usize::from(EROSION) + 1;
+    if height.min(width) < least {
+        return Err(Error::TooSmall { width, height, least });
+    }
+    quality::check_background(image, view.laterality())?;
+    let piece = mask::largest_piece(image, bounds, EROSION).ok_or(Error::NoBreast(least - 1))?;
+    let outline = piece.dilated_bounds(EROSION.into());
+    quality::check_side(&piece, outline, width, view)?;
+    let crop = Crop::around(&piece, outline, (height, width), view.laterality());
+    let pixels = crop.cut(image, view.laterality());
+    let best_center = match view.angle() {
+        Angle::Cc => center_cc(&pixels, crop.rightmost_x, network),
+        Angle::Mlo => center_mlo(&pixels, crop.bottommost_y, crop.rightmost_x, network),
+    };
+    let distance_from_starting_side = crop.distance_from_starting_side;
+    Ok(Prepared { view, window: crop.window, best_center, distance_from_starting_side, network, pixels })
+}
+
+/// The window around the breast and what is measured in it.
+struct Crop {
+    window: Window,
+    distance_from_starting_side: usize,
+    /// The breast's lowest row, in the window.
+    bottommost_y: i64,
+    /// How far the breast reaches from the chest, below the window's upper third: a column of the mirrored window, or its width.
+    rightmost_x: i64,
+}
+
+impl Crop {
+    fn around(piece: &Piece, outline: Window, (height, width): (usize, usize), laterality: Laterality) -> Self {
+        let mut window = Window {
+            top: outline.top.saturating_sub(MARGIN),
+            bottom: (outline.bottom + MARGIN).min(height),
+            ..outline
+        };
+        let distance_from_starting_side = match laterality {
+            Laterality::Left => {
+                window.right = (window.right + MARGIN).min(width);
+                outline.left
+            }
+            Laterality::Right => {
+                window.left = window.left.saturating_sub(MARGIN);
+                width - outline.right
+            }
+        };
+        let lower = window.top + (window.bottom - window.top) / 3;
+        let (first, last) = piece.dilated_columns(EROSION.into(), lower).unwrap_or((window.left, window.left));
+        let rightmost_x = match laterality {
+            Laterality::Left => last - window.left,
+            // One more than the mirrored column: the published pipeline counts it so.
+            Laterality::Right => window.right - first,
+        };
+        let bottommost_y = outline.bottom - 1 - window.top;
+        Self { window, distance_from_starting_side, bottommost_y: bottommost_y as i64, rightmost_x: rightmost_x as i64 }
+    }
+
+    /// The window's pixels, a right breast's mirrored.
+    fn cut(&self, image: &Array2<u16>, laterality: Laterality) -> Array2<u16> {
+        let Window { top, bottom, left, right } = self.window;
+        let window = image.slice(s![top..bottom, left..right]);
+        match laterality {
+            Laterality::Left => window.as_standard_layout().into_owned(),
+            Laterality::Right => window.slice(s![.., ..;-1]).as_standard_layout().into_owned(),
+        }
+    }
+}
+
+/// The centre of an MLO view: the network's window ends at the breast's lowest row and at its furthest column.
+fn center_mlo(pixels: &Array2<u16>, bottommost_y: i64, rightmost_x: i64, (h, w): (usize, usize)) -> (i64, i64) {
+    let from = pixels.ncols().saturating_sub(w);
+    let lowest = (0..pixels.nrows()).rev().find(|&y| pixels.slice(s![y, from..]).iter().any(|&pixel| pixel != 0));
+    let bottommost_y = lowest.map_or(bottommost_y, |lowest| bottommost_y.min(lowest as i64));
+    (bottommost_y - (h / 2) as i64 - 1, rightmost_x - (w / 2) as i64 - 1)
+}
+
+/// The centre of a CC view: the network's window ends at the breast's furthest column, at the height where it holds most tissue.
+fn center_cc(pixels: &Array2<u16>, rightmost_x: i64, (h, w): (usize, usize)) -> (i64, i64) {
+    let (height, width) = pixels.dim();
+    let x = rightmost_x - (w / 2) as i64 - 1;
+    let middle = height / 2;
+    if height <= h {
+        return (middle as i64, x);
+    }
+    let left = (x - (w / 2) as i64).clamp(0, width as i64) as usize;
+    let right = (left + w).min(width);
+    let tissue = |y: usize| pixels.slice(s![y, left..right]).iter().filter(|&&pixel| pixel != 0).count();
+    let rows: Vec<usize> = (0..height).map(tissue).collect();
+    let mut inside: usize = rows[..h].iter().sum();
+    let mut best = (inside, h / 2);
+    for top in 1..=height - h {
+        inside = inside + rows[top + h - 1] - rows[top - 1];
+        let y = top + h / 2;
+        if inside > best.0 || (inside == best.0 && y.abs_diff(middle) < best.1.abs_diff(middle)) {
+            best = (inside, y);
+        }
+    }
+    (best.1 as i64, x)
 }
 
 impl Prepared {

@@ -1,1 +1,94 @@
-pub(crate) const TODO: () = ();
+//! What an image must be before anything is computed from it. Each check refuses only what is clearly wrong: a breast may be
+//! large, touch any edge, or lie apart from the one it enters from.
+
+use ndarray::{Array2, ArrayView1, s};
+
+use crate::{Error, Laterality, View, Window, mask::Piece};
+
+/// How far from an edge a frame's line may run, as a part of the side: one in 20.
+const BAND: usize = 20;
+
+/// The share of a line that a frame, or a background, fills: four in five. A breast that fills the picture to its corners
+/// stays below.
+const FILLED: (usize, usize) = (4, 5);
+
+/// How much more tissue lies in the half away from the chest before a breast is taken for the other one: five to four.
+const HEAVIER: (usize, usize) = (5, 4);
+
+/// The smallest rectangle that holds all non-zero pixels.
+pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
+    let mut columns = vec![0u16; image.ncols()];
+    let mut rows = None;
+    for (y, row) in image.rows().into_iter().enumerate() {
+        let mut any = 0;
+        for (column, pixel) in columns.iter_mut().zip(row) {
+            *column |= pixel;
+            any |= pixel;
+        }
+        if any != 0 {
+            rows = Some((rows.map_or(y, |(top, _)| top), y + 1));
+        }
+    }
+    let left = columns.iter().position(|&column| column != 0);
+    let right = columns.iter().rposition(|&column| column != 0);
+    match (rows, left, right) {
+        (Some((top, bottom)), Some(left), Some(right)) => Ok(Window { top, bottom, left, right: right + 1 }),
+        _ => Err(Error::AllZero),
+    }
+}
+
+/// Refuses an image whose top, bottom and far sides (the one away from the chest) are each filled along a line near the edge:
+/// a background that is not 0 fills them, and so does a frame.
+pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> Result<(), Error> {
+    let (height, width) = image.dim();
+    let (rows, columns) = (height.div_ceil(BAND), width.div_ceil(BAND));
+    let far = match laterality {
+        Laterality::Left => width - columns..width,
+        Laterality::Right => 0..columns,
+    };
+    let enclosed = (0..rows).any(|y| is_filled(image.row(y)))
+        && (height - rows..height).any(|y| is_filled(image.row(y)))
+        && any_column_filled(image, far);
+    if !enclosed {
+        return Ok(());
+    }
+    let filled = image.iter().filter(|&&pixel| pixel != 0).count();
+    Err(if filled * FILLED.1 >= image.len() * FILLED.0 { Error::NonZeroBackground } else { Error::Frame })
+}
+
+fn is_filled(line: ArrayView1<'_, u16>) -> bool {
+    let filled = line.iter().filter(|&&pixel| pixel != 0).count();
+    filled * FILLED.1 >= line.len() * FILLED.0
+}
+
+fn any_column_filled(image: &Array2<u16>, columns: std::ops::Range<usize>) -> bool {
+    let mut filled = vec![0usize; columns.len()];
+    for row in image.slice(s![.., columns]).rows() {
+        for (filled, pixel) in filled.iter_mut().zip(row) {
+            *filled += usize::from(*pixel != 0);
+        }
+    }
+    filled.into_iter().any(|filled| filled * FILLED.1 >= image.nrows() * FILLED.0)
+}
+
+/// Refuses a breast that lies nearer to the edge away from the chest, with clearly more of its tissue in that half.
+///
+/// `outline` is the piece's bounding box after dilation. A breast tapers away from the chest, so even one that fills the whole
+/// width has more tissue in the half that it enters from.
+pub(crate) fn check_side(piece: &Piece, outline: Window, width: usize, view: View) -> Result<(), Error> {
+    let middle = width / 2;
+    let (mut left, mut right) = (0, 0);
+    for &(start, end) in &piece.rows {
+        left += end.min(middle).saturating_sub(start);
+        right += end.saturating_sub(start.max(middle));
+    }
+    let (left_gap, right_gap) = (outline.left, width.saturating_sub(outline.right));
+    let (near, far, near_gap, far_gap) = match view.laterality() {
+        Laterality::Left => (left, right, left_gap, right_gap),
+        Laterality::Right => (right, left, right_gap, left_gap),
+    };
+    if far_gap <= near_gap && far * HEAVIER.1 > near * HEAVIER.0 {
+        return Err(Error::WrongSide { view, found: view.laterality().opposite() });
+    }
+    Ok(())
+}
