@@ -1,9 +1,14 @@
 //! The command line of all three parties: it reads arguments, calls a crate for each verb, and turns errors into exit codes.
 
 mod attestation;
+mod enclave;
 mod failure;
+mod files;
 mod model;
+mod output;
+mod policy;
 mod seal;
+mod synthetic;
 
 use std::process::ExitCode;
 
@@ -27,6 +32,17 @@ enum Command {
     /// Read and verify attestation documents.
     #[command(subcommand)]
     Attestation(attestation::Command),
+    /// Write and read what a client demands of an enclave.
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Verify an enclave, and send nothing.
+    Verify(enclave::Verify),
+    /// Verify an enclave, then classify one image.
+    Classify(enclave::Classify),
+    /// Verify an enclave, then classify the four views of an exam.
+    Exam(enclave::Exam),
+    /// Draw a synthetic mammogram, for tests and demonstrations.
+    Synthetic(synthetic::Synthetic),
 }
 
 fn main() -> ExitCode {
@@ -52,5 +68,19 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Model(command) => model::run(command),
         Command::Attestation(command) => attestation::run(command),
+        Command::Policy(command) => policy::run(command),
+        Command::Verify(arguments) => asynchronous(enclave::verify(&arguments)),
+        Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
+        Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),
+        Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
+}
+
+/// Runs one verb that speaks to the world outside.
+fn asynchronous(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::unavailable(format!("the runtime cannot start: {e}")))?
+        .block_on(verb)
 }

@@ -1,1 +1,13 @@
-//! Library behind the binary of the same name.
+//! What runs inside the enclave: it earns its model's key, proves itself, and classifies.
+//!
+//! [`config`] is what the image allows, [`boot`] the way to a loaded model, [`serve`] the interface, [`parent`] the one neighbour.
+//! It holds no cryptography and no image processing of its own: those are crates.
+
+pub mod boot;
+pub mod config;
+pub mod identity;
+pub mod limits;
+pub mod parent;
+pub mod security_module;
+pub mod serve;
+pub mod state;

@@ -1,2 +1,109 @@
-//! Entry point: wires the library to the command line.
-fn main() {}
+//! The enclave's process: reads the measured configuration, opens the security module, boots and serves.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use cloister_enclave::boot::Boot;
+use cloister_enclave::config::Config;
+use cloister_enclave::identity::Identity;
+use cloister_enclave::parent::{Event, Events, Parent};
+use cloister_enclave::security_module;
+use cloister_enclave::serve::Server;
+use cloister_enclave::state::State;
+use cloister_nsm::Nsm;
+use cloister_transport::Listener;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The time that the last event has to reach the parent.
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Runs inside a Nitro Enclave: earns its model's key by attestation and classifies mammograms.
+#[derive(Parser)]
+#[command(name = "cloister-enclave", version)]
+struct Arguments {
+    /// The measured configuration.
+    #[arg(long, default_value = "/etc/cloister/enclave.toml")]
+    config: PathBuf,
+
+    #[cfg(feature = "simulation")]
+    #[command(flatten)]
+    simulated: security_module::simulated::Flags,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .init();
+    let run = || -> Result<()> {
+        let arguments = Arguments::parse();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(run(&arguments))
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cloister-enclave: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let config = Arc::new(Config::read(&arguments.config)?);
+    let nsm = open_nsm(arguments)?;
+    let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
+    let identity = Arc::new(Identity::generate()?);
+    let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
+    tracing::info!(address = %listener.local_address(), threads = config.threads(), "listening");
+
+    let parent = Parent::new(config.parent.control.clone());
+    let events = Events::start(parent.clone());
+    let state = State::default();
+    let boot = Boot {
+        config: Arc::clone(&config),
+        nsm: Arc::clone(&nsm),
+        parent,
+        events: events.clone(),
+        state: state.clone(),
+    };
+    let boot = tokio::spawn(boot.run());
+    let server = Server { config, nsm, identity, state, metrics };
+    server.run(listener, asked_to_end()?).await;
+    boot.abort();
+    events.tell(Event::Stopping);
+    tokio::time::sleep(LAST_EVENT_TIMEOUT).await;
+    Ok(())
+}
+
+#[cfg(feature = "simulation")]
+fn open_nsm(arguments: &Arguments) -> Result<Arc<dyn Nsm>> {
+    if let Some(nsm) = security_module::simulated::open(&arguments.simulated)? {
+        tracing::warn!("SIMULATED security module: this run proves the protocol and protects nothing");
+        return Ok(nsm);
+    }
+    Ok(security_module::device()?)
+}
+
+#[cfg(not(feature = "simulation"))]
+fn open_nsm(_: &Arguments) -> Result<Arc<dyn Nsm>> {
+    Ok(security_module::device()?)
+}
+
+/// Completes on SIGTERM or SIGINT.
+fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,1 +1,19 @@
-//! Connect, verify, then send.
+//! Connect, verify, then send: the one way in which a front end reaches an enclave.
+//!
+//! [`connect`] opens TLS to whatever answers and gives an [`Unverified`] connection that can do nothing but ask for an attestation
+//! document. [`Unverified::verify`] checks that document against a policy *and against the public key of this very
+//! handshake*; only the [`Session`] that it returns can carry an image. A new connection is verified anew.
+//!
+//! It is not a web client: certificates' names and authorities mean nothing here, the attestation document is the identity.
+
+mod answer;
+mod error;
+pub mod limits;
+mod session;
+mod tls;
+mod upload;
+
+pub use answer::{Breast, Classification, Exam, Model, Scores};
+pub use error::Error;
+pub use session::{Attested, Options, Session, Unverified, connect};
+pub use upload::Progress;

@@ -1,0 +1,258 @@
+//! `cloister verify`, `cloister classify`, `cloister exam`: connect, verify, then send.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use cloister_attest::Policy;
+use cloister_client::{Attested, Error, Options, Scores, Session, connect};
+use cloister_imaging::View;
+use cloister_transport::Address;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::failure::Failure;
+use crate::output::UploadBar;
+use crate::{files, output, policy};
+
+/// Between two tries of `--wait`.
+const WAIT_STEP: Duration = Duration::from_millis(250);
+
+/// Which enclave, and what it must prove.
+#[derive(Args)]
+pub struct Target {
+    /// The parent's relay, such as tcp://enclaves.example.org:8443.
+    #[arg(long)]
+    server: Address,
+    /// What the enclave must prove before anything is sent.
+    #[arg(long)]
+    policy: PathBuf,
+    /// Seconds to wait for an enclave that cannot be reached or is not ready yet.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+    /// One line of JSON in place of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `cloister verify` takes.
+#[derive(Args)]
+pub struct Verify {
+    #[command(flatten)]
+    target: Target,
+    /// Also keep the attestation document in this file.
+    #[arg(long)]
+    document: Option<PathBuf>,
+}
+
+/// What `cloister classify` takes.
+#[derive(Args)]
+pub struct Classify {
+    #[command(flatten)]
+    target: Target,
+    /// The mammogram: an 8- or 16-bit greyscale PNG.
+    #[arg(long)]
+    image: PathBuf,
+    /// L-CC, R-CC, L-MLO or R-MLO.
+    #[arg(long)]
+    view: View,
+    /// Crops to average; 1 is the noiseless one. The model's own number by default.
+    #[arg(long)]
+    crops: Option<u32>,
+}
+
+/// What `cloister exam` takes.
+#[derive(Args)]
+pub struct Exam {
+    #[command(flatten)]
+    target: Target,
+    /// The left breast from above.
+    #[arg(long)]
+    l_cc: PathBuf,
+    /// The right breast from above.
+    #[arg(long)]
+    r_cc: PathBuf,
+    /// The left breast, oblique.
+    #[arg(long)]
+    l_mlo: PathBuf,
+    /// The right breast, oblique.
+    #[arg(long)]
+    r_mlo: PathBuf,
+    /// Crops to average for each view.
+    #[arg(long)]
+    crops: Option<u32>,
+}
+
+/// What was verified, for people's and programs' eyes.
+#[derive(Serialize)]
+struct Proof {
+    accepted_as: String,
+    module_id: String,
+    signed_at: String,
+    root_sha256: String,
+    pcrs: BTreeMap<u16, String>,
+    tls_public_key_sha384: String,
+}
+
+/// A result and what was verified before anything was sent.
+#[derive(Serialize)]
+struct Proven<T> {
+    #[serde(flatten)]
+    result: T,
+    verified: Proof,
+}
+
+/// Runs `cloister verify`.
+pub async fn verify(arguments: &Verify) -> Result<(), Failure> {
+    let (policy, session) = arguments.target.session().await?;
+    if let Some(path) = &arguments.document {
+        files::write(path, &session.attested().document)?;
+    }
+    let proof = Proof::new(&policy, session.attested());
+    if arguments.target.json { output::json(&proof) } else { proof.print() }
+}
+
+/// Runs `cloister classify`.
+pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
+    let image = files::read(&arguments.image)?;
+    let (policy, mut session) = arguments.target.session().await?;
+    let bar = UploadBar::new(image.len() as u64);
+    let answer = session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
+    drop(bar);
+    let proof = Proof::new(&policy, session.attested());
+    if arguments.target.json {
+        return output::json(&Proven { result: answer, verified: proof });
+    }
+    output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
+    let [top, bottom, left, right] = answer.window;
+    let [y, x] = answer.best_center;
+    output::line(format_args!("       breast at rows {top}-{bottom}, columns {left}-{right}; the network looked around ({y}, {x}) in it"))?;
+    if let Some(model) = &answer.model {
+        output::line(format_args!("model {} version {}, {} crops", model.name, model.version, answer.crops))?;
+    }
+    proof.print()
+}
+
+/// Runs `cloister exam`.
+pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
+    let paths = [
+        (View::LCc, &arguments.l_cc),
+        (View::RCc, &arguments.r_cc),
+        (View::LMlo, &arguments.l_mlo),
+        (View::RMlo, &arguments.r_mlo),
+    ];
+    let images =
+        paths.into_iter().map(|(view, path)| Ok((view, files::read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let (policy, mut session) = arguments.target.session().await?;
+    let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
+    let answer = session.exam(images, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
+    drop(bar);
+    let proof = Proof::new(&policy, session.attested());
+    if arguments.target.json {
+        return output::json(&Proven { result: answer, verified: proof });
+    }
+    for (side, breast) in &answer.breasts {
+        output::line(format_args!("{side:<5} breast  {}", scores(&breast.scores)))?;
+    }
+    for view in &answer.views {
+        output::line(format_args!("  {:<5}       {}", view.view, scores(&view.scores)))?;
+    }
+    output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
+    proof.print()
+}
+
+impl Target {
+    /// A verified connection. Waiting is for an enclave that is not there yet; one that is not verified is never asked again.
+    async fn session(&self) -> Result<(Policy, Session), Failure> {
+        let policy = policy::read(&self.policy)?;
+        let end = Instant::now() + Duration::from_secs(self.wait);
+        loop {
+            let outcome = match connect(&self.server, Options::default()).await {
+                Ok(connection) => connection.verify(&policy, SystemTime::now()).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(session) => return Ok((policy, session)),
+                Err(error) if Instant::now() < end && may_come(&error) => tokio::time::sleep(WAIT_STEP).await,
+                Err(error) => return Err(failure(error)),
+            }
+        }
+    }
+}
+
+fn may_come(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable { .. }
+            | Error::Handshake { .. }
+            | Error::Connection(_)
+            | Error::Timeout { .. }
+            | Error::Refused { status: 503, .. }
+    )
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::NotVerified(_) | Error::Certificate => Failure::not_verified(error),
+        Error::Refused { status: 400..=499, .. } | Error::Views { .. } => Failure::input(error),
+        other => Failure::unavailable(other),
+    }
+}
+
+fn scores(scores: &Scores) -> String {
+    let words: Vec<_> = scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect();
+    words.join("  ")
+}
+
+impl Proof {
+    fn new(policy: &Policy, attested: &Attested) -> Self {
+        let signed_at = OffsetDateTime::from(attested.timestamp).format(&Rfc3339).unwrap_or_default();
+        let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &attested.tls_public_key);
+        Self {
+            accepted_as: attested.label.clone(),
+            module_id: attested.module_id.clone(),
+            signed_at,
+            root_sha256: hex::encode(policy.root().fingerprint()),
+            pcrs: attested
+                .pcrs
+                .iter()
+                .filter(|(_, value)| value.iter().any(|&byte| byte != 0))
+                .map(|(index, value)| (*index, hex::encode(value)))
+                .collect(),
+            tls_public_key_sha384: hex::encode(key),
+        }
+    }
+
+    fn print(&self) -> Result<(), Failure> {
+        output::line("verified before anything was sent:")?;
+        output::line(format_args!("  accepted as  {}", self.accepted_as))?;
+        output::line(format_args!("  enclave      {}", self.module_id))?;
+        output::line(format_args!("  signed       {}, over this request's own nonce", self.signed_at))?;
+        output::line(format_args!("  root         SHA-256 {}", self.root_sha256))?;
+        output::line(format_args!("  TLS key      SHA-384 {}…, of this very connection", short(&self.tls_public_key_sha384)))?;
+        for (index, value) in &self.pcrs {
+            output::line(format_args!("  PCR{index:<10}{}…{}", short(value), meaning(*index)))?;
+        }
+        Ok(())
+    }
+}
+
+fn short(hex: &str) -> &str {
+    hex.get(..24).unwrap_or(hex)
+}
+
+fn meaning(index: u16) -> &'static str {
+    match index {
+        0 => "  the whole image",
+        1 => "  kernel and boot",
+        2 => "  application",
+        3 => "  the parent's IAM role",
+        4 => "  the parent's instance",
+        8 => "  the image's signer",
+        16 => "  the model",
+        17 => "  the configuration",
+        _ => "",
+    }
+}

@@ -1,0 +1,93 @@
+//! What can go wrong between a front end and an enclave, one variant per reason.
+
+use std::time::Duration;
+
+use cloister_attest as attest;
+use cloister_imaging::View;
+use cloister_transport::Address;
+
+/// Why a connection, a verification or a request failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing answers at the address.
+    #[error("cannot reach {address}: {source}")]
+    Unreachable {
+        /// Where the client tried.
+        address: Address,
+        /// What the transport said.
+        source: cloister_transport::Error,
+    },
+    /// The other side does not speak TLS 1.3, or closed during the handshake.
+    #[error("no TLS 1.3 connection with the enclave behind {address}: {source}")]
+    Handshake {
+        /// Where the client tried.
+        address: Address,
+        /// What TLS said.
+        source: std::io::Error,
+    },
+    /// The certificate of the handshake cannot be read.
+    #[error("the certificate of the TLS handshake cannot be read, so nothing was sent")]
+    Certificate,
+    /// The client's own TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The system's random generator failed.
+    #[error("the system gave no random bytes for a nonce")]
+    Random,
+    /// The document does not prove what the policy asks for. Nothing was sent.
+    #[error("the enclave is not verified, so nothing was sent: {0}")]
+    NotVerified(#[from] attest::Error),
+    /// The connection broke, or HTTP on it did.
+    #[error("the connection to the enclave broke: {0}")]
+    Connection(#[from] hyper::Error),
+    /// A request could not be built.
+    #[error("the request cannot be built: {0}")]
+    Request(#[from] http::Error),
+    /// No answer within the time given.
+    #[error("no answer to {what} within {} seconds", after.as_secs())]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// For how long.
+        after: Duration,
+    },
+    /// An answer larger than any true one.
+    #[error("the answer to {what} is larger than {limit} bytes")]
+    TooLarge {
+        /// Which answer.
+        what: &'static str,
+        /// The bound that it passed.
+        limit: usize,
+    },
+    /// An answer that is not what the interface says.
+    #[error("the answer to {what} cannot be read: {reason}")]
+    Malformed {
+        /// Which answer.
+        what: &'static str,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The enclave refused the request, and says why (RFC 9457).
+    #[error("the enclave refused the request ({status}): {title}{}", detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default())]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The stable `type` of the problem.
+        kind: String,
+        /// One line about the problem.
+        title: String,
+        /// What was wrong with this request.
+        detail: Option<String>,
+        /// When to try again, where the enclave says so.
+        retry_after: Option<Duration>,
+    },
+    /// An exam needs each view once.
+    #[error("an exam needs one image of each view: {view} is {problem}")]
+    Views {
+        /// The view at fault.
+        view: View,
+        /// `missing` or `there twice`.
+        problem: &'static str,
+    },
+}

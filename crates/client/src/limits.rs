@@ -1,0 +1,27 @@
+//! Every bound of the client, in one place.
+
+use std::time::Duration;
+
+/// Reaching the parent's relay: a host that does not answer by then is down.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The TLS handshake through the relay.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asking for an attestation document: the security module signs in milliseconds, a busy enclave answers within seconds.
+pub const ATTESTATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A classification, queueing included: four views of ten crops take tens of seconds on two cores.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// An attestation document is under 5 KB; the device's own answer is bounded by 12 288 bytes.
+pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
+
+/// An answer holds numbers and names, never pixels.
+pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+/// The client's nonce: as long as the digests around it, half of what the security module takes.
+pub const NONCE_BYTES: usize = 32;
+
+/// How much of an upload is handed to TLS at once.
+pub const UPLOAD_CHUNK_BYTES: usize = 64 * 1024;

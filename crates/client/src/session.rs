@@ -1,0 +1,269 @@
+//! The two states of a connection: unverified, and verified.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_lc_rs::rand;
+use bytes::Bytes;
+use cloister_attest::{Expected, Policy};
+use cloister_imaging::View;
+use cloister_transport::{Address, Stream, dial};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::answer::{Classification, Exam, Problem};
+use crate::limits;
+use crate::upload::{Progress, Upload};
+use crate::{Error, tls};
+
+/// How long to wait for what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For the transport's connection.
+    pub connect_timeout: Duration,
+    /// For an answer, the enclave's queue included.
+    pub answer_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connect_timeout: limits::CONNECT_TIMEOUT, answer_timeout: limits::ANSWER_TIMEOUT }
+    }
+}
+
+/// What was proved about the enclave at the end of a [`Session`].
+#[derive(Clone, Debug)]
+pub struct Attested {
+    /// The label of the policy's entry that the enclave matches.
+    pub label: String,
+    /// The enclave's own identifier, from its document.
+    pub module_id: String,
+    /// When the security module signed the document.
+    pub timestamp: SystemTime,
+    /// The PCRs in the document, by index.
+    pub pcrs: BTreeMap<u16, Vec<u8>>,
+    /// The document itself, to keep.
+    pub document: Vec<u8>,
+    /// SubjectPublicKeyInfo, DER, of the TLS key that the document vouches for.
+    pub tls_public_key: Vec<u8>,
+}
+
+/// A TLS connection to something that has proved nothing yet.
+pub struct Unverified {
+    requests: SendRequest<Upload>,
+    tls_public_key: Vec<u8>,
+    options: Options,
+}
+
+/// A connection to a verified enclave. Requests go one after another.
+pub struct Session {
+    connection: Unverified,
+    attested: Attested,
+}
+
+/// Opens TLS 1.3 to whatever answers at `address`.
+///
+/// # Errors
+/// [`Error::Unreachable`], [`Error::Handshake`], or [`Error::Timeout`].
+pub async fn connect(address: &Address, options: Options) -> Result<Unverified, Error> {
+    let stream = dial(address, options.connect_timeout)
+        .await
+        .map_err(|source| Error::Unreachable { address: address.clone(), source })?;
+    let connector = TlsConnector::from(Arc::new(tls::config()?));
+    let name = ServerName::try_from(tls::SERVER_NAME).map_err(|_| Error::Certificate)?;
+    let stream: tokio_rustls::client::TlsStream<Stream> =
+        timeout(limits::HANDSHAKE_TIMEOUT, connector.connect(name, stream))
+            .await
+            .map_err(|_| Error::Timeout { what: "the TLS handshake", after: limits::HANDSHAKE_TIMEOUT })?
+            .map_err(|source| Error::Handshake { address: address.clone(), source })?;
+    let tls_public_key = tls::public_key(stream.get_ref().1.peer_certificates())?;
+    let (requests, connection) = handshake(TokioIo::new(stream)).await?;
+    // Its end shows in the requests that it fails; there is nobody else to tell.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(Unverified { requests, tls_public_key, options })
+}
+
+impl Unverified {
+    /// Asks for an attestation document over a fresh nonce and holds it against the policy and this connection's key.
+    ///
+    /// # Errors
+    /// [`Error::NotVerified`] with the first reason found; anything else means that no document could be had.
+    pub async fn verify(mut self, policy: &Policy, at: SystemTime) -> Result<Session, Error> {
+        let mut nonce = [0; limits::NONCE_BYTES];
+        rand::fill(&mut nonce).map_err(|_| Error::Random)?;
+        let document = self.attestation(&nonce).await?;
+        let expected = Expected { nonce: Some(&nonce), at, tls_public_key: Some(&self.tls_public_key) };
+        let (verified, accepted) = policy.verify(&document, &expected)?;
+        let attested = Attested {
+            label: accepted.label,
+            module_id: verified.module_id.clone(),
+            timestamp: verified.timestamp,
+            pcrs: verified.pcrs.clone(),
+            document,
+            tls_public_key: self.tls_public_key.clone(),
+        };
+        Ok(Session { connection: self, attested })
+    }
+
+    async fn attestation(&mut self, nonce: &[u8]) -> Result<Vec<u8>, Error> {
+        const WHAT: &str = "the request for an attestation document";
+        let request = Request::get(format!("/v1/attestation?nonce={}", hex::encode(nonce)))
+            .header(header::HOST, tls::SERVER_NAME)
+            .body(Upload::new(Bytes::new(), None))?;
+        self.exchange(WHAT, request, limits::ATTESTATION_TIMEOUT, limits::MAX_DOCUMENT_BYTES).await
+    }
+
+    /// Sends one request, and gives its answer's bytes if it succeeded.
+    async fn exchange(
+        &mut self,
+        what: &'static str,
+        request: Request<Upload>,
+        after: Duration,
+        limit: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let answer = async {
+            self.requests.ready().await?;
+            let response = self.requests.send_request(request).await?;
+            let (parts, body) = response.into_parts();
+            let body = read(what, body, if parts.status.is_success() { limit } else { limits::MAX_ANSWER_BYTES }).await?;
+            Ok((parts, body))
+        };
+        let (parts, body) = timeout(after, answer).await.map_err(|_| Error::Timeout { what, after })??;
+        if parts.status == StatusCode::OK { Ok(body) } else { Err(refusal(&parts, &body)) }
+    }
+}
+
+impl Session {
+    /// What was proved.
+    pub fn attested(&self) -> &Attested {
+        &self.attested
+    }
+
+    /// Classifies one image. `crops` is left to the enclave's model when `None`; one crop is the noiseless one.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the enclave's reason, or a broken connection.
+    pub async fn classify(
+        &mut self,
+        image: Vec<u8>,
+        view: View,
+        crops: Option<u32>,
+        progress: Option<Progress>,
+    ) -> Result<Classification, Error> {
+        let crops = crops.map(|n| format!("&crops={n}")).unwrap_or_default();
+        let path = format!("/v1/images?view={view}{crops}");
+        let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
+        parse("the classification", &body)
+    }
+
+    /// Classifies the four views of one exam.
+    ///
+    /// # Errors
+    /// [`Error::Views`] unless each view is there once, else as [`Session::classify`].
+    pub async fn exam(
+        &mut self,
+        images: Vec<(View, Vec<u8>)>,
+        crops: Option<u32>,
+        progress: Option<Progress>,
+    ) -> Result<Exam, Error> {
+        for view in View::ALL {
+            match images.iter().filter(|(v, _)| *v == view).count() {
+                0 => return Err(Error::Views { view, problem: "missing" }),
+                1 => {}
+                _ => return Err(Error::Views { view, problem: "there twice" }),
+            }
+        }
+        let boundary = boundary()?;
+        let body = multipart(&images, &boundary);
+        drop(images);
+        let path = format!("/v1/exams{}", crops.map(|n| format!("?crops={n}")).unwrap_or_default());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
+        parse("the exam", &body)
+    }
+
+    async fn post(
+        &mut self,
+        what: &'static str,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+        progress: Option<Progress>,
+    ) -> Result<Vec<u8>, Error> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::HOST, tls::SERVER_NAME)
+            .header(header::CONTENT_TYPE, kind)
+            .body(Upload::new(body, progress))?;
+        let after = self.connection.options.answer_timeout;
+        self.connection.exchange(what, request, after, limits::MAX_ANSWER_BYTES).await
+    }
+}
+
+async fn read(what: &'static str, body: Incoming, limit: usize) -> Result<Vec<u8>, Error> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLarge { what, limit }),
+        Err(error) => Err(match error.downcast::<hyper::Error>() {
+            Ok(error) => Error::Connection(*error),
+            Err(error) => Error::Malformed { what, reason: error.to_string() },
+        }),
+    }
+}
+
+fn refusal(parts: &http::response::Parts, body: &[u8]) -> Error {
+    let seconds = parts.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
+    let status = parts.status;
+    let problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+        kind: "about:blank".to_owned(),
+        title: status.canonical_reason().unwrap_or("no reason given").to_owned(),
+        detail: None,
+    });
+    Error::Refused {
+        status: status.as_u16(),
+        kind: problem.kind,
+        title: problem.title,
+        detail: problem.detail,
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body).map_err(|error| Error::Malformed { what, reason: error.to_string() })
+}
+
+/// The media type that the bytes say they are: the enclave looks for itself.
+fn media_type(image: &[u8]) -> &'static str {
+    if image.starts_with(b"\x89PNG") { "image/png" } else { "application/octet-stream" }
+}
+
+/// A boundary that cannot be met in an image but by guessing 128 bits (RFC 2046, section 5.1.1).
+fn boundary() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    Ok(format!("exam-{}", hex::encode(bytes)))
+}
+
+/// One part a view, named by the view (RFC 7578).
+fn multipart(images: &[(View, Vec<u8>)], boundary: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(images.iter().map(|(_, image)| image.len() + 256).sum());
+    for (view, image) in images {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{view}\"; filename=\"{view}\"\r\nContent-Type: {}\r\n\r\n",
+            media_type(image)
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(image);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    body
+}

@@ -1,0 +1,104 @@
+//! From a sealed file in the parent's hands to an open package in the enclave's.
+
+use std::io::Read;
+
+use cloister_aws_http::{Egress, Roots};
+use cloister_kms::{KmsClient, Release, Settings, context};
+use cloister_model::Package;
+use cloister_seal::{DataKey, Header, Purpose, Sealed};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+use super::{Boot, Error};
+use crate::limits;
+use crate::parent::{Credentials, SealedFile};
+
+impl Boot {
+    pub(super) async fn obtain(&self) -> Result<Package, Error> {
+        let file = SealedFile::new(self.parent.clone(), Handle::current());
+        let sealed = spawn_blocking(move || Sealed::read_header(file)).await??;
+        self.check(sealed.header())?;
+        let key = self.release(sealed.header()).await?;
+        spawn_blocking(move || open(sealed, &key)).await?
+    }
+
+    /// Whether the measured configuration allows what the header announces. KMS binds the same words to the key.
+    fn check(&self, header: &Header) -> Result<(), Error> {
+        if header.purpose != Purpose::Model {
+            return Err(Error::NotAModel(header.purpose));
+        }
+        if !self.config.model.key_arns.contains(&header.key_arn) {
+            return Err(Error::KeyNotAllowed(header.key_arn.clone()));
+        }
+        let (name, version, _) = announced(header)?;
+        let expected = &self.config.model;
+        if name != expected.name {
+            return Err(Error::OtherModel { found: name.to_owned(), expected: expected.name.clone() });
+        }
+        if version < expected.minimum_version {
+            return Err(Error::TooOld { found: version, minimum: expected.minimum_version });
+        }
+        Ok(())
+    }
+
+    async fn release(&self, header: &Header) -> Result<DataKey, Error> {
+        let mut attempt = 1;
+        loop {
+            let credentials = self.parent.credentials().await?;
+            let client = self.kms(&header.key_arn, &credentials)?;
+            let release = Release {
+                nsm: self.nsm.as_ref(),
+                key_arn: &header.key_arn,
+                wrapped_key: &header.wrapped_key,
+                context: &header.context,
+            };
+            match cloister_kms::release(&client, &release).await {
+                Err(error) if error.is_expired_token() && attempt < limits::PARENT_TRIES => attempt += 1,
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn kms(&self, key_arn: &str, credentials: &Credentials) -> Result<KmsClient, Error> {
+        let kms = &self.config.kms;
+        let settings = Settings {
+            region: cloister_kms::region_of(key_arn)?.to_owned(),
+            endpoint: kms.endpoint.clone(),
+            credentials: cloister_kms::credentials(
+                &credentials.access_key_id,
+                &credentials.secret_access_key,
+                credentials.session_token.as_ref().map(|token| token.as_str()),
+            ),
+            egress: Egress::Proxy(self.config.parent.egress.clone()),
+            roots: kms.ca.clone().map_or(Roots::WebPki, Roots::Pem),
+        };
+        Ok(KmsClient::new(settings)?)
+    }
+}
+
+/// The name, version and digest that a model's encryption context announces.
+fn announced(header: &Header) -> Result<(&str, u32, &str), Error> {
+    let get = |key: &'static str| header.context.get(key).map(String::as_str).ok_or(Error::Context(key));
+    let version = get(context::VERSION)?.parse().map_err(|_| Error::Context(context::VERSION))?;
+    Ok((get(context::MODEL)?, version, get(context::DIGEST)?))
+}
+
+fn open(sealed: Sealed<SealedFile>, key: &DataKey) -> Result<Package, Error> {
+    let header = sealed.header().clone();
+    let (name, version, digest) = announced(&header)?;
+    let mut opener = sealed.open(key, Purpose::Model)?;
+    let package = Package::from_tar(&mut opener)?;
+    // The last chunk counts too: only at its end is the file known to be whole.
+    std::io::copy(&mut opener.by_ref().take(limits::MAX_MODEL_BYTES), &mut std::io::sink())
+        .map_err(cloister_seal::Error::from)?;
+    if package.manifest().name != name {
+        return Err(Error::Mislabelled("name"));
+    }
+    if package.manifest().version != version {
+        return Err(Error::Mislabelled("version"));
+    }
+    if hex::encode(package.digest()) != digest {
+        return Err(Error::Mislabelled("digest"));
+    }
+    Ok(package)
+}

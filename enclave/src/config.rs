@@ -1,0 +1,234 @@
+//! The measured configuration: what the image allows. Nothing that comes from the parent can widen it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA384, digest};
+use cloister_transport::Address;
+use serde::Deserialize;
+
+use crate::limits;
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is larger than any true one.
+    #[error("the configuration {0} is larger than {limit} bytes", limit = limits::MAX_CONFIGURATION_BYTES)]
+    TooLarge(PathBuf),
+    /// The file is not what this version reads.
+    #[error("the configuration cannot be used: {0}")]
+    Malformed(#[from] toml::de::Error),
+    /// A value out of its bounds.
+    #[error("the configuration cannot be used: {field} {problem}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// The measured configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The format's version: 1.
+    pub version: u32,
+    /// The model that may be loaded.
+    pub model: Model,
+    /// Where the key comes from.
+    #[serde(default)]
+    pub kms: Kms,
+    /// The parent's endpoints.
+    #[serde(default)]
+    pub parent: Parent,
+    /// Where and how much to serve.
+    #[serde(default)]
+    pub serve: Serve,
+    #[serde(skip, default = "unmeasured")]
+    digest: [u8; 48],
+}
+
+fn unmeasured() -> [u8; 48] {
+    [0; 48]
+}
+
+/// The model that may be loaded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The package's name.
+    pub name: String,
+    /// Older versions are refused: a parent cannot roll back.
+    pub minimum_version: u32,
+    /// The full ARNs of the keys that may have sealed it.
+    pub key_arns: Vec<String>,
+}
+
+/// Where the key comes from: the region's own endpoint, unless another is measured in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kms {
+    /// For example a FIPS or an interface endpoint.
+    pub endpoint: Option<String>,
+    /// The authorities trusted for it, in PEM, in place of the public web's.
+    pub ca: Option<String>,
+}
+
+/// The parent's endpoints.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parent {
+    /// Sealed model, credentials, events.
+    pub control: Address,
+    /// The CONNECT proxy.
+    pub egress: Address,
+}
+
+impl Default for Parent {
+    fn default() -> Self {
+        const PARENT_CID: u32 = 3;
+        Self {
+            control: Address::Vsock { cid: PARENT_CID, port: 9001 },
+            egress: Address::Vsock { cid: PARENT_CID, port: 8000 },
+        }
+    }
+}
+
+/// Where and how much to serve.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    /// TLS ends here.
+    pub listen: Address,
+    /// Images waiting for a processor; past it, 503.
+    pub queue: usize,
+    /// Processors to use; 0 means all.
+    pub threads: usize,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        const ANY_CID: u32 = u32::MAX;
+        Self { listen: Address::Vsock { cid: ANY_CID, port: 5000 }, queue: limits::DEFAULT_QUEUE, threads: 0 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`Error`], naming the field.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut text = String::new();
+        file.take(limits::MAX_CONFIGURATION_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > limits::MAX_CONFIGURATION_BYTES {
+            return Err(Error::TooLarge(path.to_owned()));
+        }
+        Self::parse(&text)
+    }
+
+    /// Checks a configuration's text.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] or [`Error::Invalid`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut config: Self = toml::from_str(text)?;
+        config.check()?;
+        config.digest.copy_from_slice(digest(&SHA384, text.as_bytes()).as_ref());
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let invalid = |field, problem| Err(Error::Invalid { field, problem });
+        if self.version != 1 {
+            return invalid("version", "must be 1");
+        }
+        if self.model.name.is_empty() {
+            return invalid("model.name", "is empty");
+        }
+        if self.model.key_arns.is_empty() {
+            return invalid("model.key_arns", "is empty, so no model could ever be opened");
+        }
+        if !self.model.key_arns.iter().all(|arn| arn.starts_with("arn:") && arn.contains(":key/")) {
+            return invalid("model.key_arns", "holds something else than full key ARNs (an alias can be moved)");
+        }
+        if !(1..=limits::MAX_QUEUE).contains(&self.serve.queue) {
+            return invalid("serve.queue", "is not between 1 and 1024");
+        }
+        if self.serve.threads > limits::MAX_THREADS {
+            return invalid("serve.threads", "is more than 256");
+        }
+        Ok(())
+    }
+
+    /// SHA-384 of the file's bytes, which PCR17 is extended with.
+    pub fn digest(&self) -> &[u8; 48] {
+        &self.digest
+    }
+
+    /// How many processors to use.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        if self.serve.threads == 0 { all() } else { self.serve.threads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+        version = 1
+        [model]
+        name = "screening"
+        minimum_version = 3
+        key_arns = ["arn:aws:kms:eu-central-1:111122223333:key/0"]
+    "#;
+
+    #[test]
+    fn a_configuration_that_says_the_least_gets_the_ports_of_the_contract() {
+        let config = Config::parse(LEAST).unwrap();
+        assert_eq!(config.parent.control.to_string(), "vsock://3:9001");
+        assert_eq!(config.parent.egress.to_string(), "vsock://3:8000");
+        assert_eq!(config.serve.listen.to_string(), "vsock://any:5000");
+        assert_eq!(config.serve.queue, limits::DEFAULT_QUEUE);
+    }
+
+    #[test]
+    fn every_byte_of_the_file_is_measured() {
+        let one = Config::parse(LEAST).unwrap();
+        let other = Config::parse(&format!("{LEAST}\n")).unwrap();
+        assert_ne!(one.digest(), other.digest());
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_refused() {
+        let text = LEAST.replace("minimum_version", "minimal_version");
+        assert!(matches!(Config::parse(&text), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn an_alias_in_place_of_a_key_is_refused() {
+        let text = LEAST.replace(":key/0", ":alias/model");
+        assert!(matches!(Config::parse(&text), Err(Error::Invalid { field: "model.key_arns", .. })));
+    }
+
+    #[test]
+    fn a_configuration_without_keys_or_with_an_endless_queue_is_refused() {
+        let none = LEAST.replace("\"arn:aws:kms:eu-central-1:111122223333:key/0\"", "");
+        assert!(matches!(Config::parse(&none), Err(Error::Invalid { field: "model.key_arns", .. })));
+        let endless = format!("{LEAST}\n[serve]\nqueue = 100000");
+        assert!(matches!(Config::parse(&endless), Err(Error::Invalid { field: "serve.queue", .. })));
+    }
+}

@@ -1,0 +1,141 @@
+//! The parent's control endpoint, from inside: a sealed model, credentials, events. All of it is hint or ciphertext; nothing
+//! here is believed because the parent said it.
+
+mod events;
+mod sealed_file;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloister_transport::{Address, dial};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+pub use events::{Event, Events};
+pub use sealed_file::SealedFile;
+
+use crate::limits;
+
+/// Why the parent could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing listens at the control address.
+    #[error("the parent's control endpoint cannot be reached: {0}")]
+    Unreachable(#[from] cloister_transport::Error),
+    /// The connection broke.
+    #[error("the connection to the parent broke: {0}")]
+    Connection(#[from] hyper::Error),
+    /// A request could not be built.
+    #[error("the request to the parent cannot be built: {0}")]
+    Request(#[from] http::Error),
+    /// No answer in time.
+    #[error("the parent gave no answer about {what} within {} seconds", limits::PARENT_ANSWER_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// An answer that is not what the control endpoint's contract says.
+    #[error("the parent's answer about {what} cannot be used: {reason}")]
+    Malformed {
+        /// What was asked for.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The sealed model changed while it was fetched.
+    #[error("the sealed model was replaced while it was being fetched")]
+    Replaced,
+}
+
+/// AWS credentials as the parent hands them out. They open nothing by themselves: KMS asks for the measurement too.
+#[derive(Deserialize)]
+pub struct Credentials {
+    /// The access key's identifier.
+    pub access_key_id: String,
+    /// The secret.
+    pub secret_access_key: Zeroizing<String>,
+    /// The session's token, for temporary ones.
+    pub session_token: Option<Zeroizing<String>>,
+}
+
+/// A client of one control endpoint. Each request has a connection of its own.
+#[derive(Clone)]
+pub struct Parent {
+    control: Address,
+}
+
+impl Parent {
+    /// A client of the endpoint at `control`.
+    pub fn new(control: Address) -> Self {
+        Self { control }
+    }
+
+    /// Asks for credentials.
+    ///
+    /// # Errors
+    /// When the parent does not answer, or not with credentials.
+    pub async fn credentials(&self) -> Result<Credentials, Error> {
+        const WHAT: &str = "credentials";
+        let request = request(Method::GET, "/v1/credentials").body(Full::default())?;
+        let answer = self.exchange(WHAT, request, limits::MAX_CREDENTIALS_BYTES).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(status(WHAT, answer.status()));
+        }
+        let body = Zeroizing::new(answer.into_body().to_vec());
+        // The parser's own message could quote the secret.
+        serde_json::from_slice(&body).map_err(|_| Error::Malformed { what: WHAT, reason: "not credentials".to_owned() })
+    }
+
+    async fn exchange(
+        &self,
+        what: &'static str,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, Error> {
+        let answer = async {
+            let stream = dial(&self.control, limits::PARENT_TIMEOUT).await?;
+            let (mut requests, connection) = handshake(TokioIo::new(stream)).await?;
+            let connection = tokio::spawn(connection);
+            let response = requests.send_request(request).await?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, limit)
+                .collect()
+                .await
+                .map_err(|error| Error::Malformed { what, reason: error.to_string() })?
+                .to_bytes();
+            connection.abort();
+            Ok(Response::from_parts(parts, body))
+        };
+        timeout(limits::PARENT_ANSWER_TIMEOUT, answer).await.map_err(|_| Error::Timeout { what })?
+    }
+}
+
+fn request(method: Method, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "parent")
+}
+
+fn status(what: &'static str, status: StatusCode) -> Error {
+    Error::Malformed { what, reason: format!("status {status}") }
+}
+
+/// How long to wait before the try with that number, counted from 0: doubling, with a ceiling.
+pub fn backoff(attempt: u32) -> Duration {
+    limits::FIRST_RETRY.saturating_mul(2u32.saturating_pow(attempt)).min(limits::LAST_RETRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_doubles_up_to_its_ceiling() {
+        assert_eq!(backoff(0), limits::FIRST_RETRY);
+        assert_eq!(backoff(1), limits::FIRST_RETRY * 2);
+        assert_eq!(backoff(u32::MAX), limits::LAST_RETRY);
+    }
+}

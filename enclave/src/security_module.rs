@@ -1,0 +1,62 @@
+//! Which security module this process has: the device, or, in a build made for tests, the simulated one.
+
+use std::sync::Arc;
+
+use cloister_nsm::{Device, Error, Nsm};
+
+/// The device of a real enclave.
+///
+/// # Errors
+/// When there is none, which means that this is not an enclave.
+pub fn device() -> Result<Arc<dyn Nsm>, Error> {
+    Ok(Arc::new(Device::open()?))
+}
+
+/// The simulated module. Its documents lead to a root of its own, and prove nothing about confidentiality.
+#[cfg(feature = "simulation")]
+pub mod simulated {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use anyhow::{Context, Result, bail};
+    use clap::Args;
+    use cloister_nsm::Nsm;
+    use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+
+    /// The flags of a simulation.
+    #[derive(Args)]
+    pub struct Flags {
+        /// SIMULATION: sign documents with the authority in this folder, in place of the device's. Protects nothing.
+        #[arg(long, value_name = "DIR")]
+        pub simulated_nsm: Option<PathBuf>,
+
+        /// SIMULATION: a PCR's value, as INDEX=HEX (96 digits).
+        #[arg(long, value_name = "INDEX=HEX", requires = "simulated_nsm")]
+        pub simulated_pcr: Vec<String>,
+
+        /// SIMULATION: behave like an enclave in debug mode, with PCR0 to 2 all zero.
+        #[arg(long, requires = "simulated_nsm")]
+        pub simulated_debug: bool,
+    }
+
+    /// Opens the simulated module that the flags describe, if they do.
+    ///
+    /// # Errors
+    /// When the authority cannot be opened, or a PCR cannot be read.
+    pub fn open(flags: &Flags) -> Result<Option<Arc<dyn Nsm>>> {
+        let Some(dir) = &flags.simulated_nsm else { return Ok(None) };
+        let authority = Authority::open(dir).with_context(|| format!("the authority in {}", dir.display()))?;
+        let pcrs = flags.simulated_pcr.iter().map(|text| pcr(text)).collect::<Result<BTreeMap<_, _>>>()?;
+        let module_id = format!("i-simulated-enc{:08x}", std::process::id());
+        let nsm = SimulatedNsm::new(&authority, Simulated { pcrs, debug: flags.simulated_debug, module_id, ..Default::default() })?;
+        Ok(Some(Arc::new(nsm)))
+    }
+
+    fn pcr(text: &str) -> Result<(u16, [u8; 48])> {
+        let Some((index, value)) = text.split_once('=') else { bail!("{text:?} is not INDEX=HEX") };
+        let mut bytes = [0; 48];
+        hex::decode_to_slice(value, &mut bytes).with_context(|| format!("{text:?} is not 96 hexadecimal digits"))?;
+        Ok((index.parse().with_context(|| format!("{index:?} is not the index of a PCR"))?, bytes))
+    }
+}

@@ -1,0 +1,96 @@
+//! The enclave's interface: HTTP inside TLS that ends here.
+
+mod admission;
+mod attestation;
+mod connection;
+mod exams;
+mod health;
+mod images;
+mod openapi;
+mod problem;
+mod sagemaker;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use cloister_nsm::Nsm;
+use cloister_transport::Listener;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::state::State;
+use admission::Admission;
+use problem::Problem;
+
+/// What every handler can reach.
+#[derive(Clone)]
+struct Shared {
+    state: State,
+    identity: Arc<Identity>,
+    nsm: Arc<dyn Nsm>,
+    admission: Arc<Admission>,
+    metrics: PrometheusHandle,
+}
+
+/// What the server works with.
+pub struct Server {
+    /// The measured configuration.
+    pub config: Arc<Config>,
+    /// The security module.
+    pub nsm: Arc<dyn Nsm>,
+    /// This process's TLS key.
+    pub identity: Arc<Identity>,
+    /// How far the boot has come.
+    pub state: State,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+}
+
+impl Server {
+    /// Serves until `shutdown` completes, then lets open requests end.
+    pub async fn run(self, listener: Listener, shutdown: impl Future<Output = ()> + Send) {
+        let tls = self.identity.tls();
+        let shared = Shared {
+            state: self.state,
+            identity: self.identity,
+            nsm: self.nsm,
+            admission: Arc::new(Admission::new(self.config.serve.queue, self.config.threads())),
+            metrics: self.metrics,
+        };
+        connection::serve(listener, tls, router(shared), shutdown).await;
+    }
+}
+
+fn router(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/attestation", get(attestation::get))
+        .route("/v1/images", post(images::post))
+        .route("/v1/exams", post(exams::post))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::get))
+        .route("/ping", get(health::ready))
+        .route("/invocations", post(sagemaker::post))
+        .fallback(|| async { Problem::NotFound })
+        .method_not_allowed_fallback(|| async { Problem::Method })
+        // Bodies are bounded by the admission's budget, part by part.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(count))
+        .with_state(shared)
+}
+
+/// Counts answers by route and status: by the route's pattern, so that no caller can make new series.
+async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("other".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_str().to_owned();
+    metrics::counter!("cloister_requests_total", "route" => route, "status" => status).increment(1);
+    response
+}

@@ -1,0 +1,115 @@
+//! Errors as the interface gives them: RFC 9457 problem details with a stable type.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cloister_imaging as imaging;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::limits;
+
+/// A problem detail's members (RFC 9457, section 3).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Details {
+    /// `urn:cloister:problem:` and the kind of problem.
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Everything that a request can be refused for.
+#[derive(Debug)]
+pub(super) enum Problem {
+    NotFound,
+    Method,
+    Query(String),
+    NotReady(String),
+    QueueFull,
+    Busy,
+    BodyTooLarge { limit: usize },
+    BodyStalled,
+    BodyBroken(String),
+    Empty,
+    NotMultipart(String),
+    PartUnknown(String),
+    PartTwice(imaging::View),
+    PartMissing(imaging::View),
+    NotAnImage(imaging::Error),
+    Image(Option<imaging::View>, imaging::Error),
+    Attestation,
+    Internal(&'static str),
+}
+
+impl Problem {
+    fn parts(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing at this path"),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "This path does not take this method"),
+            Self::Query(_) => (StatusCode::BAD_REQUEST, "query", "The query cannot be used"),
+            Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The enclave is not ready"),
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much is being uploaded at once"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
+            Self::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "body-stalled", "The body did not arrive in time"),
+            Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read"),
+            Self::Empty => (StatusCode::BAD_REQUEST, "empty", "There is no image in the body"),
+            Self::NotMultipart(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-multipart", "An exam is multipart/form-data"),
+            Self::PartUnknown(_) => (StatusCode::BAD_REQUEST, "part-unknown", "A part is not named by a view"),
+            Self::PartTwice(_) => (StatusCode::BAD_REQUEST, "part-twice", "A view is there twice"),
+            Self::PartMissing(_) => (StatusCode::BAD_REQUEST, "part-missing", "A view is missing"),
+            Self::NotAnImage(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-an-image", "The image cannot be decoded"),
+            Self::Image(..) => (StatusCode::UNPROCESSABLE_ENTITY, "image", "The image cannot be classified"),
+            Self::Attestation => {
+                (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
+            }
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside the enclave"),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Query(detail)
+            | Self::NotReady(detail)
+            | Self::BodyBroken(detail)
+            | Self::NotMultipart(detail) => Some(detail.clone()),
+            Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
+            Self::PartTwice(view) | Self::PartMissing(view) => Some(view.to_string()),
+            Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
+            Self::BodyStalled => Some(format!(
+                "{} seconds without a byte, or {} seconds in all",
+                limits::UPLOAD_IDLE_TIMEOUT.as_secs(),
+                limits::UPLOAD_TIMEOUT.as_secs()
+            )),
+            Self::NotAnImage(error) | Self::Image(None, error) => Some(error.to_string()),
+            Self::Image(Some(view), error) => Some(format!("{view}: {error}")),
+            Self::Internal(detail) => Some((*detail).to_owned()),
+            Self::NotFound | Self::Method | Self::QueueFull | Self::Busy | Self::Empty | Self::Attestation => None,
+        }
+    }
+
+    fn with_view(self, view: imaging::View) -> Self {
+        match self {
+            Self::Image(None, error) | Self::NotAnImage(error) => Self::Image(Some(view), error),
+            other => other,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, kind, title) = self.parts();
+        let details =
+            Details { kind: format!("urn:cloister:problem:{kind}"), title, status: status.as_u16(), detail: self.detail() };
+        let mut response = (status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}

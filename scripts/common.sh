@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# What the scripts share. Sourced from the repository's root.
+
+# Tools that are not the project's own, kept between runs and out of the repository.
+CLOISTER_CACHE="${CLOISTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cloister}"
+export CLOISTER_CACHE
+
+say() { printf '\n== %s\n' "$*" >&2; }
+
+die() {
+    printf '%s: %s\n' "$0" "$*" >&2
+    exit 1
+}
+
+# python_tools NAME PACKAGE==VERSION...: a virtual environment with just these packages; prints its folder.
+python_tools() {
+    local name="$1" dir wanted
+    shift
+    dir="$CLOISTER_CACHE/$name"
+    wanted="$*"
+    if [ "$(cat "$dir/installed" 2>/dev/null)" != "$wanted" ]; then
+        rm -rf "$dir"
+        mkdir -p "$CLOISTER_CACHE"
+        python3 -m venv "$dir" >&2
+        "$dir/bin/pip" install --quiet --disable-pip-version-check "$@" >&2
+        printf '%s' "$wanted" >"$dir/installed"
+    fi
+    printf '%s\n' "$dir"
+}
+
+# One build for every verb: same profile, same features, so that each crate compiles once. The tests' package turns the
+# enclave's simulation on; a release build leaves that package out.
+build_all() {
+    cargo build --locked --workspace --all-targets
+}
+
+target_dir() {
+    printf '%s\n' "${CARGO_TARGET_DIR:-target}/debug"
+}

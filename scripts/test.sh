@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Every check and every test.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. scripts/common.sh
+
+scripts/lint.sh
+
+say "build"
+build_all
+
+say "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --workspace
+else
+    cargo test --locked --workspace
+fi
+
+say "a release enclave has no simulation in it"
+if cargo tree --locked -p cloister-enclave -e normal --prefix none | grep -q '^cloister-sim '; then
+    die "cloister-enclave depends on the simulator without being asked to"
+fi
+
+say "demo"
+scripts/demo.sh
+
+say "all checks and tests passed"
