@@ -1,0 +1,128 @@
+//! A policy's file: TOML to [`Policy`] and back.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::PolicyError;
+use crate::limits;
+use crate::policy::{Measurement, Policy};
+use crate::root::Root;
+use crate::verify::rfc3339;
+
+/// The version that this crate writes and reads.
+const VERSION: u32 = 1;
+
+/// How a file names AWS's root.
+const AMAZON: &str = "amazon";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    root: String,
+    #[serde(default = "default_max_age")]
+    max_age_seconds: u64,
+    accept: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    label: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    pcrs: Pcrs,
+}
+
+/// The PCRs of an entry: on disk a table whose keys are text, written in the order of the numbers.
+struct Pcrs(Vec<(String, String)>);
+
+impl Serialize for Pcrs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pcrs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(|map| Self(map.into_iter().collect()))
+    }
+}
+
+fn default_max_age() -> u64 {
+    limits::DEFAULT_MAX_AGE.as_secs()
+}
+
+impl Policy {
+    /// Reads a policy file. Unknown keys are refused: a misspelt condition must not be a condition less.
+    pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > limits::POLICY {
+            return Err(PolicyError::TooLarge { bytes: text.len(), limit: limits::POLICY });
+        }
+        let file: File =
+            toml::from_str(text).map_err(|error| PolicyError::Toml(error.to_string().trim_end().into()))?;
+        if file.version != VERSION {
+            return Err(PolicyError::Version(file.version));
+        }
+        let root = if file.root == AMAZON { Root::amazon() } else { Root::from_pem(&file.root)? };
+        let accept = file.accept.into_iter().map(Entry::into_measurement).collect::<Result<_, _>>()?;
+        Self::new(root, Duration::from_secs(file.max_age_seconds), accept)
+    }
+
+    /// Writes the policy as a file that [`Policy::from_toml`] reads.
+    pub fn to_toml(&self) -> Result<String, PolicyError> {
+        let root = if self.root().is_amazon() { AMAZON.to_owned() } else { self.root().to_pem() };
+        let file = File {
+            version: VERSION,
+            root,
+            max_age_seconds: self.max_age().as_secs(),
+            accept: self.accept().iter().map(Entry::of).collect(),
+        };
+        toml::to_string_pretty(&file).map_err(|error| PolicyError::Toml(error.to_string()))
+    }
+}
+
+impl Entry {
+    fn of(measurement: &Measurement) -> Self {
+        let pcrs = measurement.pcrs.iter();
+        Self {
+            label: measurement.label.clone(),
+            until: measurement.until.map(rfc3339),
+            pcrs: Pcrs(pcrs.map(|(index, value)| (index.to_string(), hex::encode(value))).collect()),
+        }
+    }
+
+    fn into_measurement(self) -> Result<Measurement, PolicyError> {
+        let Self { label, until, pcrs } = self;
+        let until = match until.as_deref().map(parse_time) {
+            None => None,
+            Some(Some(time)) => Some(time),
+            Some(None) => return Err(PolicyError::Until { label }),
+        };
+        let mut values = BTreeMap::new();
+        for (key, value) in pcrs.0 {
+            // "07" and "+7" are numbers too, and would allow one PCR twice.
+            let index = key.parse::<u16>().ok().filter(|index| index.to_string() == key);
+            let Some(index) = index else { return Err(PolicyError::PcrNumber { label, key }) };
+            let mut bytes = [0; limits::PCR];
+            if hex::decode_to_slice(&value, &mut bytes).is_err() {
+                return Err(PolicyError::PcrValue { label, index });
+            }
+            values.insert(index, bytes);
+        }
+        Ok(Measurement { label, until, pcrs: values })
+    }
+}
+
+fn parse_time(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+}
