@@ -164,3 +164,101 @@ fn spans(prepared: &Prepared, position: i64, size: i64) -> (Span, Span) {
     };
     (rows, columns)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::View;
+
+    struct Case {
+        view: View,
+        crop: (usize, usize),
+        center: (i64, i64),
+        network: (usize, usize),
+        still: (i64, i64, i64, i64),
+        moved: [(i64, i64, i64, i64); 3],
+    }
+
+    /// Computed with numpy 2.4.6 by a separate program, written from the description: its `RandomState(0)`, `round` and slices.
+    /// The first two are the reference's first image; then crops with room on all sides; then a window of 512 x 384.
+    const CASES: [Case; 5] = [
+        Case {
+            view: View::LCc,
+            crop: (2592, 1263),
+            center: (1296, 240),
+            network: (2677, 1942),
+            still: (-42, 2635, 0, 1942),
+            moved: [(-23, 2649, 38, 1994), (18, 2605, 111, 2023), (-101, 2579, 26, 2068)],
+        },
+        Case {
+            view: View::LMlo,
+            crop: (2592, 1263),
+            center: (1053, 337),
+            network: (2974, 1748),
+            still: (0, 2974, 0, 1748),
+            moved: [(12, 2985, 42, 1793), (23, 2983, 82, 1826), (2, 2976, 77, 1838)],
+        },
+        Case {
+            view: View::RCc,
+            crop: (4000, 3000),
+            center: (1700, 1990),
+            network: (2677, 1942),
+            still: (362, 3039, 1019, 2961),
+            moved: [(377, 3051, 1034, 2983), (357, 3025, 1054, 2992), (371, 3048, 1048, 2997)],
+        },
+        Case {
+            view: View::RMlo,
+            crop: (3500, 2500),
+            center: (2012, 1620),
+            network: (2974, 1748),
+            still: (525, 3499, 746, 2494),
+            moved: [(525, 3499, 749, 2497), (514, 3487, 752, 2499), (524, 3498, 750, 2500)],
+        },
+        Case {
+            view: View::LCc,
+            crop: (1000, 600),
+            center: (500, 120),
+            network: (512, 384),
+            still: (244, 756, 0, 384),
+            moved: [(263, 770, 38, 436), (304, 726, 112, 465), (185, 700, 24, 512)],
+        },
+    ];
+
+    #[test]
+    fn planned_windows_equal_those_of_an_independent_program() {
+        for case in CASES {
+            let prepared = Prepared::blank(case.view, case.crop, case.center, case.network);
+            let windows = |noise, count| plan(&prepared, count, noise).iter().map(CropPlan::window).collect::<Vec<_>>();
+            assert_eq!(windows(Noise::None, 1), [case.still], "{} {:?}", case.view, case.crop);
+            assert_eq!(windows(Noise::Default, 3), case.moved, "{} {:?}", case.view, case.crop);
+        }
+    }
+
+    #[test]
+    fn more_crops_start_with_the_same_ones() {
+        let prepared = Prepared::blank(View::LCc, (3000, 1500), (1500, 400), (2677, 1942));
+        let ten = plan(&prepared, 10, Noise::Default);
+        assert_eq!(plan(&prepared, 4, Noise::Default), ten[..4]);
+        assert_eq!(plan(&prepared, 0, Noise::Default), []);
+    }
+
+    #[test]
+    fn a_noiseless_window_does_not_move() {
+        let prepared = Prepared::blank(View::RMlo, (3000, 1500), (1500, 400), (2974, 1748));
+        let windows = plan(&prepared, 5, Noise::None);
+        assert!(windows.iter().all(|window| *window == windows[0]));
+    }
+
+    #[test]
+    fn windows_of_any_size_keep_at_least_one_pixel() {
+        for (height, width) in [(1, 1), (2, 1), (1, 2), (3, 200), (200, 3), (201, 2), (2, 201), (64, 64)] {
+            for view in View::ALL {
+                let prepared = Prepared::blank(view, (900, 700), (450, 350), (height, width));
+                for plan in plan(&prepared, 50, Noise::Default) {
+                    let (top, bottom, left, right) = plan.window();
+                    assert!(top < bottom && left < right, "{height} x {width}: {plan:?}");
+                }
+            }
+        }
+    }
+}

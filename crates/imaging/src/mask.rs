@@ -217,3 +217,160 @@ impl Piece {
         reaching.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Mask = Array2<bool>;
+
+    /// One erosion or dilation with the 4-neighbour cross, as it is defined; outside the image counts as false.
+    fn pass(mask: &Mask, keep: impl Fn(bool, [bool; 4]) -> bool) -> Mask {
+        let at = |y: Option<usize>, x: Option<usize>| match (y, x) {
+            (Some(y), Some(x)) => mask.get((y, x)).copied().unwrap_or(false),
+            _ => false,
+        };
+        Array2::from_shape_fn(mask.dim(), |(y, x)| {
+            let around = [
+                at(y.checked_sub(1), Some(x)),
+                at(Some(y + 1), Some(x)),
+                at(Some(y), x.checked_sub(1)),
+                at(Some(y), Some(x + 1)),
+            ];
+            keep(mask[(y, x)], around)
+        })
+    }
+
+    fn eroded(mask: &Mask, times: u8) -> Mask {
+        (0..times).fold(mask.clone(), |mask, _| pass(&mask, |here, around| here && around.iter().all(|&set| set)))
+    }
+
+    fn dilated(mask: &Mask, times: u8) -> Mask {
+        (0..times).fold(mask.clone(), |mask, _| pass(&mask, |here, around| here || around.iter().any(|&set| set)))
+    }
+
+    /// Pieces in raster order of their first pixels, by flooding.
+    fn pieces(mask: &Mask) -> Vec<Mask> {
+        let mut seen = Array2::from_elem(mask.dim(), false);
+        let mut pieces = Vec::new();
+        for ((y, x), &set) in mask.indexed_iter() {
+            if !set || seen[(y, x)] {
+                continue;
+            }
+            let mut piece = Array2::from_elem(mask.dim(), false);
+            let mut open = vec![(y, x)];
+            while let Some((y, x)) = open.pop() {
+                if !mask.get((y, x)).copied().unwrap_or(false) || piece[(y, x)] {
+                    continue;
+                }
+                piece[(y, x)] = true;
+                seen[(y, x)] = true;
+                open.extend([(y + 1, x), (y, x + 1), (y.wrapping_sub(1), x), (y, x.wrapping_sub(1))]);
+            }
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    fn count(mask: &Mask) -> usize {
+        mask.iter().filter(|&&set| set).count()
+    }
+
+    fn span(set: impl Iterator<Item = bool>) -> Option<(usize, usize)> {
+        let set: Vec<bool> = set.collect();
+        Some((set.iter().position(|&set| set)?, set.iter().rposition(|&set| set)?))
+    }
+
+    fn columns(mask: &Mask, from: usize) -> Option<(usize, usize)> {
+        span(mask.columns().into_iter().map(|column| column.iter().skip(from).any(|&set| set)))
+    }
+
+    fn check(image: &Array2<u16>, radius: u8) {
+        let (height, width) = image.dim();
+        let whole = Window { top: 0, bottom: height, left: 0, right: width };
+        let found = largest_piece(image, whole, radius);
+        if let Ok(bounds) = crate::quality::bounds(image) {
+            assert_eq!(largest_piece(image, bounds, radius), found, "the bounds change nothing");
+        }
+        let candidates = pieces(&eroded(&image.mapv(|pixel| pixel > 0), radius));
+        // `max_by_key` takes the last of equals, so the first in raster order is the last when reversed.
+        let Some(expected) = candidates.iter().rev().max_by_key(|piece| count(piece)) else {
+            assert_eq!(found, None);
+            return;
+        };
+        let found = found.expect("a piece is left");
+        let rows = expected.rows().into_iter().map(|row| span(row.iter().copied()));
+        let rows: Vec<_> = rows.flatten().map(|(first, last)| (first, last + 1)).collect();
+        assert_eq!(found.rows, rows);
+        let opened = dilated(expected, radius);
+        let (top, last) = span(opened.rows().into_iter().map(|row| row.iter().any(|&set| set))).expect("never empty");
+        let (left, right) = columns(&opened, 0).expect("never empty");
+        let expected = Window { top, bottom: last + 1, left, right: right + 1 };
+        assert_eq!(found.dilated_bounds(radius.into()), expected);
+        for from in 0..height {
+            assert_eq!(found.dilated_columns(radius.into(), from), columns(&opened, from), "from row {from}");
+        }
+    }
+
+    /// Images of filled rectangles and single zeros, which survive some erosions, unlike noise.
+    fn images() -> impl Strategy<Value = Array2<u16>> {
+        let shape = (0usize..40, 0usize..40, 1usize..30, 1usize..30, prop_oneof![4 => Just(7u16), 1 => Just(0)]);
+        let holes = prop::collection::vec((0usize..40, 0usize..40), 0..4);
+        ((1usize..40, 1usize..40), prop::collection::vec(shape, 0..8), holes).prop_map(|(size, shapes, holes)| {
+            let mut image = Array2::zeros(size);
+            let mut set = |y: usize, x: usize, value: u16| {
+                if let Some(pixel) = image.get_mut((y, x)) {
+                    *pixel = value;
+                }
+            };
+            for (top, left, height, width, value) in shapes {
+                for (y, x) in (top..top + height).flat_map(|y| (left..left + width).map(move |x| (y, x))) {
+                    set(y, x, value);
+                }
+            }
+            holes.into_iter().for_each(|(y, x)| set(y, x, 0));
+            image
+        })
+    }
+
+    fn noise() -> impl Strategy<Value = Array2<u16>> {
+        (1usize..24, 1usize..24, 1u16..6).prop_flat_map(|(height, width, values)| {
+            prop::collection::vec(0..=values, height * width)
+                .prop_map(move |pixels| Array2::from_shape_vec((height, width), pixels).expect("the sizes agree"))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_distance_pass_equals_repeated_erosion_and_dilation(image in images(), radius in 0u8..9) {
+            check(&image, radius);
+        }
+
+        #[test]
+        fn pieces_of_noise_equal_a_flood_fill(image in noise(), radius in 0u8..3) {
+            check(&image, radius);
+        }
+    }
+
+    #[test]
+    fn of_two_equal_pieces_the_first_in_raster_order_is_kept() {
+        let mut image = Array2::zeros((9, 20));
+        image.slice_mut(ndarray::s![3..8, 1..6]).fill(1);
+        image.slice_mut(ndarray::s![1..6, 12..17]).fill(1);
+        let whole = Window { top: 0, bottom: 9, left: 0, right: 20 };
+        assert_eq!(largest_piece(&image, whole, 1), Some(Piece { top: 2, rows: vec![(13, 16); 3] }));
+    }
+
+    #[test]
+    fn the_full_radius_needs_201_pixels_on_each_side() {
+        let full = Window { top: 0, bottom: 201, left: 0, right: 201 };
+        let image = Array2::ones((201, 201));
+        assert_eq!(largest_piece(&image, full, 100), Some(Piece { top: 100, rows: vec![(100, 101)] }));
+        let short = Window { bottom: 200, ..full };
+        assert_eq!(largest_piece(&Array2::ones((200, 201)), short, 100), None);
+    }
+}

@@ -198,3 +198,82 @@ impl Prepared {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    impl Prepared {
+        /// A crop of zeros, for tests of what depends on its size alone.
+        pub(crate) fn blank(
+            view: View,
+            size: (usize, usize),
+            best_center: (i64, i64),
+            network: (usize, usize),
+        ) -> Self {
+            let window = Window { top: 0, bottom: size.0, left: 0, right: size.1 };
+            let pixels = Array2::zeros(size);
+            Self { view, window, best_center, distance_from_starting_side: 0, network, pixels }
+        }
+    }
+
+    /// The centre of a CC view as it is described: every candidate counted afresh.
+    fn counted_center(pixels: &Array2<u16>, rightmost_x: i64, (h, w): (usize, usize)) -> (i64, i64) {
+        let (height, width) = pixels.dim();
+        let (height, width, h, w) = (height as i64, width as i64, h as i64, w as i64);
+        let x = rightmost_x - w / 2 - 1;
+        let candidates: Vec<i64> = (h / 2..=height - (h - h / 2)).collect();
+        if candidates.len() <= 1 {
+            return (height / 2, x);
+        }
+        let tissue = |y: i64| {
+            let (top, left) = ((y - h / 2).max(0), (x - w / 2).max(0));
+            let (bottom, right) = ((top + h).min(height), (left + w).min(width));
+            let inside = |&(at, pixel): &((usize, usize), &u16)| {
+                (top..bottom).contains(&(at.0 as i64)) && (left..right).contains(&(at.1 as i64)) && *pixel != 0
+            };
+            pixels.indexed_iter().filter(inside).count()
+        };
+        let best =
+            candidates.iter().rev().max_by_key(|&&y| (tissue(y), -((y - height / 2).pow(2) + (x - width / 2).pow(2))));
+        (*best.unwrap(), x)
+    }
+
+    fn sparse_pixels() -> impl Strategy<Value = Array2<u16>> {
+        (1usize..24, 1usize..16, 0u16..4).prop_flat_map(|(height, width, values)| {
+            prop::collection::vec(0..=values, height * width)
+                .prop_map(move |pixels| Array2::from_shape_vec((height, width), pixels).unwrap())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_running_count_finds_the_centre_that_counting_afresh_finds(
+            pixels in sparse_pixels(),
+            place in 0.0..=1.0f64,
+            network in (1usize..20, 1usize..20),
+        ) {
+            let rightmost_x = (place * pixels.ncols() as f64) as i64;
+            prop_assert_eq!(center_cc(&pixels, rightmost_x, network), counted_center(&pixels, rightmost_x, network));
+        }
+    }
+
+    #[test]
+    fn an_oblique_views_centre_stands_on_the_lowest_tissue_that_the_network_reaches() {
+        let mut pixels = Array2::<u16>::zeros((50, 30));
+        pixels[(45, 2)] = 1;
+        pixels[(33, 25)] = 1;
+        assert_eq!(
+            center_mlo(&pixels, 40, 28, (20, 10)),
+            (33 - 10 - 1, 28 - 5 - 1),
+            "row 45 is left of the last 10 columns"
+        );
+        assert_eq!(
+            center_mlo(&pixels, 40, 28, (20, 40)),
+            (40 - 10 - 1, 28 - 20 - 1),
+            "the breast's own lowest row is higher"
+        );
+    }
+}

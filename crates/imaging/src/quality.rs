@@ -15,6 +15,9 @@ const FILLED: (usize, usize) = (4, 5);
 /// How much more tissue lies in the half away from the chest before a breast is taken for the other one: five to four.
 const HEAVIER: (usize, usize) = (5, 4);
 
+/// The part of the width within which a breast counts as touching an edge: one in 100.
+const TOUCHING: usize = 100;
+
 /// The smallest rectangle that holds all non-zero pixels.
 pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
     let mut columns = vec![0u16; image.ncols()];
@@ -52,8 +55,13 @@ pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> R
     if !enclosed {
         return Ok(());
     }
-    let filled = image.iter().filter(|&&pixel| pixel != 0).count();
-    Err(if filled * FILLED.1 >= image.len() * FILLED.0 { Error::NonZeroBackground } else { Error::Frame })
+    let quarter = width.div_ceil(4);
+    let apart = match laterality {
+        Laterality::Left => image.slice(s![.., width - quarter..]),
+        Laterality::Right => image.slice(s![.., ..quarter]),
+    };
+    let filled = apart.iter().filter(|&&pixel| pixel != 0).count();
+    Err(if 2 * filled >= apart.len() { Error::NonZeroBackground } else { Error::Frame })
 }
 
 fn is_filled(line: ArrayView1<'_, u16>) -> bool {
@@ -71,24 +79,31 @@ fn any_column_filled(image: &Array2<u16>, columns: std::ops::Range<usize>) -> bo
     filled.into_iter().any(|filled| filled * FILLED.1 >= image.nrows() * FILLED.0)
 }
 
-/// Refuses a breast that lies nearer to the edge away from the chest, with clearly more of its tissue in that half.
+/// Refuses a breast that clearly enters from the edge away from the chest.
 ///
-/// `outline` is the piece's bounding box after dilation. A breast tapers away from the chest, so even one that fills the whole
-/// width has more tissue in the half that it enters from.
+/// Most of its tissue must lie in that half of the image. Then it is the other breast if it touches that edge and not its own;
+/// or if it lies nearer to that edge, and tapers towards its own. An image with a wide empty strip at the chest stays usable.
+///
+/// `outline` is the piece's bounding box after dilation.
 pub(crate) fn check_side(piece: &Piece, outline: Window, width: usize, view: View) -> Result<(), Error> {
-    let middle = width / 2;
-    let (mut left, mut right) = (0, 0);
-    for &(start, end) in &piece.rows {
-        left += end.min(middle).saturating_sub(start);
-        right += end.saturating_sub(start.max(middle));
-    }
-    let (left_gap, right_gap) = (outline.left, width.saturating_sub(outline.right));
-    let (near, far, near_gap, far_gap) = match view.laterality() {
-        Laterality::Left => (left, right, left_gap, right_gap),
-        Laterality::Right => (right, left, right_gap, left_gap),
+    let laterality = view.laterality();
+    let near_and_far = |left: usize, right: usize| match laterality {
+        Laterality::Left => (left, right),
+        Laterality::Right => (right, left),
     };
-    if far_gap <= near_gap && far * HEAVIER.1 > near * HEAVIER.0 {
-        return Err(Error::WrongSide { view, found: view.laterality().opposite() });
+    let split = |middle: usize| {
+        let left: usize = piece.rows.iter().map(|&(start, end)| end.min(middle).saturating_sub(start)).sum();
+        let right: usize = piece.rows.iter().map(|&(start, end)| end.saturating_sub(start.max(middle))).sum();
+        near_and_far(left, right)
+    };
+    let (near_half, far_half) = split(width / 2);
+    let (near_base, far_base) = split(outline.left.midpoint(outline.right));
+    let (near_gap, far_gap) = near_and_far(outline.left, width.saturating_sub(outline.right));
+    let touching = width / TOUCHING;
+    let enters_there = far_gap <= touching && near_gap > touching;
+    let tapers_here = far_gap <= near_gap && far_base > near_base;
+    if far_half * HEAVIER.1 > near_half * HEAVIER.0 && (enters_there || tapers_here) {
+        return Err(Error::WrongSide { view, found: laterality.opposite() });
     }
     Ok(())
 }

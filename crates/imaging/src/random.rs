@@ -73,4 +73,26 @@ mod tests {
         let last = (0..10_000).map(|_| generator.next_u32()).last();
         assert_eq!(last, Some(4_123_659_995));
     }
+
+    /// Printed by numpy 2.4.6: `RandomState(0).random_sample(1000)`, its first four and its last (past the second twist), and
+    /// `RandomState(12345).random_sample(2)`.
+    #[test]
+    fn doubles_are_those_of_numpys_legacy_generator() {
+        let mut generator = MersenneTwister::new(0);
+        let samples: Vec<f64> = (0..1000).map(|_| generator.next_f64()).collect();
+        let first =
+            [0.548_813_503_927_324_8, 0.715_189_366_372_419_5, 0.602_763_376_071_643_9, 0.544_883_182_996_896_9];
+        assert_eq!(samples[..4], first);
+        assert_eq!(samples[999], 0.677_141_144_111_424_1);
+        let mut generator = MersenneTwister::new(12345);
+        assert_eq!([generator.next_f64(), generator.next_f64()], [0.929_616_092_817_147_9, 0.316_375_554_581_785_9]);
+    }
+
+    /// Printed by numpy 2.4.6: `RandomState(0).uniform(-1, 1, 3)`.
+    #[test]
+    fn draws_between_minus_1_and_1_are_numpys() {
+        let mut generator = MersenneTwister::new(0);
+        let draws = [generator.next_signed(), generator.next_signed(), generator.next_signed()];
+        assert_eq!(draws, [0.097_627_007_854_649_5, 0.430_378_732_744_838_95, 0.205_526_752_143_287_75]);
+    }
 }
