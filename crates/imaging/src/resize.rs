@@ -55,10 +55,10 @@ mod tests {
         rows.iter().map(row).collect()
     }
 
-    fn assert_close(found: &[Vec<f32>], expected: &[&[f32]]) {
+    fn assert_close(found: &[Vec<f32>], expected: &[&[f64]]) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().flatten().zip(expected.iter().copied().flatten()) {
-            assert!((found - expected).abs() <= 1e-6 * 65535.0, "{found} is not {expected}");
+            assert!((f64::from(*found) - expected).abs() <= 1e-6 * 65535.0, "{found} is not {expected}");
         }
     }
 
