@@ -132,8 +132,9 @@ impl Unverified {
             self.requests.ready().await?;
             let response = self.requests.send_request(request).await?;
             let (parts, body) = response.into_parts();
-            let body = read(what, body, if parts.status.is_success() { limit } else { limits::MAX_ANSWER_BYTES }).await?;
-            Ok((parts, body))
+            let body =
+                read(what, body, if parts.status.is_success() { limit } else { limits::MAX_ANSWER_BYTES }).await?;
+            Ok::<_, Error>((parts, body))
         };
         let (parts, body) = timeout(after, answer).await.map_err(|_| Error::Timeout { what, after })??;
         if parts.status == StatusCode::OK { Ok(body) } else { Err(refusal(&parts, &body)) }
