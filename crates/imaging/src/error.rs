@@ -100,4 +100,7 @@ pub enum Error {
         /// Height times width of the network's window.
         expected: usize,
     },
+    /// An image that no PNG file can hold.
+    #[error("the image cannot be written as a PNG ({0})")]
+    Encode(String),
 }

@@ -1,0 +1,110 @@
+//! Drawn mammograms pass for mammograms.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use cloister_imaging::{
+    DecodeLimits, Error, Laterality, View, decode, prepare,
+    synthetic::{Options, encode_png, generate},
+};
+use ndarray::{Array2, s};
+
+const SMALL: Options = Options { width: 640, height: 832, masses: 0, calcifications: 0 };
+
+#[test]
+fn every_view_is_found_usable_as_what_it_is_and_as_nothing_else() {
+    for seed in 0..12 {
+        for view in View::ALL {
+            let image = generate(seed, view, SMALL);
+            let prepared = prepare(&image, view, (512, 384)).unwrap();
+            assert_eq!(prepared.distance_from_starting_side, 0, "seed {seed}, {view}");
+            let other = View::ALL.into_iter().find(|other| other.laterality() != view.laterality()).unwrap();
+            assert!(matches!(prepare(&image, other, (512, 384)), Err(Error::WrongSide { .. })), "seed {seed}, {view}");
+        }
+    }
+}
+
+#[test]
+fn the_background_is_0_and_touches_the_side_away_from_the_chest() {
+    for view in View::ALL {
+        let image = generate(3, view, SMALL);
+        let (far, near) = match view.laterality() {
+            Laterality::Left => (SMALL.width - 1, 0),
+            Laterality::Right => (0, SMALL.width - 1),
+        };
+        assert!(image.column(far).iter().all(|&pixel| pixel == 0), "{view}");
+        let chest = image.column(near).iter().filter(|&&pixel| pixel > 0).count();
+        assert!(chest > SMALL.height / 2, "{view}: {chest} rows");
+    }
+}
+
+#[test]
+fn tissue_has_no_holes() {
+    let image = generate(4, View::LMlo, SMALL);
+    for row in image.rows() {
+        let tissue = row.iter().take_while(|&&pixel| pixel > 0).count();
+        assert!(row.iter().skip(tissue).all(|&pixel| pixel == 0));
+    }
+}
+
+#[test]
+fn the_same_seed_draws_the_same_pixels_and_another_does_not() {
+    for view in View::ALL {
+        let options = Options { masses: 2, calcifications: 2, ..SMALL };
+        assert_eq!(generate(7, view, options), generate(7, view, options));
+        assert_ne!(generate(7, view, options), generate(8, view, options));
+    }
+}
+
+#[test]
+fn the_two_views_of_a_breast_and_the_two_breasts_differ() {
+    let mirrored = |image: Array2<u16>| image.slice(s![.., ..;-1]).to_owned();
+    let left = generate(5, View::LCc, SMALL);
+    assert_ne!(left, generate(5, View::LMlo, SMALL));
+    assert_ne!(left, mirrored(generate(5, View::RCc, SMALL)));
+}
+
+#[test]
+fn an_oblique_view_shows_the_muscle_at_its_top() {
+    let brightness = |view| {
+        let image = generate(6, view, SMALL);
+        image.slice(s![..20, ..20]).mapv(f64::from).mean().unwrap()
+    };
+    assert!(brightness(View::LMlo) > 15_000.0);
+    assert_eq!(brightness(View::LCc), 0.0);
+}
+
+#[test]
+fn lesions_make_some_places_brighter_and_no_place_darker() {
+    let plain = generate(9, View::LCc, SMALL);
+    for (masses, calcifications, least) in [(1, 0, 100), (0, 1, 5)] {
+        let marked = generate(9, View::LCc, Options { masses, calcifications, ..SMALL });
+        let brighter = plain.iter().zip(&marked).filter(|(plain, marked)| **marked > **plain + 2000).count();
+        assert!((least..SMALL.width * SMALL.height / 50).contains(&brighter), "{brighter} pixels");
+        assert!(plain.iter().zip(&marked).all(|(plain, marked)| marked >= plain));
+    }
+}
+
+#[test]
+fn the_breast_scales_with_the_image() {
+    let large = generate(2, View::RMlo, Options { width: 1280, height: 1664, ..SMALL });
+    let small = generate(2, View::RMlo, SMALL);
+    let share = |image: &Array2<u16>| image.iter().filter(|&&pixel| pixel > 0).count() as f64 / image.len() as f64;
+    assert!((share(&large) - share(&small)).abs() < 0.01);
+}
+
+#[test]
+fn images_of_any_size_are_drawn() {
+    for (width, height) in [(0, 0), (0, 7), (7, 0), (1, 1), (1, 300), (300, 1)] {
+        for view in View::ALL {
+            let options = Options { width, height, masses: 100, calcifications: 100 };
+            assert_eq!(generate(1, view, options).dim(), (height, width));
+        }
+    }
+}
+
+#[test]
+fn a_png_holds_the_same_pixels() {
+    let image = generate(11, View::RCc, SMALL);
+    let file = encode_png(&image).unwrap();
+    assert_eq!(decode(&file, &DecodeLimits::default()).unwrap(), image);
+    assert!(matches!(encode_png(&Array2::zeros((0, 3))), Err(Error::Encode(_))));
+}
