@@ -1,77 +1,112 @@
-//! What can go wrong below any protocol.
+//! Why a connection could not be made, or did not last.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Address;
+use crate::{Address, Relayed};
 
-/// Why a stream could not be had, or ended.
+/// Every way in which this crate's functions fail.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// The address.
+    /// Text that is not an address.
+    #[error(
+        "`{text}` is not an address: {reason} (vsock://CID:PORT, hybrid:///path:PORT, unix:///path or tcp://HOST:PORT)"
+    )]
+    InvalidAddress {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The other side could not be reached.
+    #[error("{address} cannot be reached: {source}")]
+    Unreachable {
+        /// What was dialled.
         address: Address,
-        /// The system's reason.
+        /// What the system said.
         source: io::Error,
     },
-    /// Another process listens there.
-    #[error("cannot listen on {0}: another process does")]
-    InUse(Address),
-    /// The address does not answer.
-    #[error("cannot connect to {address}: {source}")]
-    Dial {
-        /// The address.
-        address: Address,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// No connection in time.
-    #[error("no connection to {address} within {} ms", after.as_millis())]
+    /// The other side did not answer in time.
+    #[error("{address} did not answer within {} ms", after.as_millis())]
     Timeout {
-        /// The address.
+        /// What was dialled.
         address: Address,
-        /// How long was waited.
+        /// How long it was given.
         after: Duration,
     },
-    /// The host's side of a hybrid vsock did not answer with `OK`.
-    #[error("{address} refused the connection: {answer:?} in place of OK")]
-    Hybrid {
-        /// The address.
+    /// A name has no addresses.
+    #[error("the name {host} cannot be resolved: {source}")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The hybrid vsock's host side did not confirm the connection to the guest's port.
+    #[error("{address} was not connected to the guest: it answered {answer:?} in place of `OK <port>`")]
+    HybridRefused {
+        /// What was dialled.
         address: Address,
-        /// What it said.
+        /// What came in place of `OK <port>`; empty when the connection was closed.
         answer: String,
     },
-    /// A host that cannot stand in a CONNECT request.
-    #[error("{0:?} is not a host name")]
-    HostName(String),
-    /// The proxy refused to connect.
-    #[error("the proxy at {proxy} does not connect to {target}: {status}")]
+    /// Another process answers on the socket to bind.
+    #[error("{} is in use: another process answers there; stop it or listen elsewhere", path.display())]
+    InUse {
+        /// The socket's path.
+        path: PathBuf,
+    },
+    /// There is a file where a socket should be made. It is left alone.
+    #[error("{} exists and is not a socket; remove it or listen elsewhere", path.display())]
+    NotASocket {
+        /// The file's path.
+        path: PathBuf,
+    },
+    /// The system refused the listening address.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// What should be bound.
+        address: Address,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The proxy answered a CONNECT request with something else than success.
+    #[error("the proxy {proxy} refused a connection to {host}:{port} with status {status}: {reason}")]
     ProxyRefused {
-        /// The proxy.
+        /// The proxy that was asked.
         proxy: Address,
-        /// `host:port`.
-        target: String,
-        /// Its status line, from the status code on.
-        status: String,
+        /// The host asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// HTTP status (RFC 9110, section 15).
+        status: u16,
+        /// What the proxy said about it, printable and cut short.
+        reason: String,
     },
-    /// The proxy's answer is not HTTP, or too long.
-    #[error("the proxy at {proxy} gave no HTTP answer: {problem}")]
-    ProxyAnswer {
-        /// The proxy.
+    /// What answers at the proxy's address does not speak HTTP CONNECT.
+    #[error("the answer of the proxy {proxy} cannot be used: {reason}")]
+    ProxyMalformed {
+        /// The proxy that was asked.
         proxy: Address,
-        /// What was wrong.
-        problem: &'static str,
-    },
-    /// A relayed connection on which nothing moved.
-    #[error("nothing moved for {} s", after.as_secs())]
-    Idle {
-        /// For how long.
-        after: Duration,
+        /// What is wrong with its answer.
+        reason: &'static str,
     },
     /// A relayed connection broke.
-    #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
+    #[error("a relayed connection broke: {source}")]
+    RelayBroken {
+        /// What the system said.
+        source: io::Error,
+        /// What was delivered before.
+        relayed: Relayed,
+    },
+    /// A relayed connection moved no bytes, in neither direction, for too long.
+    #[error("a relayed connection was idle for {} ms", after.as_millis())]
+    RelayIdle {
+        /// The limit that it met.
+        after: Duration,
+        /// What was delivered before.
+        relayed: Relayed,
+    },
 }

@@ -1,22 +1,23 @@
 //! One address type for vsock, hybrid vsock, Unix and TCP; listeners, dialers and the relay between two streams.
 //!
-//! It moves bytes and knows nothing of what they mean: no TLS, no HTTP but the CONNECT of [`connect_through`].
+//! It carries bytes. It neither encrypts nor authenticates: TLS ends above it, and nothing that an address names is
+//! trusted for being there.
 
 mod address;
 mod connect;
 mod dial;
 mod error;
-pub mod limits;
-mod listen;
+mod limits;
+mod listener;
 mod relay;
 mod serve;
 mod stream;
 
-pub use address::{Address, AddressError};
+pub use address::{ANY_CID, Address};
 pub use connect::connect_through;
-pub use dial::dial;
+pub use dial::{dial, dial_tcp, resolve};
 pub use error::Error;
-pub use listen::Listener;
+pub use listener::{Listener, Peer};
 pub use relay::{RelayLimits, Relayed, relay};
-pub use serve::{ServeLimits, serve};
-pub use stream::{Peer, Stream};
+pub use serve::{Overflow, ServeLimits, Served, serve};
+pub use stream::Stream;

@@ -1,97 +1,130 @@
-//! Bytes both ways between two streams, with each side's end carried to the other.
+//! Bytes from one stream to another and back.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::time::Instant;
 
-use crate::Error;
-use crate::limits::{RELAY_BUFFER_BYTES, RELAY_IDLE_TIMEOUT};
+use crate::{Error, limits};
 
 /// Bounds of one relayed connection.
 #[derive(Clone, Debug)]
 pub struct RelayLimits {
-    /// Nothing moved in either direction for that long: the connection ends.
-    pub idle_timeout: Duration,
-    /// Held in each direction; a full buffer makes its writer wait.
+    /// Bytes held for each direction. A reader that is slow makes the writer wait; nothing more is buffered.
     pub buffer_bytes: usize,
+    /// A connection on which no byte moves, in neither direction, for this long is cut.
+    pub idle_timeout: Duration,
 }
 
 impl Default for RelayLimits {
     fn default() -> Self {
-        Self { idle_timeout: RELAY_IDLE_TIMEOUT, buffer_bytes: RELAY_BUFFER_BYTES }
+        Self { buffer_bytes: limits::RELAY_BUFFER_BYTES, idle_timeout: limits::RELAY_IDLE_TIMEOUT }
     }
 }
 
-/// How much went where.
+/// Bytes delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relayed {
-    /// Bytes from the first stream to the second.
+    /// From the first stream to the second.
     pub a_to_b: u64,
-    /// Bytes from the second stream to the first.
+    /// From the second stream to the first.
     pub b_to_a: u64,
 }
 
-/// Relays until both sides have ended their halves. One side's end closes the writing half of the other, and leaves the opposite
-/// direction open.
+/// Carries bytes between `a` and `b` until both have ended. The end of one direction is passed on as a half-close while the
+/// other direction goes on.
 ///
 /// # Errors
-/// [`Error::Broken`] when a stream fails, [`Error::Idle`] when nothing moves.
+/// [`Error::RelayIdle`] and [`Error::RelayBroken`], both with what was delivered until then.
 pub async fn relay<A, B>(a: A, b: B, limits: &RelayLimits) -> Result<Relayed, Error>
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut a_read, mut a_write) = tokio::io::split(a);
-    let (mut b_read, mut b_write) = tokio::io::split(b);
-    let moved = watch::Sender::new(Instant::now());
-    let both = async {
-        tokio::try_join!(
-            copy(&mut a_read, &mut b_write, limits.buffer_bytes, &moved),
-            copy(&mut b_read, &mut a_write, limits.buffer_bytes, &moved),
-        )
-    };
+    let progress = Progress::new();
+    let mut a = Watched { stream: a, written: &progress.b_to_a, progress: &progress };
+    let mut b = Watched { stream: b, written: &progress.a_to_b, progress: &progress };
+    let copied = copy_bidirectional_with_sizes(&mut a, &mut b, limits.buffer_bytes, limits.buffer_bytes);
     tokio::select! {
-        done = both => {
-            let (a_to_b, b_to_a) = done?;
-            Ok(Relayed { a_to_b, b_to_a })
+        result = copied => match result {
+            Ok(_) => Ok(progress.relayed()),
+            Err(source) => Err(Error::RelayBroken { source, relayed: progress.relayed() }),
+        },
+        () = progress.idle_for(limits.idle_timeout) => {
+            Err(Error::RelayIdle { after: limits.idle_timeout, relayed: progress.relayed() })
         }
-        () = idle(&moved, limits.idle_timeout) => Err(Error::Idle { after: limits.idle_timeout }),
     }
 }
 
-async fn copy<R, W>(from: &mut R, to: &mut W, buffer: usize, moved: &watch::Sender<Instant>) -> io::Result<u64>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    let mut buffer = vec![0; buffer.max(1)];
-    let mut total = 0;
-    loop {
-        let length = from.read(&mut buffer).await?;
-        moved.send_replace(Instant::now());
-        if length == 0 {
-            return match to.shutdown().await {
-                // The other side has gone altogether, which ends this direction as well.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(total),
-                other => other.map(|()| total),
-            };
+struct Progress {
+    start: Instant,
+    /// Milliseconds after `start` at which the last byte moved.
+    last: AtomicU64,
+    a_to_b: AtomicU64,
+    b_to_a: AtomicU64,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { start: Instant::now(), last: AtomicU64::new(0), a_to_b: AtomicU64::new(0), b_to_a: AtomicU64::new(0) }
+    }
+
+    fn mark(&self) {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(now, Ordering::Relaxed);
+    }
+
+    fn relayed(&self) -> Relayed {
+        Relayed { a_to_b: self.a_to_b.load(Ordering::Relaxed), b_to_a: self.b_to_a.load(Ordering::Relaxed) }
+    }
+
+    async fn idle_for(&self, limit: Duration) {
+        loop {
+            let end = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
+            if Instant::now() >= end {
+                return;
+            }
+            tokio::time::sleep_until(end).await;
         }
-        to.write_all(&buffer[..length]).await?;
-        to.flush().await?;
-        moved.send_replace(Instant::now());
-        total += length as u64;
     }
 }
 
-async fn idle(moved: &watch::Sender<Instant>, timeout: Duration) {
-    loop {
-        let due = *moved.borrow() + timeout;
-        sleep_until(due).await;
-        if *moved.borrow() + timeout <= Instant::now() {
-            return;
+/// A stream whose movements are noted.
+struct Watched<'a, S> {
+    stream: S,
+    written: &'a AtomicU64,
+    progress: &'a Progress,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if matches!(result, Poll::Ready(Ok(()))) {
+            self.progress.mark();
         }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(count)) = result {
+            self.written.fetch_add(count as u64, Ordering::Relaxed);
+            self.progress.mark();
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

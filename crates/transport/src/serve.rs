@@ -1,70 +1,135 @@
-//! The accept loop: bounded, and drained at its end.
+//! The accept loop: bounded, and ended by draining.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 
-use crate::limits::{ACCEPT_PAUSE, DRAIN_TIMEOUT, MAX_CONNECTIONS};
-use crate::{Listener, Peer, Stream};
+use crate::{Listener, Peer, Stream, limits};
 
-/// Bounds of one listener.
+/// Bounds of one accept loop.
 #[derive(Clone, Debug)]
 pub struct ServeLimits {
-    /// Connections at once. Further ones wait in the system's own queue.
+    /// Connections handled at once.
     pub max_connections: usize,
-    /// How long connections may go on once the listener is to end.
+    /// What happens to those past that number.
+    pub overflow: Overflow,
+    /// After the shutdown began, how long connections may take to finish before they are cut.
     pub drain_timeout: Duration,
+}
+
+/// What happens to a connection past the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// It waits in the system's queue until another ends.
+    #[default]
+    Wait,
+    /// It is closed at once, so that whoever connected can try elsewhere.
+    Close,
 }
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        Self { max_connections: MAX_CONNECTIONS, drain_timeout: DRAIN_TIMEOUT }
+        Self {
+            max_connections: limits::MAX_CONNECTIONS,
+            overflow: Overflow::default(),
+            drain_timeout: limits::DRAIN_TIMEOUT,
+        }
     }
 }
 
-/// Accepts connections and runs `handler` for each, until `shutdown` completes. Then nothing more is accepted, the listener is closed, and
-/// open connections have their drain time before they are cut.
-pub async fn serve<S, H, F>(listener: Listener, limits: &ServeLimits, shutdown: S, handler: H)
+/// How an accept loop went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Connections handled.
+    pub handled: u64,
+    /// Connections closed unhandled, because there were too many.
+    pub refused: u64,
+    /// Connections cut at the end, because they did not finish in time.
+    pub cut: usize,
+}
+
+/// Accepts connections and runs `handler` on each, as a task of its own, until `shutdown` is ready. Then it stops listening and
+/// waits for the connections that there are. Dropping the future cuts them all.
+pub async fn serve<F, T>(
+    listener: Listener,
+    limits: &ServeLimits,
+    shutdown: impl Future<Output = ()>,
+    handler: F,
+) -> Served
 where
-    S: Future<Output = ()>,
-    H: Fn(Stream, Peer) -> F,
-    F: Future<Output = ()> + Send + 'static,
+    F: Fn(Stream, Peer) -> T,
+    T: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(limits.max_connections));
     let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let next = async {
-            // Never closed, so there is always a permit in the end.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        tokio::select! {
-            biased;
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            (place, accepted) = next => match accepted {
-                Ok((stream, peer)) => {
-                    let connection = handler(stream, peer);
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, address = %listener.local_address(), "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+    let mut served = Served::default();
+    tokio::select! {
+        () = shutdown => {}
+        () = accept(&listener, limits, &handler, &mut connections, &mut served) => {}
     }
     drop(listener);
-    let drained = timeout(limits.drain_timeout, async { while connections.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were cut at the end of their drain time");
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            note(ended);
+        }
+    };
+    if timeout(limits.drain_timeout, drained).await.is_err() {
+        served.cut = connections.len();
+        tracing::warn!(connections = served.cut, "connections did not finish in time and are cut");
+        connections.shutdown().await;
+    }
+    served
+}
+
+/// Never returns; a select ends it.
+async fn accept<F, T>(
+    listener: &Listener,
+    limits: &ServeLimits,
+    handler: &F,
+    connections: &mut JoinSet<()>,
+    served: &mut Served,
+) where
+    F: Fn(Stream, Peer) -> T,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.max_connections));
+    loop {
+        while let Some(ended) = connections.try_join_next() {
+            note(ended);
+        }
+        let waiting = match limits.overflow {
+            Overflow::Wait => places.clone().acquire_owned().await.ok(),
+            Overflow::Close => None,
+        };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, address = %listener.local_address(), "a connection could not be accepted");
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(place) = waiting.or_else(|| places.clone().try_acquire_owned().ok()) else {
+            served.refused += 1;
+            tracing::warn!(%peer, limit = limits.max_connections, "a connection was closed: too many at once");
+            continue;
+        };
+        served.handled += 1;
+        let handled = handler(stream, peer);
+        connections.spawn(async move {
+            handled.await;
+            drop(place);
+        });
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection's handler panicked");
     }
 }

@@ -1,6 +1,5 @@
-//! One stream type over the three kinds of socket.
+//! One stream type over every transport.
 
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,46 +8,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_vsock::VsockStream;
 
-/// A connected stream. Shutting it down closes the writing half alone; the other side may go on sending.
+/// A connected stream. Shutting the write side down half-closes it: the other side reads its end, and can still write.
 #[derive(Debug)]
 pub struct Stream(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Vsock(VsockStream),
-    Unix(UnixStream),
     Tcp(TcpStream),
+    Unix(UnixStream),
+    Vsock(VsockStream),
 }
 
-/// Who connected, for logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A vsock peer.
-    Vsock {
-        /// Its context identifier.
-        cid: u32,
-        /// Its port.
-        port: u32,
-    },
-    /// A process on this machine.
-    Unix,
-    /// A TCP peer.
-    Tcp(std::net::SocketAddr),
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Vsock { cid, port } => write!(f, "vsock {cid}:{port}"),
-            Self::Unix => f.write_str("unix"),
-            Self::Tcp(address) => write!(f, "{address}"),
-        }
-    }
-}
-
-impl From<VsockStream> for Stream {
-    fn from(stream: VsockStream) -> Self {
-        Self(Kind::Vsock(stream))
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        // Small answers should not wait for more; that it cannot be set costs only time.
+        stream.set_nodelay(true).ok();
+        Self(Kind::Tcp(stream))
     }
 }
 
@@ -58,41 +33,66 @@ impl From<UnixStream> for Stream {
     }
 }
 
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
-        // Requests and answers are short, and relayed bytes are written as they come: waiting to fill a segment costs 40 ms.
-        // A socket that cannot be told so works all the same.
-        let _ = stream.set_nodelay(true);
-        Self(Kind::Tcp(stream))
+impl From<VsockStream> for Stream {
+    fn from(stream: VsockStream) -> Self {
+        Self(Kind::Vsock(stream))
     }
 }
 
-macro_rules! each {
-    ($stream:expr, $inner:ident => $call:expr) => {
-        match &mut $stream.get_mut().0 {
-            Kind::Vsock($inner) => $call,
-            Kind::Unix($inner) => $call,
-            Kind::Tcp($inner) => $call,
+impl Stream {
+    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
+        match &mut self.0 {
+            Kind::Tcp(stream) => Pin::new(stream),
+            Kind::Unix(stream) => Pin::new(stream),
+            Kind::Vsock(stream) => Pin::new(stream),
         }
-    };
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        match &mut self.0 {
+            Kind::Tcp(stream) => Pin::new(stream),
+            Kind::Unix(stream) => Pin::new(stream),
+            Kind::Vsock(stream) => Pin::new(stream),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, inner => Pin::new(inner).poll_read(cx, buf))
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.reader().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, inner => Pin::new(inner).poll_write(cx, buf))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer().poll_write(cx, buf)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, inner => Pin::new(inner).poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer().poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, inner => AsyncWrite::poll_shutdown(Pin::new(inner), cx))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.writer().poll_shutdown(cx) {
+            // The other side is gone already: there is nothing left to tell it.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            other => other,
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writer().poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.is_write_vectored(),
+            Kind::Unix(stream) => stream.is_write_vectored(),
+            Kind::Vsock(stream) => stream.is_write_vectored(),
+        }
     }
 }
