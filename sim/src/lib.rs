@@ -1,3 +1,4 @@
 //! Simulated AWS services, for development and tests: never part of a release image.
 
+pub mod kms;
 pub mod nsm;

@@ -1,2 +1,172 @@
-//! Entry point: wires the library to the command line.
-fn main() {}
+//! `cloister-sim`: the simulated NSM's authority and the simulated KMS, on the command line.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use cloister_nsm::{AttestRequest, Nsm};
+use cloister_sim::kms::{Config, Principals, Server};
+use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+use tracing_subscriber::EnvFilter;
+
+/// Simulated AWS services. They prove protocol, not confidentiality.
+#[derive(Parser)]
+#[command(name = "cloister-sim", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The simulated Nitro Security Module.
+    #[command(subcommand)]
+    Nsm(NsmCommand),
+    /// Serve the simulated KMS until told to stop.
+    Kms(Kms),
+}
+
+#[derive(Subcommand)]
+enum NsmCommand {
+    /// Make the authority that simulated attestation documents chain to: root.pem and root.key.
+    Init {
+        /// The folder to make it in.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Write one attestation document of a simulated enclave.
+    Attest(Attest),
+}
+
+#[derive(Args)]
+struct Attest {
+    /// The authority's folder.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The public key to vouch for, SubjectPublicKeyInfo in DER.
+    #[arg(long)]
+    public_key: Option<PathBuf>,
+    /// A PCR as INDEX=HEX, 48 bytes; more than one may be given. The others are a simulated enclave's usual ones.
+    #[arg(long = "pcr", value_parser = pcr)]
+    pcrs: Vec<(u16, [u8; 48])>,
+    /// Claim debug mode: PCR0, 1 and 2 are zero.
+    #[arg(long)]
+    debug: bool,
+    /// Where to write the document.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct Kms {
+    /// Where to listen, as tcp://ADDRESS:PORT; port 0 takes a free one.
+    #[arg(long, default_value = "tcp://127.0.0.1:0", value_parser = tcp)]
+    listen: SocketAddr,
+    /// The file that keeps keys and the certificate authority; without it they end with the process.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// The root that attestation documents must chain to, in PEM: the simulated authority's root.pem.
+    #[arg(long)]
+    nsm_root: PathBuf,
+    /// Where to write the certificate that clients must trust, in PEM.
+    #[arg(long)]
+    ca_out: PathBuf,
+    /// Where to write the endpoint, as https://ADDRESS:PORT, once it is served.
+    #[arg(long)]
+    address_out: Option<PathBuf>,
+    /// Who may call: a TOML or JSON file of principals. Without it, the demo's two.
+    #[arg(long)]
+    credentials: Option<PathBuf>,
+    /// A further host name for the certificate.
+    #[arg(long = "host-name")]
+    host_names: Vec<String>,
+    /// The region of every key.
+    #[arg(long, default_value = "us-east-1")]
+    region: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("CLOISTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    match arguments.command {
+        Command::Nsm(NsmCommand::Init { dir }) => init(&dir),
+        Command::Nsm(NsmCommand::Attest(attest)) => write_document(&attest),
+        Command::Kms(kms) => serve(kms).await,
+    }
+}
+
+fn init(dir: &Path) -> Result<()> {
+    Authority::create(dir)?;
+    tracing::info!(dir = %dir.display(), "made a simulated attestation root; whoever holds its key can claim any measurement");
+    Ok(())
+}
+
+fn write_document(attest: &Attest) -> Result<()> {
+    let authority = Authority::open(&attest.dir)?;
+    let mut simulated = Simulated { debug: attest.debug, ..Simulated::default() };
+    simulated.pcrs.extend(attest.pcrs.iter().copied().collect::<BTreeMap<_, _>>());
+    let public_key = attest.public_key.as_deref().map(read).transpose()?;
+    let request = AttestRequest { public_key, ..AttestRequest::default() };
+    let document = SimulatedNsm::new(&authority, simulated)?.attest(&request)?;
+    write(&attest.out, &document)
+}
+
+async fn serve(kms: Kms) -> Result<()> {
+    let mut config = Config::local(String::from_utf8(read(&kms.nsm_root)?).context("--nsm-root is not PEM")?);
+    if let Some(file) = &kms.credentials {
+        let text = String::from_utf8(read(file)?).context("--credentials is not text")?;
+        config.principals = Principals::parse(&text).with_context(|| file.display().to_string())?;
+    }
+    config.listen = kms.listen;
+    config.state = kms.state;
+    config.host_names = kms.host_names;
+    config.region = kms.region;
+    let running = Server::start(config).await?;
+    write(&kms.ca_out, running.ca_pem.as_bytes())?;
+    // Last, and whole at once: whoever waits for this file finds everything else in place.
+    if let Some(out) = &kms.address_out {
+        let new = out.with_extension("new");
+        write(&new, format!("{}\n", running.endpoint()).as_bytes())?;
+        std::fs::rename(&new, out).with_context(|| out.display().to_string())?;
+    }
+    writeln!(std::io::stderr(), "cloister-sim: simulated KMS at {}: not AWS, and not confidential", running.endpoint())?;
+    tokio::select! {
+        () = running.wait() => bail!("the server stopped by itself"),
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("signals cannot be waited for"),
+        () = terminated() => Ok(()),
+    }
+}
+
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            terminate.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn pcr(text: &str) -> Result<(u16, [u8; 48])> {
+    let (index, value) = text.split_once('=').context("a PCR is given as INDEX=HEX")?;
+    let value = hex::decode(value)?.try_into().ok().context("a PCR has 48 bytes")?;
+    Ok((index.parse()?, value))
+}
+
+fn tcp(text: &str) -> Result<SocketAddr> {
+    let address = text.strip_prefix("tcp://").context("the simulated KMS listens on tcp:// only")?;
+    address.parse().context("ADDRESS:PORT must be an IP address and a port")
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).with_context(|| path.display().to_string())
+}

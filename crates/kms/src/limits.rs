@@ -1,0 +1,30 @@
+//! Every bound that this crate puts on what it reads and waits for.
+
+use std::time::Duration;
+
+/// Longest `CiphertextForRecipient` and longest `CiphertextBlob`, in bytes: KMS's own limit on both (API reference, `Decrypt`).
+pub const MAX_CIPHERTEXT_BYTES: usize = 6144;
+
+/// Length of a modulus and so of a wrapped key under the enclave's RSA-2048 key, in bytes.
+pub const RSA_BYTES: usize = 256;
+
+/// Length of a subject key identifier in KMS's answers, in bytes.
+pub const KEY_IDENTIFIER_BYTES: usize = 32;
+
+/// Length of a data key, and of the AES-256 key that a CMS message carries, in bytes.
+pub const KEY_BYTES: usize = 32;
+
+/// Length of an AES block and so of a CBC initialisation vector, in bytes.
+pub const BLOCK_BYTES: usize = 16;
+
+/// Tries of one call, the first included: enough for a throttled moment, few enough that a boot fails within a minute.
+pub const MAX_TRIES: u32 = 4;
+
+/// Pause before the second try; it doubles with each further one.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest that one try may take, its connection included.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest key policy that is read, in bytes: KMS accepts up to 32 KiB.
+pub const MAX_POLICY_BYTES: usize = 32 * 1024;

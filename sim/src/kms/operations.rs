@@ -1,0 +1,339 @@
+//! The operations of KMS that Cloister's parties use, with the checks in KMS's order: parameters, key, policy, cryptography.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cloister_attest::Root;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::exception::Exception;
+use super::fault::{Fault, Form};
+use super::keys::{Key, Keys};
+use super::limits::{MAX_CONTEXT, MAX_DATA_KEY, MAX_DESCRIPTION, MAX_PLAINTEXT};
+use super::policy::{RequestKeys, Verdict};
+use super::principal::Principal;
+use super::recipient::{Recipient, RecipientInfo};
+
+const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+
+type Context = BTreeMap<String, String>;
+
+/// The state behind the operations.
+pub(crate) struct Operations {
+    pub(crate) keys: Mutex<Keys>,
+    pub(crate) nsm_root: Root,
+    pub(crate) form: Form,
+}
+
+/// One authenticated request.
+pub(crate) struct Call<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) now: OffsetDateTime,
+    pub(crate) fault: Option<&'a Fault>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct CreateKey {
+    policy: Option<String>,
+    description: String,
+    key_usage: Option<String>,
+    key_spec: Option<String>,
+    customer_master_key_spec: Option<String>,
+    origin: Option<String>,
+    multi_region: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ForKey {
+    key_id: Option<String>,
+    policy_name: Option<String>,
+    policy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Cryptographic {
+    key_id: Option<String>,
+    plaintext: Option<String>,
+    ciphertext_blob: Option<String>,
+    encryption_algorithm: Option<String>,
+    #[serde(default)]
+    encryption_context: Context,
+    key_spec: Option<String>,
+    number_of_bytes: Option<usize>,
+    recipient: Option<RecipientInfo>,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    grant_tokens: Vec<String>,
+}
+
+impl Operations {
+    /// Carries out `operation`, the part of `X-Amz-Target` after `TrentService.`.
+    pub(crate) fn call(&self, operation: &str, body: &[u8], call: &Call<'_>) -> Result<Value, Exception> {
+        match operation {
+            "CreateKey" => self.create_key(parse(body)?, call),
+            "DescribeKey" => self.describe_key(&parse(body)?, call),
+            "GetKeyPolicy" => self.get_key_policy(&parse(body)?, call),
+            "PutKeyPolicy" => self.put_key_policy(parse(body)?, call),
+            "GetPublicKey" => self.get_public_key(&parse(body)?, call),
+            "Encrypt" => self.encrypt(&Cryptographic::parse(body)?, call),
+            "GenerateDataKey" => self.generate_data_key(&Cryptographic::parse(body)?, call),
+            "Decrypt" => self.decrypt(&Cryptographic::parse(body)?, call),
+            other => {
+                Err(Exception::new("UnknownOperationException", format!("The simulator has no operation {other:?}")))
+            }
+        }
+    }
+
+    fn create_key(&self, input: CreateKey, call: &Call<'_>) -> Result<Value, Exception> {
+        let usual = |value: &Option<String>, usual: &str| value.as_deref().is_none_or(|value| value == usual);
+        let symmetric =
+            usual(&input.key_spec, SYMMETRIC_DEFAULT) && usual(&input.customer_master_key_spec, SYMMETRIC_DEFAULT);
+        if !symmetric
+            || !usual(&input.key_usage, "ENCRYPT_DECRYPT")
+            || !usual(&input.origin, "AWS_KMS")
+            || input.multi_region
+        {
+            return Err(Exception::unsupported(
+                "The simulator makes symmetric ENCRYPT_DECRYPT keys of one region, and no others",
+            ));
+        }
+        if input.description.len() > MAX_DESCRIPTION {
+            return Err(Exception::validation(format!("Description has at most {MAX_DESCRIPTION} bytes")));
+        }
+        let Principal { arn, .. } = call.principal;
+        if !call.principal.iam_allows("kms:CreateKey") {
+            return Err(Exception::access_denied(
+                arn,
+                "kms:CreateKey",
+                "*",
+                "no identity-based policy allows the action",
+            ));
+        }
+        let mut keys = self.keys();
+        let key = keys.create(call.principal.account(), input.description, input.policy, call.now.unix_timestamp())?;
+        Ok(json!({ "KeyMetadata": metadata(key) }))
+    }
+
+    fn describe_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
+        let keys = self.keys();
+        let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:DescribeKey", call)?;
+        Ok(json!({ "KeyMetadata": metadata(key) }))
+    }
+
+    fn get_key_policy(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
+        let keys = self.keys();
+        let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:GetKeyPolicy", call)?;
+        input.check_policy_name()?;
+        Ok(json!({ "Policy": key.policy_text, "PolicyName": "default" }))
+    }
+
+    fn put_key_policy(&self, input: ForKey, call: &Call<'_>) -> Result<Value, Exception> {
+        let mut keys = self.keys();
+        let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:PutKeyPolicy", call)?;
+        input.check_policy_name()?;
+        let arn = key.arn.clone();
+        let policy = input.policy.ok_or_else(|| missing("policy"))?;
+        keys.put_policy(&arn, policy)?;
+        Ok(json!({}))
+    }
+
+    fn get_public_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
+        let keys = self.keys();
+        let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:GetPublicKey", call)?;
+        Err(Exception::unsupported(format!("{} is a symmetric key, which has no public part", key.arn)))
+    }
+
+    fn encrypt(&self, input: &Cryptographic, call: &Call<'_>) -> Result<Value, Exception> {
+        let plaintext = bytes(&input.plaintext, "plaintext")?;
+        if plaintext.is_empty() || plaintext.len() > MAX_PLAINTEXT {
+            return Err(Exception::validation(format!("Plaintext has 1 to {MAX_PLAINTEXT} bytes")));
+        }
+        let keys = self.keys();
+        let key = keys.find(required(&input.key_id, "keyId")?, call.principal.account())?;
+        authorise(key, "kms:Encrypt", call, request_keys(call).with_context(&input.encryption_context))?;
+        let blob = key.encrypt(&plaintext, &input.encryption_context)?;
+        let answer = json!({ "KeyId": key.arn, "CiphertextBlob": BASE64.encode(blob), "EncryptionAlgorithm": SYMMETRIC_DEFAULT });
+        Ok(call.distorted(answer, None))
+    }
+
+    fn generate_data_key(&self, input: &Cryptographic, call: &Call<'_>) -> Result<Value, Exception> {
+        let length = match (input.key_spec.as_deref(), input.number_of_bytes) {
+            (Some("AES_256"), None) => 32,
+            (Some("AES_128"), None) => 16,
+            (None, Some(length)) if (1..=MAX_DATA_KEY).contains(&length) => length,
+            _ => return Err(Exception::validation("Please specify either number of bytes or key spec.")),
+        };
+        let recipient = self.recipient(input, call)?;
+        let keys = self.keys();
+        let key = keys.find(required(&input.key_id, "keyId")?, call.principal.account())?;
+        let request = request_keys(call).with_context(&input.encryption_context);
+        authorise(key, "kms:GenerateDataKey", call, attested(request, recipient.as_ref()))?;
+        let mut plaintext = vec![0; length];
+        rand::fill(&mut plaintext).map_err(|_| Exception::internal())?;
+        let blob = key.encrypt(&plaintext, &input.encryption_context)?;
+        let answer = json!({ "KeyId": key.arn, "CiphertextBlob": BASE64.encode(blob) });
+        self.answer(answer, &plaintext, recipient.as_ref(), call)
+    }
+
+    fn decrypt(&self, input: &Cryptographic, call: &Call<'_>) -> Result<Value, Exception> {
+        let recipient = self.recipient(input, call)?;
+        let ciphertext = bytes(&input.ciphertext_blob, "ciphertextBlob")?;
+        let keys = self.keys();
+        let named = input.key_id.as_deref().map(|key_id| keys.find(key_id, call.principal.account())).transpose()?;
+        let blob = keys.blob(&ciphertext)?;
+        if named.is_some_and(|named| named.arn != blob.key.arn) {
+            let message = "The key ID in the request does not identify a CMK that can perform this operation.";
+            return Err(Exception::new("IncorrectKeyException", message));
+        }
+        let request = request_keys(call).with_context(&input.encryption_context);
+        authorise(blob.key, "kms:Decrypt", call, attested(request, recipient.as_ref()))?;
+        let plaintext = blob.open(&input.encryption_context)?;
+        let answer = json!({ "KeyId": blob.key.arn, "EncryptionAlgorithm": SYMMETRIC_DEFAULT });
+        self.answer(answer, &plaintext, recipient.as_ref(), call)
+    }
+
+    /// Adds the plaintext: in the clear without a recipient, and otherwise to the recipient alone.
+    fn answer(
+        &self,
+        mut answer: Value,
+        plaintext: &[u8],
+        recipient: Option<&Recipient>,
+        call: &Call<'_>,
+    ) -> Result<Value, Exception> {
+        let in_clear = BASE64.encode(plaintext);
+        match recipient {
+            None => answer["Plaintext"] = json!(in_clear),
+            Some(recipient) => {
+                let instead = call.fault.and_then(|fault| fault.content(plaintext));
+                let sealed = recipient.seal(instead.as_deref().unwrap_or(plaintext), self.form.get())?;
+                answer["CiphertextForRecipient"] = json!(BASE64.encode(sealed));
+            }
+        }
+        Ok(call.distorted(answer, Some(&in_clear)))
+    }
+
+    fn recipient(&self, input: &Cryptographic, call: &Call<'_>) -> Result<Option<Recipient>, Exception> {
+        input.recipient.as_ref().map(|recipient| recipient.verify(&self.nsm_root, call.now.into())).transpose()
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call<'_> {
+    fn distorted(&self, mut answer: Value, plaintext: Option<&str>) -> Value {
+        if let Some(fault) = self.fault {
+            fault.distort(&mut answer, plaintext);
+        }
+        answer
+    }
+}
+
+impl ForKey {
+    fn check_policy_name(&self) -> Result<(), Exception> {
+        match self.policy_name.as_deref() {
+            None | Some("default") => Ok(()),
+            Some(other) => Err(Exception::new("NotFoundException", format!("No such policy exists: {other}"))),
+        }
+    }
+}
+
+impl Cryptographic {
+    fn parse(body: &[u8]) -> Result<Self, Exception> {
+        let input: Self = parse(body)?;
+        if input.dry_run {
+            return Err(Exception::unsupported("The simulator has no dry run"));
+        }
+        if !input.grant_tokens.is_empty() {
+            return Err(Exception::new("InvalidGrantTokenException", "The simulator has no grants"));
+        }
+        if input.encryption_algorithm.as_deref().is_some_and(|algorithm| algorithm != SYMMETRIC_DEFAULT) {
+            let message = "The algorithm is incompatible with key spec SYMMETRIC_DEFAULT.";
+            return Err(Exception::new("InvalidKeyUsageException", message));
+        }
+        if input.encryption_context.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_CONTEXT {
+            return Err(Exception::validation(format!("EncryptionContext has at most {MAX_CONTEXT} bytes")));
+        }
+        Ok(input)
+    }
+}
+
+fn authorised_key<'k>(keys: &'k Keys, key_id: &str, action: &str, call: &Call<'_>) -> Result<&'k Key, Exception> {
+    let key = keys.find(key_id, call.principal.account())?;
+    authorise(key, action, call, request_keys(call))?;
+    Ok(key)
+}
+
+/// Asks the key policy, and the identity's own policies where KMS asks them too.
+fn authorise(key: &Key, action: &str, call: &Call<'_>, request: RequestKeys) -> Result<(), Exception> {
+    let Principal { arn, .. } = call.principal;
+    let refuse = |because| Err(Exception::access_denied(arn, action, &key.arn, because));
+    match key.policy.evaluate(call.principal, action, &request) {
+        Verdict::Denied => refuse("of an explicit deny in a resource-based policy"),
+        Verdict::Silent => refuse("no resource-based policy allows the action"),
+        Verdict::Allowed if call.principal.account() == key.account => Ok(()),
+        Verdict::Allowed | Verdict::AllowedToAccount if call.principal.iam_allows(action) => Ok(()),
+        _ => refuse("no identity-based policy allows the action"),
+    }
+}
+
+fn request_keys(call: &Call<'_>) -> RequestKeys {
+    RequestKeys::new(&call.principal.arn, call.principal.account())
+}
+
+fn attested(keys: RequestKeys, recipient: Option<&Recipient>) -> RequestKeys {
+    match recipient {
+        Some(recipient) => keys.with_attestation(&recipient.pcrs),
+        None => keys,
+    }
+}
+
+fn metadata(key: &Key) -> Value {
+    json!({
+        "AWSAccountId": key.account,
+        "KeyId": key.id,
+        "Arn": key.arn,
+        "CreationDate": key.created,
+        "Enabled": true,
+        "Description": key.description,
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeyState": "Enabled",
+        "Origin": "AWS_KMS",
+        "KeyManager": "CUSTOMER",
+        "CustomerMasterKeySpec": SYMMETRIC_DEFAULT,
+        "KeySpec": SYMMETRIC_DEFAULT,
+        "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
+        "MultiRegion": false,
+    })
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Exception> {
+    serde_json::from_slice(body).map_err(|error| Exception::new("SerializationException", error.to_string()))
+}
+
+fn required<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, Exception> {
+    value.as_deref().filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> Exception {
+    let message = format!(
+        "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
+    );
+    Exception::validation(message)
+}
+
+fn bytes(value: &Option<String>, name: &str) -> Result<Vec<u8>, Exception> {
+    let text = value.as_deref().ok_or_else(|| missing(name))?;
+    BASE64.decode(text).map_err(|_| Exception::new("SerializationException", format!("{name} is not base64")))
+}
