@@ -1,1 +1,10 @@
 //! Whole-system tests: one module a story, real processes on real sockets.
+
+mod boot;
+mod bystander;
+mod classify;
+mod images;
+mod interface;
+mod overload;
+mod reference;
+mod verification;

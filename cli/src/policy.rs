@@ -1,12 +1,12 @@
 //! `cloister policy`: what a client demands of an enclave, written from measurements and a model package.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::{Args, Subcommand};
-use cloister_attest::Policy;
+use cloister_attest::{Measurement, Policy, Root};
 use cloister_model::Package;
 
 use crate::failure::Failure;
@@ -17,6 +17,8 @@ use crate::output;
 const MODEL_PCR: u16 = 16;
 /// The PCR that holds the configuration's digest.
 const CONFIGURATION_PCR: u16 = 17;
+/// SHA-384.
+const PCR_BYTES: usize = 48;
 
 /// The verbs of `cloister policy`.
 #[derive(Subcommand)]
@@ -75,35 +77,29 @@ fn make(arguments: &Make) -> Result<(), Failure> {
         pcrs.insert(CONFIGURATION_PCR, extended(digest(&SHA384, &config).as_ref()));
     }
     let root = match &arguments.root {
-        Some(path) => format!("\"\"\"\n{}\"\"\"", files::read_text(path)?),
-        None => "\"amazon\"".to_owned(),
+        Some(path) => Root::from_pem(&files::read_text(path)?).map_err(Failure::input)?,
+        None => Root::amazon(),
     };
-    let label = toml::Value::String(arguments.label.clone());
-    let mut text = format!("version = 1\nroot = {root}\nmax_age_seconds = {}\n\n", arguments.max_age);
-    let _ = write!(text, "[[accept]]\nlabel = {label}\n[accept.pcrs]\n");
-    for (index, value) in &pcrs {
-        let _ = writeln!(text, "{index} = \"{value}\"");
-    }
-    // What is written must be what a client will read.
-    Policy::from_toml(&text).map_err(Failure::usage)?;
-    files::write(&arguments.out, text.as_bytes())
+    let accepted = Measurement { label: arguments.label.clone(), until: None, pcrs };
+    let policy = Policy::new(root, Duration::from_secs(arguments.max_age), vec![accepted]).map_err(Failure::usage)?;
+    files::write(&arguments.out, policy.to_toml().as_bytes())
 }
 
 /// `SHA384(0^48 || value)`: what a PCR holds that was extended once.
-fn extended(value: &[u8]) -> String {
-    let mut input = vec![0; 48];
+fn extended(value: &[u8]) -> [u8; PCR_BYTES] {
+    let mut input = vec![0; PCR_BYTES];
     input.extend_from_slice(value);
-    hex::encode(digest(&SHA384, &input))
+    let mut pcr = [0; PCR_BYTES];
+    pcr.copy_from_slice(digest(&SHA384, &input).as_ref());
+    pcr
 }
 
-fn pcr(text: &str) -> Result<(u16, String), Failure> {
+fn pcr(text: &str) -> Result<(u16, [u8; PCR_BYTES]), Failure> {
     let wrong = || Failure::usage(format!("--pcr {text:?} is not INDEX=HEX, such as 0=…96 hexadecimal digits…"));
     let (index, value) = text.split_once('=').ok_or_else(wrong)?;
-    let bytes = hex::decode(value).map_err(|_| wrong())?;
-    if bytes.len() != 48 {
-        return Err(wrong());
-    }
-    Ok((index.parse().map_err(|_| wrong())?, hex::encode(bytes)))
+    let mut bytes = [0; PCR_BYTES];
+    hex::decode_to_slice(value, &mut bytes).map_err(|_| wrong())?;
+    Ok((index.parse().map_err(|_| wrong())?, bytes))
 }
 
 fn show(path: &Path) -> Result<(), Failure> {

@@ -1,1 +1,11 @@
-//! What the stories share: a whole system on one machine, with the simulated NSM and KMS.
+//! What the stories share: a whole system on one machine, each party a real process on real sockets, with the simulated NSM and KMS.
+
+mod enclave;
+mod http;
+mod process;
+mod world;
+
+pub use enclave::{Enclave, EnclaveSetup};
+pub use http::{Answer, Front};
+pub use process::{Output, Process, binary, run};
+pub use world::{MODEL, Setup, World, image, pcr};

@@ -1,0 +1,89 @@
+//! An enclave process with a simulated security module.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cloister_transport::Address;
+
+use crate::process::{Process, binary};
+use crate::world::{MODEL, pcr};
+
+/// What an enclave is started with.
+#[derive(Clone)]
+pub struct EnclaveSetup {
+    /// PCR0 of its image.
+    pub pcr0: [u8; 48],
+    /// In debug mode.
+    pub debug: bool,
+    /// The model that its image is for.
+    pub model: String,
+    /// The lowest version of it.
+    pub minimum_version: u32,
+    /// The keys that may have sealed it; the world's own when empty.
+    pub key_arns: Vec<String>,
+    /// Images waiting for a processor.
+    pub queue: usize,
+    /// Processors; 0 means all.
+    pub threads: usize,
+}
+
+impl Default for EnclaveSetup {
+    fn default() -> Self {
+        Self {
+            pcr0: pcr(0),
+            debug: false,
+            model: MODEL.to_owned(),
+            minimum_version: 1,
+            key_arns: Vec::new(),
+            queue: 16,
+            threads: 0,
+        }
+    }
+}
+
+/// Where an enclave finds its neighbours.
+pub(crate) struct Neighbours<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) authority: &'a Path,
+    pub(crate) kms_endpoint: &'a str,
+    pub(crate) kms_ca: &'a str,
+    pub(crate) key_arn: &'a str,
+}
+
+/// A running enclave.
+pub struct Enclave {
+    /// Its process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: Address,
+    /// Its measured configuration.
+    pub config: PathBuf,
+}
+
+impl Enclave {
+    pub(crate) fn start(setup: &EnclaveSetup, near: &Neighbours<'_>) -> Self {
+        let folder = near.folder.display();
+        let keys = if setup.key_arns.is_empty() { vec![near.key_arn.to_owned()] } else { setup.key_arns.clone() };
+        let text = format!(
+            "version = 1\n\
+             [model]\nname = {:?}\nminimum_version = {}\nkey_arns = {keys:?}\n\
+             [kms]\nendpoint = {:?}\nca = \"\"\"\n{}\"\"\"\n\
+             [parent]\ncontrol = \"unix://{folder}/control\"\negress = \"unix://{folder}/egress\"\n\
+             [serve]\nlisten = \"unix://{folder}/enclave\"\nqueue = {}\nthreads = {}\n",
+            setup.model, setup.minimum_version, near.kms_endpoint, near.kms_ca, setup.queue, setup.threads
+        );
+        let config = near.folder.join("enclave.toml");
+        std::fs::write(&config, text).expect("the folder takes files");
+        let mut command = Command::new(binary("cloister-enclave"));
+        command.arg("--config").arg(&config).arg("--simulated-nsm").arg(near.authority);
+        for (index, value) in [(0, setup.pcr0), (1, pcr(1)), (2, pcr(2))] {
+            command.arg("--simulated-pcr").arg(format!("{index}={}", hex::encode(value)));
+        }
+        if setup.debug {
+            command.arg("--simulated-debug");
+        }
+        let mut process = Process::start(near.folder, "enclave", &mut command);
+        process.until("listening", |words| words.contains("listening").then_some(()));
+        Self { process, address: Address::Unix(near.folder.join("enclave")), config }
+    }
+}

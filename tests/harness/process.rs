@@ -1,0 +1,120 @@
+//! Processes that end with the test, and leave their words behind when it fails.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a process may take to come up, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One of the project's binaries, built beside this test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().nth(2).expect("tests stand in a folder below the binaries");
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is not built: run ./run.sh test, or cargo build --workspace", path.display());
+    path
+}
+
+/// A running process.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts one, with both outputs in `NAME.log` of `folder`.
+    pub fn start(folder: &Path, name: &str, command: &mut Command) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let out = File::create(&log).expect("a log can be made");
+        let err = out.try_clone().expect("a log can be shared");
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().expect("the process starts");
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Its words so far.
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until `ready` gives something, and fails when the process ends or takes too long.
+    pub fn until<T>(&mut self, what: &str, mut ready: impl FnMut(&str) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let words = self.words();
+            if let Some(found) = ready(&words) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                panic!("{} ended with {status} before {what}:\n{words}", self.name);
+            }
+            assert!(Instant::now() < end, "{} did not come to {what}:\n{words}", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits for its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(sent.success());
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "{} did not end:\n{}", self.name, self.words());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The most memory that it ever held, in bytes (`VmHWM` of proc(5)).
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("proc(5) names it");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}:\n{}", self.name, self.words());
+        }
+    }
+}
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The output of a command that must have succeeded.
+    pub fn success(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().expect("the command starts");
+    Output {
+        code: output.status.code().expect("the command was not killed"),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything around an enclave: key management, a sealed model, proxy and parent, and what a client pins.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use cloister_attest::{Measurement, Policy, Root};
+use cloister_client::{Error, Options, Session, connect};
+use cloister_imaging::View;
+use cloister_sim::kms::{Config, Running, Server};
+use cloister_sim::nsm::Authority;
+use cloister_transport::Address;
+use tempfile::TempDir;
+
+use crate::enclave::{Enclave, EnclaveSetup, Neighbours};
+use crate::process::{Process, binary, run};
+
+/// The name of the demonstration model.
+pub const MODEL: &str = "demo-random";
+
+/// How long a boot may take on a busy machine.
+const BOOT_PATIENCE: Duration = Duration::from_secs(120);
+
+/// The demo's credentials of the simulated KMS.
+const OWNER: [(&str, &str); 2] =
+    [("AWS_ACCESS_KEY_ID", "CLOISTERSIMMODELOWNER"), ("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-model-owner")];
+const PARENT: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "CLOISTERSIMPARENT"),
+    ("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-parent"),
+    ("AWS_SESSION_TOKEN", "simulated-session-token-of-the-parent"),
+];
+
+/// A measurement for tests: 48 times the same byte.
+pub fn pcr(index: u8) -> [u8; 48] {
+    [0xa0 + index; 48]
+}
+
+/// A synthetic mammogram, as a PNG.
+pub fn image(view: View, seed: u64) -> Vec<u8> {
+    let options = cloister_imaging::synthetic::Options { width: 640, height: 832, ..Default::default() };
+    let pixels = cloister_imaging::synthetic::generate(seed, view, &options);
+    cloister_imaging::synthetic::encode_png(&pixels)
+}
+
+/// What a world is made of.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// The enclave's.
+    pub enclave: EnclaveSetup,
+    /// The PCR0 that the key opens for; the enclave's by default.
+    pub key_opens_for: Option<[u8; 48]>,
+    /// A package of one's own; the demonstration's by default.
+    pub package: Option<PathBuf>,
+    /// Whether the proxy may connect to the KMS.
+    pub kms_not_listed: bool,
+}
+
+/// A whole system.
+pub struct World {
+    /// The enclave.
+    pub enclave: Enclave,
+    /// The untrusted parent.
+    pub parent: Process,
+    /// The way out.
+    pub proxy: Process,
+    /// The simulated KMS, which can be made to lie.
+    pub kms: Running,
+    /// The key that the model is sealed under.
+    pub key_arn: String,
+    /// The model package's folder.
+    pub package: PathBuf,
+    /// The sealed model that the parent hands out.
+    pub sealed: PathBuf,
+    /// Where clients connect.
+    pub server: Address,
+    /// The pod's probes.
+    pub pod: Address,
+    /// What a client pins: this image, this model, this configuration.
+    pub policy: Policy,
+    /// The simulated root.
+    pub root: Root,
+    authority: PathBuf,
+    folder: TempDir,
+}
+
+impl World {
+    /// Starts everything, and does not wait for readiness.
+    pub async fn start(setup: Setup) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in(folder, setup, |_, _| {}).await
+    }
+
+    /// The same, with a hand in the sealed file and the KMS before the parent gives the one out and the enclave asks the other.
+    pub async fn start_with(setup: Setup, spoil: impl FnOnce(&Path, &Running)) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_in(folder, setup, spoil).await
+    }
+
+    async fn start_in(folder: TempDir, setup: Setup, spoil: impl FnOnce(&Path, &Running)) -> Self {
+        let dir = folder.path().to_owned();
+        let authority_dir = dir.join("nsm");
+        let authority = Authority::create(&authority_dir).expect("an authority");
+        let root = Root::from_pem(authority.root_pem()).expect("a root");
+        let kms = Server::start(Config::local(authority.root_pem())).await.expect("a KMS");
+        let opens_for = setup.key_opens_for.unwrap_or(setup.enclave.pcr0);
+        let key_arn = kms.create_key("111122223333", &key_policy(&opens_for)).expect("a key");
+        let package = setup.package.clone().unwrap_or_else(demo_package);
+        let sealed = dir.join("model.sealed");
+        seal(&package, &key_arn, &kms, &dir, &sealed);
+        spoil(&sealed, &kms);
+        let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
+        let (parent, server, pod) = start_parent(&dir, &sealed);
+        let near = Neighbours {
+            folder: &dir,
+            authority: &authority_dir,
+            kms_endpoint: &endpoint(&kms),
+            kms_ca: &kms.ca_pem,
+            key_arn: &key_arn,
+        };
+        let enclave = Enclave::start(&setup.enclave, &near);
+        let policy = pinned(&root, &setup.enclave.pcr0, &package, &enclave.config);
+        let authority = authority_dir;
+        Self { enclave, parent, proxy, kms, key_arn, package, sealed, server, pod, policy, root, authority, folder }
+    }
+
+    /// Starts everything and waits until a client verifies the enclave.
+    pub async fn ready(setup: Setup) -> Self {
+        let world = Self::start(setup).await;
+        drop(world.session().await);
+        world
+    }
+
+    /// Where all its files are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The simulated authority, for lies of one's own.
+    pub fn authority(&self) -> Authority {
+        Authority::open(&self.authority).expect("the authority is there")
+    }
+
+    /// A verified connection, once the enclave is ready.
+    pub async fn session(&self) -> Session {
+        let end = Instant::now() + BOOT_PATIENCE;
+        loop {
+            match self.try_session(&self.policy).await {
+                Ok(session) => return session,
+                Err(Error::NotVerified(error)) => panic!("not verified: {error}\n{}", self.enclave.process.words()),
+                Err(error) => {
+                    let words = self.enclave.process.words();
+                    assert!(Instant::now() < end, "not ready: {error}\n{words}\n{}", self.parent.words());
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// One try of a verified connection.
+    pub async fn try_session(&self, policy: &Policy) -> Result<Session, Error> {
+        connect(&self.server, Options::default()).await?.verify(policy, SystemTime::now()).await
+    }
+
+    /// Waits until the enclave says why it is not ready, in words that hold `part`, and gives them all.
+    pub async fn not_ready_because(&self, part: &str) -> String {
+        let end = Instant::now() + BOOT_PATIENCE;
+        loop {
+            let words = match self.try_session(&self.policy).await {
+                Ok(_) => panic!("the enclave became ready"),
+                Err(Error::Refused { status: 503, detail: Some(detail), .. }) => detail,
+                Err(error) => error.to_string(),
+            };
+            if words.contains(part) {
+                return words;
+            }
+            assert!(Instant::now() < end, "the enclave said {words:?} and never {part:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Writes the client's policy to a file, for the command line.
+    pub fn policy_file(&self) -> PathBuf {
+        let path = self.folder().join("policy.toml");
+        std::fs::write(&path, self.policy.to_toml()).expect("the folder takes files");
+        path
+    }
+
+    /// The command line, with this world's server and policy.
+    pub fn cloister(&self, verb: &str) -> Command {
+        let mut command = Command::new(binary("cloister"));
+        command.args([verb, "--server", &self.server.to_string()]).arg("--policy").arg(self.policy_file());
+        command
+    }
+}
+
+/// The endpoint by name: certificates and allowlists speak of names.
+fn endpoint(kms: &Running) -> String {
+    format!("https://localhost:{}", kms.address.port())
+}
+
+fn key_policy(pcr0: &[u8; 48]) -> String {
+    serde_json::json!({"Version": "2012-10-17", "Statement": [
+        {"Sid": "owner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Resource": "*",
+         "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy", "kms:GenerateDataKey", "kms:Encrypt"]},
+        {"Sid": "enclave", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::444455556666:role/cloister-parent"}, "Resource": "*",
+         "Action": "kms:Decrypt",
+         "Condition": {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": hex::encode(pcr0)}}},
+    ]})
+    .to_string()
+}
+
+/// The demonstration's package, made once for all stories of this process.
+fn demo_package() -> PathBuf {
+    static PACKAGE: OnceLock<TempDir> = OnceLock::new();
+    let folder = PACKAGE.get_or_init(|| {
+        let folder = TempDir::new().expect("a temporary folder");
+        run(Command::new(binary("cloister")).args(["model", "demo", "--seed", "1", "--out"]).arg(folder.path().join("package")))
+            .success();
+        folder
+    });
+    folder.path().join("package")
+}
+
+fn seal(package: &Path, key_arn: &str, kms: &Running, dir: &Path, out: &Path) {
+    let ca = dir.join("kms-ca.pem");
+    std::fs::write(&ca, &kms.ca_pem).expect("the folder takes files");
+    let mut command = Command::new(binary("cloister"));
+    command.args(["model", "seal", "--key-id", key_arn, "--endpoint", &endpoint(kms)]);
+    command.arg("--package").arg(package).arg("--ca").arg(&ca).arg("--out").arg(out).envs(OWNER);
+    run(&mut command).success();
+}
+
+fn start_proxy(dir: &Path, kms_port: u16) -> Process {
+    let allowlist = dir.join("allowlist.yaml");
+    std::fs::write(&allowlist, format!("allowlist:\n- {{address: localhost, port: {kms_port}}}\n")).expect("a file");
+    let mut command = Command::new(binary("cloister-proxy"));
+    command.arg("--listen").arg(format!("unix://{}/egress", dir.display())).arg("--config").arg(&allowlist);
+    let mut proxy = Process::start(dir, "proxy", &mut command);
+    proxy.until("listening", |words| words.contains("listening").then_some(()));
+    proxy
+}
+
+fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
+    let addresses = dir.join("parent.json");
+    let here = dir.display();
+    let mut command = Command::new(binary("cloister-parent"));
+    command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
+    command.args(["--enclave", &format!("unix://{here}/enclave"), "--control-listen", &format!("unix://{here}/control")]);
+    command.arg("--model").arg(sealed).arg("--address-file").arg(&addresses).envs(PARENT);
+    let mut parent = Process::start(dir, "parent", &mut command);
+    let bound: BTreeMap<String, String> =
+        parent.until("listening", |_| serde_json::from_slice(&std::fs::read(&addresses).ok()?).ok());
+    let address = |name: &str| bound[name].parse().expect("an address");
+    (parent, address("relay"), address("http"))
+}
+
+fn pinned(root: &Root, pcr0: &[u8; 48], package: &Path, config: &Path) -> Policy {
+    let package = cloister_model::Package::open(package).expect("a package");
+    let config = sha384(&[&std::fs::read(config).expect("the configuration")]);
+    let pcrs = BTreeMap::from([
+        (0, *pcr0),
+        (1, pcr(1)),
+        (2, pcr(2)),
+        (16, sha384(&[&[0; 48], &package.digest()])),
+        (17, sha384(&[&[0; 48], &config])),
+    ]);
+    let accept = Measurement { label: "the test's image".to_owned(), until: None, pcrs };
+    Policy::new(root.clone(), Duration::from_secs(300), vec![accept]).expect("a policy")
+}
+
+fn sha384(parts: &[&[u8]]) -> [u8; 48] {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA384);
+    parts.iter().for_each(|part| context.update(part));
+    context.finish().as_ref().try_into().expect("48 bytes")
+}

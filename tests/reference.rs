@@ -1,0 +1,52 @@
+//! The published architecture with given weights: the reference's scores, through the whole attested path.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use cloister_imaging::View;
+use cloister_tests::{EnclaveSetup, Setup, World, binary, run};
+use serde_json::Value;
+
+/// The reference data, which is not part of the repository.
+fn data() -> Option<PathBuf> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let data = std::env::var_os("CLOISTER_DATA").map_or(beside, PathBuf::from);
+    if data.join("reference/expected.json").is_file() {
+        return Some(data);
+    }
+    assert!(std::env::var_os("CLOISTER_REQUIRE_DATA").is_none(), "the reference data is required and not at {}", data.display());
+    eprintln!("skipped: the reference data is not at {} (set CLOISTER_DATA)", data.display());
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_four_reference_cases_score_as_the_reference_through_the_attested_path() {
+    const TOLERANCE: f64 = 1e-4;
+    let Some(data) = data() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("package");
+    let mut convert = Command::new(binary("cloister"));
+    convert.args(["model", "convert", "--name", "screening", "--checkpoint"]).arg(data.join("reference/random-a.p"));
+    run(convert.arg("--out").arg(&package)).success();
+
+    let enclave = EnclaveSetup { model: "screening".to_owned(), ..EnclaveSetup::default() };
+    let world = World::ready(Setup { enclave, package: Some(package), ..Setup::default() }).await;
+    let mut session = world.session().await;
+    let cases: Value = serde_json::from_slice(&std::fs::read(data.join("reference/expected.json")).unwrap()).unwrap();
+    assert_eq!(cases.as_array().unwrap().len(), 4);
+    for case in cases.as_array().unwrap() {
+        let view: View = case["view"].as_str().unwrap().parse().unwrap();
+        let image = std::fs::read(data.join(case["image"].as_str().unwrap())).unwrap();
+        for (crops, expected) in [(1, &case["single_a"]), (10, &case["tta10_a"])] {
+            let answer = session.classify(image.clone(), view, Some(crops), None).await.unwrap();
+            assert_eq!(serde_json::to_value(answer.window).unwrap(), case["window_top_bottom_left_right"], "{view}");
+            assert_eq!(serde_json::to_value(answer.best_center).unwrap(), case["best_center_y_x"], "{view}");
+            for label in ["benign", "malignant"] {
+                let difference = (answer.scores[label] - expected[label].as_f64().unwrap()).abs();
+                assert!(difference < TOLERANCE, "{view}, {crops} crops, {label}: off by {difference}");
+            }
+        }
+    }
+    let peak = world.enclave.process.peak_memory();
+    eprintln!("the enclave's peak memory: {} MiB", peak >> 20);
+}
