@@ -1,1 +1,23 @@
 //! Model packages, checkpoint conversion, and the network on tract.
+//!
+//! A [`Package`] is a manifest and the ONNX files that it names, known by one digest. [`convert`] makes one from the published
+//! screening model's PyTorch checkpoint, without running the pickle in it. A [`Classifier`] runs a package's networks on
+//! prepared crops and averages their probabilities.
+//!
+//! This crate opens no sockets and no sealed files, decodes no images, and prints no scores: errors name files, shapes and
+//! reasons, never pixels.
+
+mod archive;
+pub mod checkpoint;
+mod error;
+pub mod limits;
+mod manifest;
+mod names;
+mod package;
+
+pub use error::Error;
+pub use manifest::{
+    FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
+    ViewNetwork,
+};
+pub use package::{MANIFEST, Package};

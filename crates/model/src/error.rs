@@ -1,0 +1,163 @@
+//! Why a package, a checkpoint or a network was refused. One variant per reason; a message says what to do about it.
+
+use std::path::PathBuf;
+
+use cloister_imaging::View;
+
+/// Why something could not be read, converted, loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// "read", "write", "list" or "create".
+        action: &'static str,
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A package's archive could not be read to its end. A sealed file that fails to open shows as this error's source.
+    #[error("the package's archive cannot be read: {0}")]
+    ReadArchive(#[source] std::io::Error),
+    /// A package's archive could not be written.
+    #[error("the package's archive cannot be written: {0}")]
+    WriteArchive(#[source] std::io::Error),
+    /// Something other than a plain file in an archive or folder: a link, a device, a folder.
+    #[error("{0:?} in the package is not a plain file: a package holds plain files only")]
+    NotAPlainFile(String),
+    /// A file name with a folder, with dots that climb, or with characters that do not travel.
+    #[error("{0:?} is not a file name for a package: use letters, digits, '-', '_' and '.', and no folders")]
+    FileName(String),
+    /// The same name twice in an archive.
+    #[error("{0:?} is in the package twice")]
+    DuplicateFile(String),
+    /// A file that the manifest does not speak of.
+    #[error("{0:?} is in the package but not in its manifest: remove it")]
+    UnknownFile(String),
+    /// A file that the manifest speaks of and the package lacks.
+    #[error("{0:?} is missing from the package")]
+    MissingFile(String),
+    /// A file that is too long.
+    #[error("{name:?} is longer than the {limit} bytes allowed")]
+    FileTooLarge {
+        /// Which file.
+        name: String,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// More bytes than a package may have.
+    #[error("the package is larger than the {0} bytes allowed")]
+    PackageTooLarge(u64),
+    /// More files than a package may have.
+    #[error("the package has more than the {0} files allowed")]
+    TooManyFiles(usize),
+    /// Bytes after an archive's end.
+    #[error("the package's archive goes on after its end")]
+    TrailingData,
+    /// A manifest that is not TOML, or that lacks or adds fields.
+    #[error("the manifest cannot be read: {0}")]
+    Manifest(String),
+    /// A manifest of another format than this program knows.
+    #[error("the manifest is of format {0}, and this program reads format 1")]
+    ManifestFormat(u32),
+    /// A field of a manifest with a value that cannot be.
+    #[error("the manifest's {field} is not usable: {reason}")]
+    ManifestValue {
+        /// Which field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A preprocessing number that is not the named revision's.
+    #[error("the manifest gives {field} = {given}, and the preprocessing revision it names has {expected}")]
+    PreprocessingNumber {
+        /// Which number.
+        field: &'static str,
+        /// The manifest's.
+        given: f64,
+        /// The revision's.
+        expected: f64,
+    },
+    /// A digest other than the expected one.
+    #[error("the package's digest is {actual}, not {expected}: it is another package, or it was changed")]
+    Digest {
+        /// What was expected, in hex.
+        expected: String,
+        /// What the files give, in hex.
+        actual: String,
+    },
+    /// A checkpoint that could not be read.
+    #[error("the checkpoint cannot be used: {0}")]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// A network that tract cannot read, optimise or run.
+    #[error("the network {network:?} cannot be {action}: {reason}")]
+    Network {
+        /// Which file.
+        network: String,
+        /// "read", "prepared" or "run".
+        action: &'static str,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A network whose input or output has another shape than the manifest needs.
+    #[error("the network {network:?} has {what} of shape {actual:?}, and the manifest needs {expected:?}")]
+    NetworkShape {
+        /// Which file.
+        network: String,
+        /// "an input" or "an output".
+        what: &'static str,
+        /// The network's shape; 0 stands for a dimension that is left open.
+        actual: Vec<usize>,
+        /// The shape that fits the manifest.
+        expected: Vec<usize>,
+    },
+    /// A score that is not a probability: NaN, infinite, or outside 0 to 1.
+    #[error("the network {network:?} gave {label:?} a score that is not a probability")]
+    NotAProbability {
+        /// Which file.
+        network: String,
+        /// Which label.
+        label: String,
+    },
+    /// A view that the model has no network for.
+    #[error("the model has no network for {0} images")]
+    ViewNotServed(View),
+    /// A number of crops that cannot be averaged over.
+    #[error("{given} crops cannot be averaged: ask for 1 to {limit}")]
+    Crops {
+        /// What was asked for.
+        given: u32,
+        /// The most that is allowed.
+        limit: u32,
+    },
+    /// An image that cannot be prepared.
+    #[error(transparent)]
+    Image(#[from] cloister_imaging::Error),
+    /// Threads that could not be started.
+    #[error("{threads} threads could not be started: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// A known answer that this machine does not reproduce.
+    #[error(
+        "known answer {index} ({view}) is missed: {label:?} is {difference:.2e} away from it, and {tolerance:.2e} is \
+         allowed; this machine or program does not compute what the model's owner computed"
+    )]
+    KnownAnswer {
+        /// Which one, from 0, in the manifest's order.
+        index: usize,
+        /// Its view.
+        view: View,
+        /// The label that is furthest away.
+        label: String,
+        /// How far.
+        difference: f64,
+        /// How far it may be.
+        tolerance: f64,
+    },
+}

@@ -1,0 +1,59 @@
+//! What a package or a checkpoint may cost before it is refused. Both come from outside, so everything is bounded before it is
+//! allocated.
+
+/// Longest `manifest.toml`, in bytes. Real ones take two or three kilobytes.
+pub const MAX_MANIFEST_BYTES: u64 = 256 << 10;
+
+/// Longest network file, in bytes: ten times the largest image classifiers in use, and still half of a small enclave.
+pub const MAX_NETWORK_BYTES: u64 = 512 << 20;
+
+/// Most bytes in all files of a package.
+pub const MAX_PACKAGE_BYTES: u64 = 1 << 30;
+
+/// Most files in a package: a network for each of the four views, the manifest, and room for variants.
+pub const MAX_FILES: usize = 16;
+
+/// Longest file name, in bytes. A tar header without extensions has room for 100.
+pub const MAX_FILE_NAME_BYTES: usize = 100;
+
+/// Longest text in a manifest's field, in bytes.
+pub const MAX_TEXT_BYTES: usize = 4096;
+
+/// Longest model name or label, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Most labels that a model may score.
+pub const MAX_LABELS: usize = 64;
+
+/// Most known answers: each costs a run of its network at every start.
+pub const MAX_KNOWN_ANSWERS: usize = 16;
+
+/// Most crops that one image may be averaged over.
+pub const MAX_CROPS: u32 = 64;
+
+/// Most threads that a classifier starts.
+pub const MAX_THREADS: usize = 256;
+
+/// Longest checkpoint, in bytes.
+pub const MAX_CHECKPOINT_BYTES: u64 = 2 << 30;
+
+/// Longest pickle in a checkpoint, in bytes. It names tensors; their numbers lie elsewhere.
+pub const MAX_PICKLE_BYTES: usize = 16 << 20;
+
+/// Most values that a pickle may make, on its stack, in its memo and inside of one another.
+pub const MAX_PICKLE_VALUES: usize = 1 << 20;
+
+/// Most tensors in a checkpoint.
+pub const MAX_TENSORS: usize = 1 << 16;
+
+/// Most dimensions of a tensor.
+pub const MAX_DIMENSIONS: usize = 8;
+
+/// Most numbers in a tensor.
+pub const MAX_TENSOR_VALUES: usize = 1 << 28;
+
+/// Most entries in a zip checkpoint.
+pub const MAX_ZIP_ENTRIES: usize = 1 << 16;
+
+/// Most filters in one layer of a network that is converted.
+pub const MAX_FILTERS: usize = 4096;
