@@ -139,3 +139,31 @@ impl<R: Read> Read for Opener<R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_last_chunk_behind_a_full_one_is_refused_even_when_authentic() {
+        let header = Header {
+            purpose: Purpose::Model,
+            key_arn: "arn".into(),
+            wrapped_key: vec![1],
+            context: BTreeMap::new(),
+            chunk_size: 64,
+        };
+        let (key, prefix, bytes) = (DataKey::new([1; 32]), [2; PREFIX], header.encode().unwrap());
+        let mut stream = Stream::new(&key, &bytes, prefix).unwrap();
+        let mut chunk = [3; 64];
+        let full = stream.seal(&mut chunk, Flag::More).unwrap();
+        stream.advance();
+        let empty = stream.seal(&mut [], Flag::Last).unwrap();
+        let file = [&bytes[..], &prefix, &chunk, &full, &empty].concat();
+        let mut opener = Sealed::read_header(&file[..]).unwrap().open(&key, Purpose::Model).unwrap();
+        let error = opener.read_to_end(&mut Vec::new()).unwrap_err();
+        assert!(matches!(Error::of(&error), Some(Error::EmptyLastChunk)), "{error}");
+    }
+}
