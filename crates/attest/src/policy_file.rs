@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -20,7 +19,7 @@ const VERSION: u32 = 1;
 /// How a file names AWS's root.
 const AMAZON: &str = "amazon";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
@@ -30,32 +29,12 @@ struct File {
     accept: Vec<Entry>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     label: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<String>,
-    pcrs: Pcrs,
-}
-
-/// The PCRs of an entry: on disk a table whose keys are text, written in the order of the numbers.
-struct Pcrs(Vec<(String, String)>);
-
-impl Serialize for Pcrs {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in &self.0 {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Pcrs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::deserialize(deserializer).map(|map| Self(map.into_iter().collect()))
-    }
+    pcrs: BTreeMap<String, String>,
 }
 
 fn default_max_age() -> u64 {
@@ -79,28 +58,34 @@ impl Policy {
     }
 
     /// Writes the policy as a file that [`Policy::from_toml`] reads.
-    pub fn to_toml(&self) -> Result<String, PolicyError> {
-        let root = if self.root().is_amazon() { AMAZON.to_owned() } else { self.root().to_pem() };
-        let file = File {
-            version: VERSION,
-            root,
-            max_age_seconds: self.max_age().as_secs(),
-            accept: self.accept().iter().map(Entry::of).collect(),
+    pub fn to_toml(&self) -> String {
+        let root = if self.root().is_amazon() {
+            quoted(AMAZON)
+        } else {
+            // Base64 and dashes need no escape.
+            format!("\"\"\"\n{}\"\"\"", self.root().to_pem())
         };
-        toml::to_string_pretty(&file).map_err(|error| PolicyError::Toml(error.to_string()))
+        let mut file = format!("version = {VERSION}\nroot = {root}\nmax_age_seconds = {}\n", self.max_age().as_secs());
+        for entry in self.accept() {
+            file.push_str(&format!("\n[[accept]]\nlabel = {}\n", quoted(&entry.label)));
+            if let Some(until) = entry.until {
+                file.push_str(&format!("until = {}\n", quoted(&rfc3339(until))));
+            }
+            file.push_str("[accept.pcrs]\n");
+            for (index, value) in &entry.pcrs {
+                file.push_str(&format!("{index} = {}\n", quoted(&hex::encode(value))));
+            }
+        }
+        file
     }
 }
 
-impl Entry {
-    fn of(measurement: &Measurement) -> Self {
-        let pcrs = measurement.pcrs.iter();
-        Self {
-            label: measurement.label.clone(),
-            until: measurement.until.map(rfc3339),
-            pcrs: Pcrs(pcrs.map(|(index, value)| (index.to_string(), hex::encode(value))).collect()),
-        }
-    }
+/// A TOML string, with its escapes.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
 
+impl Entry {
     fn into_measurement(self) -> Result<Measurement, PolicyError> {
         let Self { label, until, pcrs } = self;
         let until = match until.as_deref().map(parse_time) {
@@ -109,7 +94,7 @@ impl Entry {
             Some(None) => return Err(PolicyError::Until { label }),
         };
         let mut values = BTreeMap::new();
-        for (key, value) in pcrs.0 {
+        for (key, value) in pcrs {
             // "07" and "+7" are numbers too, and would allow one PCR twice.
             let index = key.parse::<u16>().ok().filter(|index| index.to_string() == key);
             let Some(index) = index else { return Err(PolicyError::PcrNumber { label, key }) };
