@@ -12,6 +12,9 @@ use cloister_sim::kms::{Config, Principals, Server};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 use tracing_subscriber::EnvFilter;
 
+/// The account of the demo's model owner.
+const OWNER_ACCOUNT: &str = "111122223333";
+
 /// Simulated AWS services. They prove protocol, not confidentiality.
 #[derive(Parser)]
 #[command(name = "cloister-sim", version)]
@@ -80,6 +83,12 @@ struct Kms {
     /// Who may call: a TOML or JSON file of principals. Without it, the demo's two.
     #[arg(long)]
     credentials: Option<PathBuf>,
+    /// Make a key under this key policy (JSON) at once, in the demo's account 111122223333.
+    #[arg(long, requires = "key_out")]
+    key_policy: Option<PathBuf>,
+    /// Where to write the ARN of the key of --key-policy.
+    #[arg(long)]
+    key_out: Option<PathBuf>,
     /// A further host name for the certificate.
     #[arg(long = "host-name")]
     host_names: Vec<String>,
@@ -129,6 +138,10 @@ async fn serve(kms: Kms) -> Result<()> {
     config.region = kms.region;
     let running = Server::start(config).await?;
     write(&kms.ca_out, running.ca_pem.as_bytes())?;
+    if let (Some(policy), Some(out)) = (&kms.key_policy, &kms.key_out) {
+        let policy = String::from_utf8(read(policy)?).context("--key-policy is not text")?;
+        write(out, running.create_key(OWNER_ACCOUNT, &policy)?.as_bytes())?;
+    }
     // Last, and whole at once: whoever waits for this file finds everything else in place.
     if let Some(out) = &kms.address_out {
         let new = out.with_extension("new");

@@ -26,8 +26,8 @@ type Context = BTreeMap<String, String>;
 
 /// The state behind the operations.
 pub(crate) struct Operations {
-    pub(crate) keys: Mutex<Keys>,
-    pub(crate) nsm_root: Root,
+    keys: Mutex<Keys>,
+    nsm_root: Root,
     pub(crate) form: Form,
 }
 
@@ -77,6 +77,10 @@ struct Cryptographic {
 }
 
 impl Operations {
+    pub(crate) fn new(keys: Keys, nsm_root: Root) -> Self {
+        Self { keys: Mutex::new(keys), nsm_root, form: Form::default() }
+    }
+
     /// Carries out `operation`, the part of `X-Amz-Target` after `TrentService.`.
     pub(crate) fn call(&self, operation: &str, body: &[u8], call: &Call<'_>) -> Result<Value, Exception> {
         match operation {
@@ -122,6 +126,12 @@ impl Operations {
         let mut keys = self.keys();
         let key = keys.create(call.principal.account(), input.description, input.policy, call.now.unix_timestamp())?;
         Ok(json!({ "KeyMetadata": metadata(key) }))
+    }
+
+    /// A key without a request: for whoever runs the simulator.
+    pub(crate) fn create_key_for(&self, account: &str, policy: &str, now: i64) -> Result<String, Exception> {
+        let mut keys = self.keys();
+        Ok(keys.create(account, String::new(), Some(policy.to_owned()), now)?.arn.clone())
     }
 
     fn describe_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
@@ -226,7 +236,7 @@ impl Operations {
         input.recipient.as_ref().map(|recipient| recipient.verify(&self.nsm_root, call.now.into())).transpose()
     }
 
-    fn keys(&self) -> MutexGuard<'_, Keys> {
+    pub(crate) fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

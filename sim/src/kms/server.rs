@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use cloister_attest::Root;
@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::certificate::{CertificateError, StoredAuthority};
 use super::cms::ContentForm;
 use super::exception::Exception;
-use super::fault::{Fault, Faults, Form};
+use super::fault::{Fault, Faults};
 use super::keys::{Keys, StateError, random_uuid};
 use super::limits::{HANDSHAKE_TIMEOUT, MAX_BODY, MAX_CONNECTIONS, READ_TIMEOUT};
 use super::operations::{Call, Operations};
@@ -137,7 +137,7 @@ impl Server {
         names.dedup();
         let acceptor = TlsAcceptor::from(Arc::new(authority.server(&names)?));
         let shared = Arc::new(Shared {
-            operations: Operations { keys: Mutex::new(keys), nsm_root, form: Form::default() },
+            operations: Operations::new(keys, nsm_root),
             principals: config.principals,
             region: config.region,
             clock: config.clock,
@@ -153,6 +153,25 @@ impl Running {
     /// The endpoint to configure in a client.
     pub fn endpoint(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// Makes a key of an account under a policy, as its owner would with `CreateKey`, and gives its ARN.
+    ///
+    /// # Errors
+    /// The [`Exception`] that the owner would get.
+    pub fn create_key(&self, account: &str, policy: &str) -> Result<String, Exception> {
+        let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
+        self.shared.operations.create_key_for(account, policy, now)
+    }
+
+    /// Makes a key of `account` with this key policy, past the protocol, and returns its ARN: for setting a scene.
+    ///
+    /// # Errors
+    /// The [`Exception`] that `CreateKey` would answer.
+    pub fn create_key(&self, account: &str, policy: &str) -> Result<String, Exception> {
+        let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
+        let mut keys = self.shared.operations.keys();
+        Ok(keys.create(account, String::new(), Some(policy.to_owned()), now)?.arn.clone())
     }
 
     /// Misbehaves from the next request on, until told otherwise.
