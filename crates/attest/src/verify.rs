@@ -56,8 +56,8 @@ impl Deref for Verified {
 /// of the receipt.
 ///
 /// Checked are the shape (see [`crate::parse`]), the chain, the signature, that the certificates were valid at `at` **and** when
-/// the document says it was signed, that it is not dated after `at`, and, last of all, that the enclave is not in debug mode. Not checked are
-/// age, nonce, measurements and `user_data`: those are a policy's.
+/// the document says it was signed, that it is not dated after `at`, and, last of all, that the enclave is not in debug mode. Not
+/// checked are age, nonce, measurements and `user_data`: those are a policy's.
 ///
 /// ECDSA signatures can be rewritten by anyone into a second valid one, so the bytes of a document do not identify it.
 pub fn verify(document: &[u8], root: &Root, at: SystemTime) -> Result<Verified> {
