@@ -37,8 +37,8 @@ impl Target {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| problem("it has no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let near = PLAIN_HOSTS.iter().any(|plain| plain.eq_ignore_ascii_case(&host));
-        if !tls && !(near && *egress == Egress::Direct) {
+        let near = *egress == Egress::Direct && PLAIN_HOSTS.iter().any(|plain| plain.eq_ignore_ascii_case(&host));
+        if !tls && !near {
             return Err(Error::Plain { host });
         }
         Ok(Self { tls, host, port })
