@@ -3,6 +3,9 @@
 //! An outline by view and side, fat and glandular tissue of filtered noise, a skin line, the pectoral muscle in oblique views,
 //! and lesions when asked for. They look the part and pass every check of [`crate::prepare`], but follow no anatomy: nothing that
 //! is measured on them says anything about patients.
+//!
+//! Model packages keep scores on these images as known answers, under the name `synthetic/1`: whoever changes what is drawn
+//! makes a new revision.
 
 mod lesion;
 mod noise;
