@@ -20,8 +20,11 @@ pub const BLOCK_BYTES: usize = 16;
 /// Tries of one call, the first included: enough for a throttled moment, few enough that a boot fails within a minute.
 pub const MAX_TRIES: u32 = 4;
 
-/// Pause before the second try; it doubles with each further one.
+/// Longest pause before the second try; it doubles with each further one.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest pause before any try.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Longest that one try may take, its connection included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);

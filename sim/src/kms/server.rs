@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use cloister_attest::Root;
@@ -162,16 +162,6 @@ impl Running {
     pub fn create_key(&self, account: &str, policy: &str) -> Result<String, Exception> {
         let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
         self.shared.operations.create_key_for(account, policy, now)
-    }
-
-    /// Makes a key of `account` with this key policy, past the protocol, and returns its ARN: for setting a scene.
-    ///
-    /// # Errors
-    /// The [`Exception`] that `CreateKey` would answer.
-    pub fn create_key(&self, account: &str, policy: &str) -> Result<String, Exception> {
-        let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
-        let mut keys = self.shared.operations.keys();
-        Ok(keys.create(account, String::new(), Some(policy.to_owned()), now)?.arn.clone())
     }
 
     /// Misbehaves from the next request on, until told otherwise.

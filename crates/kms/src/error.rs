@@ -1,0 +1,197 @@
+//! Why no key was released or made.
+
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_types::error::display::DisplayErrorContext;
+
+use crate::cms;
+use crate::limits::{CALL_TIMEOUT, KEY_BYTES, MAX_CIPHERTEXT_BYTES, MAX_TRIES};
+use crate::recipient::KeyGenerationFailed;
+
+/// What this crate's calls return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why no key was released or made: one variant for each reason, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key is not named by its full ARN.
+    #[error(
+        "{0:?} is not the full ARN of a KMS key (arn:aws:kms:REGION:ACCOUNT:key/ID); an alias or a bare id cannot be pinned"
+    )]
+    KeyArn(String),
+    /// The key is of another region than the client.
+    #[error("the key {key_arn} is not in the region {region} that the client was made for")]
+    Region {
+        /// The key.
+        key_arn: String,
+        /// The client's region.
+        region: String,
+    },
+    /// The endpoint is not HTTPS.
+    #[error("the KMS endpoint {0:?} does not start with https://: without TLS nothing vouches for the answer")]
+    Endpoint(String),
+    /// The HTTP client could not be made.
+    #[error("the connection to KMS cannot be set up: {0}")]
+    Http(#[from] cloister_aws_http::Error),
+    /// No RSA key pair for KMS's answer.
+    #[error(transparent)]
+    RecipientKey(#[from] KeyGenerationFailed),
+    /// No attestation document from the NSM.
+    #[error("no attestation document could be had: {0}")]
+    Attestation(#[from] cloister_nsm::Error),
+
+    /// KMS refused by policy.
+    #[error("KMS refused {action} with {key_arn}: {advice} KMS said: {message}")]
+    AccessDenied {
+        /// The action, such as `kms:Decrypt`.
+        action: &'static str,
+        /// The key.
+        key_arn: String,
+        /// What was presented, and what to change.
+        advice: String,
+        /// KMS's words.
+        message: String,
+    },
+    /// The credentials have ended: get fresh ones and try again.
+    #[error("the AWS credentials have expired; KMS takes the next call with fresh ones")]
+    ExpiredToken,
+    /// The credentials, or the clock, are wrong.
+    #[error("KMS does not accept the AWS credentials or the time of the request ({code}): {message}")]
+    Credentials {
+        /// KMS's name for it.
+        code: String,
+        /// KMS's words.
+        message: String,
+    },
+    /// There is no such key, or it is of another account that does not share it.
+    #[error("KMS has no key {0}: check the ARN, its region, and that it was not deleted")]
+    KeyNotFound(String),
+    /// The key is disabled, pending deletion or otherwise out of use.
+    #[error("the key {key_arn} cannot be used now ({code}): enable it, or cancel its deletion")]
+    KeyNotUsable {
+        /// The key.
+        key_arn: String,
+        /// KMS's name for it.
+        code: String,
+    },
+    /// The wrapped key was made under another key than the pinned one.
+    #[error("the wrapped key was not made under {0}: it was substituted, or the file was sealed under another key")]
+    WrappedUnderOtherKey(String),
+    /// The wrapped key was changed, or made under another encryption context.
+    #[error(
+        "KMS cannot open the wrapped key under this encryption context: the key or the context was substituted or changed"
+    )]
+    WrappedKeyRefused,
+    /// KMS does not accept the attestation document.
+    #[error("KMS refused the request with its attestation document as invalid: {0}")]
+    AttestationRefused(String),
+    /// Too many requests, even after the last try.
+    #[error("KMS is throttling requests, after {MAX_TRIES} tries; try again later")]
+    Throttled,
+    /// No answer in time, even after the last try.
+    #[error(
+        "KMS did not answer within {CALL_TIMEOUT:?}, in {MAX_TRIES} tries at most; check the egress proxy and its allowlist"
+    )]
+    TimedOut,
+    /// KMS cannot be reached.
+    #[error("KMS cannot be reached: {0}")]
+    Unreachable(String),
+    /// Another refusal.
+    #[error("KMS refused ({code}): {message}")]
+    Refused {
+        /// KMS's name for it.
+        code: String,
+        /// KMS's words.
+        message: String,
+    },
+
+    /// The plaintext came back in the clear, which it must never do for an enclave.
+    #[error("KMS's answer carried the key in the clear although only this enclave was to read it: it was not used")]
+    PlaintextReturned,
+    /// The answer names another key.
+    #[error("KMS answered for the key {returned:?} instead of the pinned {expected}: the answer was not used")]
+    OtherKey {
+        /// The pinned key.
+        expected: String,
+        /// What the answer named, if anything.
+        returned: Option<String>,
+    },
+    /// The answer names another algorithm.
+    #[error("KMS answered for the algorithm {0:?} instead of SYMMETRIC_DEFAULT: the answer was not used")]
+    OtherAlgorithm(Option<String>),
+    /// The answer carries nothing for the enclave.
+    #[error("KMS's answer carried nothing for this enclave: whoever answered ignored the attestation document")]
+    NothingForRecipient,
+    /// What the answer carries does not open.
+    #[error("KMS's answer does not open: {0}")]
+    Cms(#[from] cms::Error),
+    /// The key in the answer has another length.
+    #[error("the key in KMS's answer is {0} bytes long instead of {KEY_BYTES}")]
+    KeyLength(usize),
+    /// The wrapped key is empty or longer than KMS makes.
+    #[error("the wrapped key is {0} bytes long; KMS's are of 1 to {MAX_CIPHERTEXT_BYTES}")]
+    WrappedKeyLength(usize),
+    /// The answer lacks a part.
+    #[error("KMS's answer lacks its {0}")]
+    Incomplete(&'static str),
+}
+
+impl Error {
+    /// Whether fresh credentials are all that is missing.
+    pub fn is_expired_token(&self) -> bool {
+        matches!(self, Self::ExpiredToken)
+    }
+}
+
+/// One call, as far as its errors tell of it.
+pub(crate) struct Call<'a> {
+    pub(crate) action: &'static str,
+    pub(crate) key_arn: &'a str,
+    /// What was presented and what to change, for a refusal by policy.
+    pub(crate) advice: String,
+    /// Whether an attestation document went along.
+    pub(crate) attested: bool,
+}
+
+impl Call<'_> {
+    /// Names what the SDK reports.
+    pub(crate) fn error<E>(self, error: SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match &error {
+            SdkError::TimeoutError(_) => Error::TimedOut,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Error::TimedOut,
+            SdkError::ServiceError(service) => {
+                let code = service.err().code().unwrap_or("no code").to_owned();
+                let message = service.err().message().unwrap_or_default().to_owned();
+                self.refusal(code, message)
+            }
+            _ => Error::Unreachable(DisplayErrorContext(&error).to_string()),
+        }
+    }
+
+    fn refusal(self, code: String, message: String) -> Error {
+        let key_arn = self.key_arn.to_owned();
+        match code.as_str() {
+            "AccessDeniedException" => {
+                Error::AccessDenied { action: self.action, key_arn, advice: self.advice, message }
+            }
+            "ExpiredTokenException" | "ExpiredToken" => Error::ExpiredToken,
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationTokenException" => Error::Credentials { code, message },
+            "NotFoundException" => Error::KeyNotFound(key_arn),
+            "DisabledException" | "KMSInvalidStateException" | "KeyUnavailableException" => {
+                Error::KeyNotUsable { key_arn, code }
+            }
+            "IncorrectKeyException" => Error::WrappedUnderOtherKey(key_arn),
+            "InvalidCiphertextException" => Error::WrappedKeyRefused,
+            "ValidationException" if self.attested => Error::AttestationRefused(message),
+            "ThrottlingException" | "Throttling" | "TooManyRequestsException" => Error::Throttled,
+            _ => Error::Refused { code, message },
+        }
+    }
+}
