@@ -13,9 +13,9 @@ pub(crate) enum Fault {
     NotCanonical,
 }
 
-/// Reads one item that fills `bytes` in shortest form and definite lengths (RFC 8949, section 4.2.1, but for the order of map
-/// keys, which is each format's own). Encoding again what was read is what proves it: two readers of the same bytes then cannot
-/// disagree.
+/// Reads one item that fills `bytes` in shortest form and definite lengths (RFC 8949, section 4.2.1, but for the order
+/// of map keys, which is each format's own). Encoding again what was read is what proves it: two readers of the same
+/// bytes then cannot disagree.
 pub(crate) fn decode(bytes: &[u8], depth: usize) -> Result<Value, Fault> {
     let mut rest = bytes;
     let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, depth).map_err(|_| Fault::Invalid)?;
@@ -31,8 +31,8 @@ pub(crate) fn decode(bytes: &[u8], depth: usize) -> Result<Value, Fault> {
 /// Writes an item in shortest form and definite lengths.
 pub(crate) fn encode(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A vector takes every byte and a `Value` has no serializer that fails. Were it otherwise, what is cut short here would be
-    // refused by `decode` and by every signature.
+    // A vector takes every byte and a `Value` has no serializer that fails. Were it otherwise, what is cut short here
+    // would be refused by `decode` and by every signature.
     let _ = ciborium::into_writer(value, &mut bytes);
     bytes
 }

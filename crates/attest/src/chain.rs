@@ -1,7 +1,7 @@
 //! The certificates of a document, from the pinned root to the leaf that signed it.
 //!
-//! webpki builds the path and checks its signatures; what webpki leaves alone is checked here: keyUsage, the root's own validity
-//! and constraints, one curve throughout, and that the path is the bundle, in order, with nothing left over.
+//! webpki builds the path and checks its signatures; what webpki leaves alone is checked here: keyUsage, the root's own
+//! validity and constraints, one curve throughout, and that the path is the bundle, in order, with nothing left over.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -23,8 +23,8 @@ const POINT: usize = 97;
 
 /// anyExtendedKeyUsage, 2.5.29.37.0 (RFC 5280, section 4.2.1.12), the content of its DER.
 ///
-/// AWS's certificates carry no extendedKeyUsage, and no purpose is registered for attestation. One that names purposes was issued
-/// for something else, such as TLS: so only an absent extension, or "any", passes.
+/// AWS's certificates carry no extendedKeyUsage, and no purpose is registered for attestation. One that names purposes
+/// was issued for something else, such as TLS: so only an absent extension, or "any", passes.
 const ANY_PURPOSE: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 
 /// Which certificate of a document an error is about.
@@ -74,7 +74,8 @@ pub(crate) fn check_root(der: &[u8]) -> Result<()> {
     Link::read(Place::Bundle(0), der)?.check_issuer(0)
 }
 
-/// Proves that the document's leaf hangs from `root` at the time `at`, and returns the leaf's public key, a point on P-384.
+/// Proves that the document's leaf hangs from `root` at the time `at`, and returns the leaf's public key, a point on
+/// P-384.
 pub(crate) fn check(document: &Document, root: &Root, at: SystemTime) -> Result<Vec<u8>> {
     let [first, intermediates @ ..] = document.cabundle.as_slice() else {
         return Err(Error::BundleLength { certificates: 0 });

@@ -20,7 +20,8 @@ pub(crate) const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 const FIELDS: [&str; 9] =
     ["module_id", "digest", "timestamp", "pcrs", "certificate", "cabundle", "public_key", "user_data", "nonce"];
 
-/// What an attestation document says. Nothing of it is true before [`crate::verify`] has returned it as a [`crate::Verified`].
+/// What an attestation document says. Nothing of it is true before [`crate::verify`] has returned it as a
+/// [`crate::Verified`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Document {
     /// The module that signed: `i-<instance>-enc<enclave>` on AWS.
@@ -58,8 +59,9 @@ pub(crate) struct Signed {
 
 /// Reads a document without verifying anything but its shape.
 ///
-/// One encoding is accepted, the device's: untagged COSE_Sign1, protected header exactly `{1: -35}`, empty unprotected header, a
-/// payload of exactly nine fields, shortest forms, definite lengths, nothing after the end; each field within [`limits`].
+/// One encoding is accepted, the device's: untagged COSE_Sign1, protected header exactly `{1: -35}`, empty unprotected
+/// header, a payload of exactly nine fields, shortest forms, definite lengths, nothing after the end; each field within
+/// [`limits`].
 pub fn parse(document: &[u8]) -> Result<Document> {
     parse_signed(document).map(|(document, _)| document)
 }

@@ -1,12 +1,15 @@
-//! Attestation documents: parse, verify, policy. No I/O, and no clock of its own: every check takes the time it is made for.
+//! Attestation documents: parse, verify, policy. No I/O, and no clock of its own: every check takes the time it is made
+//! for.
 //!
 //! Three steps, each of which trusts only the ones before it:
 //! 1. [`parse`] reads the one accepted encoding of a document and promises nothing about its truth;
-//! 2. [`verify`] proves that a Nitro Security Module under the pinned [`Root`] signed it, at a time that fits, outside debug mode;
+//! 2. [`verify`] proves that a Nitro Security Module under the pinned [`Root`] signed it, at a time that fits, outside
+//!    debug mode;
 //! 3. a [`Policy`] says whether it is the enclave that one wants: its measurements, its age, the nonce, the TLS key.
 //!
-//! What it is not: a way to talk to an enclave (that is `cloister-client`), or a check of revocation. AWS publishes lists of revoked
-//! certificates, but fetching one takes a network; certificates that live three hours bound what a revoked one can do.
+//! What it is not: a way to talk to an enclave (that is `cloister-client`), or a check of revocation. AWS publishes
+//! lists of revoked certificates, but fetching one takes a network; certificates that live three hours bound what a
+//! revoked one can do.
 
 mod binding;
 mod cbor;

@@ -10,7 +10,8 @@ use crate::limits;
 use crate::root::Root;
 use crate::verify::{self, IMAGE_PCRS, Verified};
 
-/// A policy: a pinned root, a maximum age, and the measurements of which one must match. It has a file of its own in TOML:
+/// A policy: a pinned root, a maximum age, and the measurements of which one must match. It has a file of its own in
+/// TOML:
 ///
 /// ```toml
 /// version = 1
@@ -47,8 +48,8 @@ pub struct Measurement {
 /// What the verifier knows about the moment that a document is checked in.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// The nonce that the document was asked for with. `None` leaves the nonce unchecked, so that freshness rests on the maximum
-    /// age alone.
+    /// The nonce that the document was asked for with. `None` leaves the nonce unchecked, so that freshness rests on
+    /// the maximum age alone.
     pub nonce: Option<&'a [u8]>,
     /// The time that the document is verified for: the verifier's clock.
     pub at: SystemTime,

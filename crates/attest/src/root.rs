@@ -14,7 +14,8 @@ use crate::limits;
 /// AWS's root, as published in <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>.
 const AMAZON: &[u8] = include_bytes!("aws-nitro-root-g1.der");
 
-/// A root certificate, pinned: a document's bundle must start with exactly this one, compared by the SHA-256 of its DER.
+/// A root certificate, pinned: a document's bundle must start with exactly this one, compared by the SHA-256 of its
+/// DER.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Root {
     der: Cow<'static, [u8]>,

@@ -18,8 +18,8 @@ use crate::root::Root;
 /// The PCRs that hold the image: all of it, its kernel with the boot ramdisk, and the application.
 pub(crate) const IMAGE_PCRS: [u16; 3] = [0, 1, 2];
 
-/// A document that [`verify`] accepted: what it says, a Nitro Security Module said. Whether that enclave is the wanted one is a
-/// [`crate::Policy`]'s question.
+/// A document that [`verify`] accepted: what it says, a Nitro Security Module said. Whether that enclave is the wanted
+/// one is a [`crate::Policy`]'s question.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Verified {
     document: Document,
@@ -52,12 +52,12 @@ impl Deref for Verified {
     }
 }
 
-/// Verifies a document against a pinned root as of the time `at`: a client passes its clock's, whoever checks a receipt the time
-/// of the receipt.
+/// Verifies a document against a pinned root as of the time `at`: a client passes its clock's, whoever checks a receipt
+/// the time of the receipt.
 ///
-/// Checked are the shape (see [`crate::parse`]), the chain, the signature, that the certificates were valid at `at` **and** when
-/// the document says it was signed, that it is not dated after `at`, and, last of all, that the enclave is not in debug mode. Not
-/// checked are age, nonce, measurements and `user_data`: those are a policy's.
+/// Checked are the shape (see [`crate::parse`]), the chain, the signature, that the certificates were valid at `at`
+/// **and** when the document says it was signed, that it is not dated after `at`, and, last of all, that the enclave is
+/// not in debug mode. Not checked are age, nonce, measurements and `user_data`: those are a policy's.
 ///
 /// ECDSA signatures can be rewritten by anyone into a second valid one, so the bytes of a document do not identify it.
 pub fn verify(document: &[u8], root: &Root, at: SystemTime) -> Result<Verified> {

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 
 /// An AES-256 key that seals one file. Wiped from memory when dropped; never shown.
 ///
-/// Get a fresh one for each file, as KMS's GenerateDataKey does. The random part of the nonce makes two files under one key
-/// survivable, not right.
+/// Get a fresh one for each file, as KMS's GenerateDataKey does. The random part of the nonce makes two files under one
+/// key survivable, not right.
 #[derive(Clone)]
 pub struct DataKey(Zeroizing<[u8; Self::BYTES]>);
 

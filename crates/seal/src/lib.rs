@@ -1,8 +1,8 @@
 //! The sealed file: a header in the clear, and AES-256-GCM chunks behind it, streamed both ways in constant memory.
 //!
-//! `docs/sealed-format.md` gives the layout byte by byte. What it is not: a way to get the data key (that is `cloister-kms`), nor a
-//! judgement on the header: whoever opens a file compares the key ARN and the context with what they expect before they ask for
-//! the key.
+//! `docs/sealed-format.md` gives the layout byte by byte. What it is not: a way to get the data key (that is
+//! `cloister-kms`), nor a judgement on the header: whoever opens a file compares the key ARN and the context with what
+//! they expect before they ask for the key.
 
 mod error;
 mod header;

@@ -24,6 +24,6 @@ pub const LARGEST_CHUNK: u32 = 4 * 1024 * 1024;
 /// A chunk for most uses: large enough that the cipher's speed decides, small enough to be nothing in memory.
 pub const DEFAULT_CHUNK: u32 = 64 * 1024;
 
-/// Most chunks of a file. In default chunks that is a tebibyte; the counter in the nonce would allow 2^32, which is also the
-/// number of invocations that NIST SP 800-38D (section 8.3) permits under one key.
+/// Most chunks of a file. In default chunks that is a tebibyte; the counter in the nonce would allow 2^32, which is
+/// also the number of invocations that NIST SP 800-38D (section 8.3) permits under one key.
 pub const CHUNKS: u32 = 1 << 24;

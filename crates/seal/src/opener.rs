@@ -55,8 +55,8 @@ impl<R: Read> Sealed<R> {
 
 /// The content of a sealed file. Holds one chunk in memory, and releases no byte before its chunk proved authentic.
 ///
-/// It ends, with `Ok(0)`, only behind a last chunk that is authentic and followed by nothing. An error is an [`io::Error`] around
-/// an [`Error`] of this crate; [`Error::of`] finds it. After an error every read fails.
+/// It ends, with `Ok(0)`, only behind a last chunk that is authentic and followed by nothing. An error is an
+/// [`io::Error`] around an [`Error`] of this crate; [`Error::of`] finds it. After an error every read fails.
 pub struct Opener<R: Read> {
     reader: R,
     stream: Stream,

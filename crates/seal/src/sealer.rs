@@ -22,7 +22,8 @@ pub struct Sealer<W: Write> {
 }
 
 impl<W: Write> Sealer<W> {
-    /// Writes the header and starts the content. `key` is the one that `header.wrapped_key` wraps, and seals nothing else.
+    /// Writes the header and starts the content. `key` is the one that `header.wrapped_key` wraps, and seals nothing
+    /// else.
     pub fn new(mut writer: W, header: &Header, key: &DataKey) -> Result<Self> {
         header.check()?;
         let bytes = header.encode()?;

@@ -58,8 +58,8 @@ impl Stream {
         tag.as_ref().try_into().map_err(|_| Error::Crypto)
     }
 
-    /// Decrypts `sealed`, ciphertext and tag, into `content`, which must have the ciphertext's length. Says whether it is
-    /// authentic at this place; if not, `content` means nothing.
+    /// Decrypts `sealed`, ciphertext and tag, into `content`, which must have the ciphertext's length. Says whether it
+    /// is authentic at this place; if not, `content` means nothing.
     pub(crate) fn open(&self, sealed: &[u8], content: &mut [u8], flag: Flag) -> Result<bool> {
         let Some((ciphertext, tag)) = sealed.split_last_chunk::<TAG>() else { return Err(Error::Truncated) };
         let (nonce, header) = (self.nonce(flag)?, Aad::from(self.header));

@@ -1,5 +1,5 @@
-//! The certificates above a simulated document: root, regional, zonal, instance, leaf, as AWS's are made, under names that say
-//! "simulated".
+//! The certificates above a simulated document: root, regional, zonal, instance, leaf, as AWS's are made, under names
+//! that say "simulated".
 
 use std::time::SystemTime;
 

@@ -1,8 +1,8 @@
-//! A simulated Nitro Security Module: the device's state machine, limits and error codes, and documents of the true shape, signed
-//! under a root of its own.
+//! A simulated Nitro Security Module: the device's state machine, limits and error codes, and documents of the true
+//! shape, signed under a root of its own.
 //!
-//! Simulation proves the protocol, not confidentiality: whoever holds `root.key` can claim any measurement. No document from here
-//! can pass as Amazon's, because a verifier pins the root.
+//! Simulation proves the protocol, not confidentiality: whoever holds `root.key` can claim any measurement. No document
+//! from here can pass as Amazon's, because a verifier pins the root.
 
 pub mod adversary;
 mod authority;
