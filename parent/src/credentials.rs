@@ -1,0 +1,241 @@
+//! AWS credentials for the enclave's calls to KMS, from the default chain, kept until they need to be fetched anew. They open
+//! nothing by themselves: the key's policy asks for the enclave's measurement too.
+
+use std::error::Error as _;
+use std::time::SystemTime;
+
+use aws_config::Region;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use metrics::{counter, gauge};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{Mutex, OnceCell};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::{limits, metrics as names};
+
+/// One set of credentials. It is wiped from memory when the last copy goes, and cannot be printed.
+#[derive(Clone)]
+pub(crate) struct Credentials(aws_credential_types::Credentials);
+
+impl Credentials {
+    /// As the control endpoint gives them. The buffer is large enough from the start, so that growing leaves no copy behind.
+    pub(crate) fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Json<'a> {
+            access_key_id: &'a str,
+            secret_access_key: &'a str,
+            session_token: Option<&'a str>,
+            expiration: Option<String>,
+        }
+        let Self(inner) = self;
+        let json = Json {
+            access_key_id: inner.access_key_id(),
+            secret_access_key: inner.secret_access_key(),
+            session_token: inner.session_token(),
+            expiration: inner.expiry().and_then(|end| OffsetDateTime::from(end).format(&Rfc3339).ok()),
+        };
+        let given = json.access_key_id.len() + json.secret_access_key.len() + json.session_token.map_or(0, str::len);
+        // A character is at most six bytes in JSON.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256 + 6 * given));
+        // Strings into memory: there is nothing that can fail.
+        serde_json::to_writer(&mut *bytes, &json).ok();
+        bytes
+    }
+}
+
+/// Why there are none. The words are ours alone: those of a provider could quote what it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    NotFound,
+    Timeout,
+    Configuration,
+    Provider,
+    Unreadable,
+    Expired,
+}
+
+impl Unavailable {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NotFound => {
+                "none of the default chain's sources has any: environment, profile, web identity, container, instance metadata"
+            }
+            Self::Timeout => "the default chain did not answer in time",
+            Self::Configuration => "the default chain is not configured properly; the parent's log says more",
+            Self::Provider => "a source of the default chain failed; the parent's log says more",
+            Self::Unreadable => "a source of the default chain gave something that cannot be read",
+            Self::Expired => "those that the default chain gave have expired",
+        }
+    }
+}
+
+impl From<&CredentialsError> for Unavailable {
+    fn from(error: &CredentialsError) -> Self {
+        match error {
+            CredentialsError::CredentialsNotLoaded(_) => Self::NotFound,
+            CredentialsError::ProviderTimedOut(_) => Self::Timeout,
+            CredentialsError::InvalidConfiguration(_) => Self::Configuration,
+            CredentialsError::ProviderError(_) => Self::Provider,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+struct Kept {
+    credentials: Credentials,
+    refresh_at: SystemTime,
+}
+
+/// The default chain, and what it last gave.
+pub(crate) struct Source {
+    http: SharedHttpClient,
+    region: Option<String>,
+    chain: OnceCell<DefaultCredentialsChain>,
+    kept: Mutex<Option<Kept>>,
+}
+
+impl Source {
+    /// Nothing is fetched yet. The region is needed for web identities alone.
+    pub(crate) fn new(http: SharedHttpClient, region: Option<String>) -> Self {
+        Self { http, region, chain: OnceCell::new(), kept: Mutex::new(None) }
+    }
+
+    /// Credentials that hold now. Whoever comes while they are being fetched waits for the same answer.
+    pub(crate) async fn get(&self) -> Result<Credentials, Unavailable> {
+        let mut kept = self.kept.lock().await;
+        if let Some(kept) = &*kept
+            && SystemTime::now() < kept.refresh_at
+        {
+            return Ok(kept.credentials.clone());
+        }
+        let fetched = self.fetch().await;
+        let now = SystemTime::now();
+        match fetched {
+            Ok(credentials) => {
+                let refresh_at = refresh_at(now, credentials.0.expiry());
+                *kept = Some(Kept { credentials: credentials.clone(), refresh_at });
+                Ok(credentials)
+            }
+            Err(unavailable) => {
+                counter!(names::CREDENTIALS_FAILURES).increment(1);
+                kept.take_if(|kept| kept.credentials.0.expiry().is_some_and(|end| end <= now));
+                let kept = kept.as_mut().ok_or(unavailable)?;
+                kept.refresh_at = now + limits::REFRESH_RETRY;
+                Ok(kept.credentials.clone())
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Credentials, Unavailable> {
+        let answer = async { self.chain.get_or_init(|| self.chain()).await.provide_credentials().await };
+        let credentials = match timeout(limits::CREDENTIALS_TIMEOUT, answer).await {
+            Ok(Ok(credentials)) => credentials,
+            Ok(Err(error)) => return Err(told(Unavailable::from(&error), cause(&error))),
+            Err(_) => return Err(told(Unavailable::Timeout, None)),
+        };
+        if credentials.expiry().is_some_and(|end| end <= SystemTime::now()) {
+            return Err(told(Unavailable::Expired, None));
+        }
+        let expires = credentials.expiry().and_then(|end| OffsetDateTime::from(end).format(&Rfc3339).ok());
+        tracing::info!(expires, "got AWS credentials");
+        Ok(Credentials(credentials))
+    }
+
+    async fn chain(&self) -> DefaultCredentialsChain {
+        let config = ProviderConfig::default().with_http_client(self.http.clone());
+        // With a region given, even none, the chain does not ask the instance's metadata for one first.
+        let region = self.region.clone().map(Region::new);
+        DefaultCredentialsChain::builder().configure(config).region(region).build().await
+    }
+
+    /// Sets the gauge that says how long the credentials at hand still hold. While others are being fetched it stays as it is.
+    pub(crate) fn measure(&self) {
+        if let Ok(kept) = self.kept.try_lock()
+            && let Some(kept) = &*kept
+        {
+            let left = kept.credentials.0.expiry().map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+            gauge!(names::CREDENTIALS_EXPIRY).set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        }
+    }
+}
+
+fn told(unavailable: Unavailable, cause: Option<String>) -> Unavailable {
+    tracing::warn!(cause, "no AWS credentials: {}", unavailable.reason());
+    unavailable
+}
+
+/// When to fetch anew what was fetched at `now`.
+fn refresh_at(now: SystemTime, expires: Option<SystemTime>) -> SystemTime {
+    let Some(expires) = expires else { return now + limits::RECHECK_AFTER };
+    let early = expires.checked_sub(limits::REFRESH_BEFORE).unwrap_or(now);
+    early.max(now + limits::REFRESH_RETRY).min(expires)
+}
+
+/// What a source said about its failure, for the log: its sentences, never its data. Nothing of an answer that was received
+/// and could not be read, for there the sentence could quote the secret.
+fn cause(error: &CredentialsError) -> Option<String> {
+    const LONGEST: usize = 500;
+    if Unavailable::from(error) == Unavailable::Unreadable {
+        return None;
+    }
+    let mut sentences = Vec::new();
+    let mut source = error.source();
+    while let Some(error) = source {
+        sentences.push(error.to_string());
+        source = error.source();
+    }
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    Some(sentences.join(": ").chars().map(printable).take(LONGEST).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn credentials_are_fetched_anew_before_they_expire() {
+        assert_eq!(refresh_at(NOW, Some(NOW + HOUR)), NOW + HOUR - limits::REFRESH_BEFORE);
+        assert_eq!(refresh_at(NOW, None), NOW + limits::RECHECK_AFTER);
+    }
+
+    #[test]
+    fn those_about_to_expire_are_neither_fetched_at_each_request_nor_kept_past_their_end() {
+        assert_eq!(refresh_at(NOW, Some(NOW + limits::REFRESH_BEFORE)), NOW + limits::REFRESH_RETRY);
+        let soon = NOW + Duration::from_secs(3);
+        assert_eq!(refresh_at(NOW, Some(soon)), soon);
+    }
+
+    #[test]
+    fn the_json_is_the_contract() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let secret = "\"\u{1}/+".repeat(50);
+        let given =
+            aws_credential_types::Credentials::new("AKID", secret.as_str(), Some("t".into()), Some(end), "test");
+        let value: serde_json::Value = serde_json::from_slice(&Credentials(given).to_json()).unwrap();
+        let expected = serde_json::json!({
+            "access_key_id": "AKID", "secret_access_key": secret, "session_token": "t", "expiration": "2027-01-15T08:00:00Z",
+        });
+        assert_eq!(value, expected);
+        let unending = aws_credential_types::Credentials::new("AKID", "s", None, None, "test");
+        let value: serde_json::Value = serde_json::from_slice(&Credentials(unending).to_json()).unwrap();
+        assert!(value["session_token"].is_null() && value["expiration"].is_null());
+    }
+
+    #[test]
+    fn nothing_is_said_of_an_answer_that_could_not_be_read() {
+        assert_eq!(cause(&CredentialsError::unhandled("secret")), None);
+        assert_eq!(cause(&CredentialsError::provider_error("status\n500")).as_deref(), Some("status 500"));
+    }
+}
