@@ -7,14 +7,24 @@
 //! This crate opens no sockets and no sealed files, decodes no images, and prints no scores: errors name files, shapes and
 //! reasons, never pixels.
 
+mod architecture;
 mod archive;
 pub mod checkpoint;
+mod classifier;
+mod convert;
+mod demo;
 mod error;
+mod input;
 pub mod limits;
 mod manifest;
 mod names;
+mod network;
+mod onnx;
 mod package;
 
+pub use classifier::{Classification, Classifier};
+pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
+pub use demo::{demo_options, random_checkpoint};
 pub use error::Error;
 pub use manifest::{
     FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,

@@ -80,6 +80,12 @@ impl Package {
         Ok(())
     }
 
+    /// The same networks under another manifest.
+    pub(crate) fn with_manifest(mut self, manifest: &Manifest) -> Result<Self, Error> {
+        self.files.remove(MANIFEST);
+        Self::new(manifest, self.files)
+    }
+
     pub(crate) fn from_files(files: Files) -> Result<Self, Error> {
         let files = files.files;
         let text = files.get(MANIFEST).ok_or_else(|| Error::MissingFile(MANIFEST.to_owned()))?;

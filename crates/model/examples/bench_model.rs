@@ -1,0 +1,71 @@
+//! How fast and how large a package's networks are on this machine: JSON lines.
+//!
+//! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]` prints the time to load, the median of one crop on one thread, of a
+//! request of ten crops on all cores, and the most memory that the process had in use after loading and in the end.
+
+use std::{env, error::Error, fs, path::Path, time::Instant};
+
+use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_model::{Classifier, Package};
+
+const USAGE: &str = "bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let argument = |name: &str| env::args().skip_while(|given| given != name).nth(1);
+    let (package, image) = argument("--package").zip(argument("--image")).ok_or(USAGE)?;
+    let view: View = argument("--view").map_or(Ok(View::LCc), |view| view.parse())?;
+    let repeat: usize = argument("--repeat").map_or(Ok(5), |repeat| repeat.parse())?;
+    let image = decode(&fs::read(image)?, &DecodeLimits::default())?;
+    let cores = std::thread::available_parallelism()?.get();
+
+    let start = Instant::now();
+    let package = Package::open(Path::new(&package))?;
+    let classifier = Classifier::load(&package, cores)?;
+    drop(package);
+    print("load", cores, milliseconds(start));
+    memory("peak after loading", cores)?;
+    print("ten crops", cores, median(repeat, || classifier.classify(&image, view, 10))?);
+    memory("peak after ten crops", cores)?;
+    drop(classifier);
+
+    let single = Classifier::load(&Package::open(Path::new(&argument("--package").ok_or(USAGE)?))?, 1)?;
+    // Preparing the image is the same for eleven crops as for one, so that their difference is ten crops alone.
+    let one = median(repeat, || single.classify(&image, view, 1))?;
+    let eleven = median(repeat, || single.classify(&image, view, 11))?;
+    print("image of one crop", 1, one);
+    print("crop", 1, (eleven - one) / 10.0);
+    Ok(())
+}
+
+fn median<T, E>(repeat: usize, mut run: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
+    let mut times = Vec::new();
+    for _ in 0..repeat.max(1) {
+        let start = Instant::now();
+        run()?;
+        times.push(milliseconds(start));
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+#[allow(clippy::print_stdout)]
+fn print(what: &str, threads: usize, milliseconds: f64) {
+    println!("{}", serde_json::json!({ "engine": "tract", "what": what, "threads": threads, "ms": milliseconds }));
+}
+
+/// The process's largest resident size so far, where the system tells.
+#[allow(clippy::print_stdout)]
+fn memory(what: &str, threads: usize) -> Result<(), Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes: f64 = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmHWM")?.parse()?;
+    println!(
+        "{}",
+        serde_json::json!({ "engine": "tract", "what": what, "threads": threads, "mb": kilobytes / 1024.0 })
+    );
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! From a checkpoint of the four-view screening network to a package.
+
+use std::{collections::BTreeMap, path::Path};
+
+use cloister_imaging::{Angle, View};
+
+use crate::{
+    Classifier, Error, FORMAT, Generator, KnownAnswer, Manifest, Output, Package, Preprocessing, ScreeningMammogram,
+    SyntheticImage, ViewNetwork, architecture, checkpoint::Checkpoint,
+};
+
+/// The published network's windows: height, width.
+pub const CC_WINDOW: (usize, usize) = (2677, 1942);
+/// See [`CC_WINDOW`].
+pub const MLO_WINDOW: (usize, usize) = (2974, 1748);
+
+/// The synthetic image of known answers. Half of a common detector's resolution: enough to be prepared as any other.
+const KNOWN_HEIGHT: usize = 1664;
+const KNOWN_WIDTH: usize = 1280;
+const KNOWN_SEED: u64 = 1;
+
+/// How far a known answer may be missed. Other processors sum in other orders, and are within 1e-6.
+const KNOWN_TOLERANCE: f64 = 1e-4;
+
+/// What a checkpoint does not say about a model.
+#[derive(Clone, Debug)]
+pub struct ConvertOptions {
+    /// The package's name.
+    pub name: String,
+    /// The package's version.
+    pub version: u32,
+    /// For whom and for what the scores are meant.
+    pub intended_use: String,
+    /// Height and width of the craniocaudal networks' input.
+    pub cc_window: (usize, usize),
+    /// Height and width of the mediolateral oblique networks' input.
+    pub mlo_window: (usize, usize),
+    /// Whether each network is run on a synthetic image and its scores kept as known answers.
+    pub known_answers: bool,
+    /// Threads for the known answers.
+    pub threads: usize,
+}
+
+impl Default for ConvertOptions {
+    /// The published network's windows, known answers, and an intended use that claims nothing.
+    fn default() -> Self {
+        Self {
+            name: "screening-mammogram".to_owned(),
+            version: 1,
+            intended_use: "Research: benign and malignant findings in screening mammograms. Not for clinical use."
+                .to_owned(),
+            cc_window: CC_WINDOW,
+            mlo_window: MLO_WINDOW,
+            known_answers: true,
+            threads: 1,
+        }
+    }
+}
+
+/// Reads a checkpoint file and writes the package's folder.
+///
+/// # Errors
+/// As [`Checkpoint::open`], [`convert_checkpoint`] and [`Package::write_folder`].
+pub fn convert(checkpoint: &Path, out: &Path, options: &ConvertOptions) -> Result<Package, Error> {
+    let package = convert_checkpoint(&Checkpoint::open(checkpoint)?, options)?;
+    package.write_folder(out)?;
+    Ok(package)
+}
+
+/// Makes a package of a checkpoint: one network for each view.
+///
+/// # Errors
+/// Tensors that are missing or of another shape; options that no manifest may have; a network that does not run.
+pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> Result<Package, Error> {
+    let mut networks = BTreeMap::new();
+    let mut views = BTreeMap::new();
+    for view in View::ALL {
+        let window = match view.angle() {
+            Angle::Cc => options.cc_window,
+            Angle::Mlo => options.mlo_window,
+        };
+        let network = format!("{}.onnx", view.as_str().to_ascii_lowercase());
+        networks.insert(network.clone(), architecture::network(checkpoint, view, window)?);
+        views.insert(view, ViewNetwork { network, window, output: Output::LogSoftmaxPairs });
+    }
+    let mut manifest = Manifest {
+        format: FORMAT,
+        name: options.name.clone(),
+        version: options.version,
+        intended_use: options.intended_use.clone(),
+        labels: architecture::LABELS.map(str::to_owned).to_vec(),
+        preprocessing: Preprocessing::ScreeningMammogram1(ScreeningMammogram::default()),
+        views,
+        known_answers: vec![],
+    };
+    let package = Package::new(&manifest, networks)?;
+    if !options.known_answers {
+        return Ok(package);
+    }
+    manifest.known_answers = known_answers(&package, options.threads)?;
+    package.with_manifest(&manifest)
+}
+
+fn known_answers(package: &Package, threads: usize) -> Result<Vec<KnownAnswer>, Error> {
+    let classifier = Classifier::load(package, threads)?;
+    let image =
+        SyntheticImage { generator: Generator::Synthetic1, seed: KNOWN_SEED, height: KNOWN_HEIGHT, width: KNOWN_WIDTH };
+    let known = |view: &View| {
+        let scores = classifier.classify(&image.draw(*view), *view, 1)?.scores;
+        Ok(KnownAnswer { view: *view, image: image.clone(), crops: 1, tolerance: KNOWN_TOLERANCE, scores })
+    };
+    package.manifest().views.keys().map(known).collect()
+}

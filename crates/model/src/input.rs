@@ -1,0 +1,148 @@
+//! What a network is given: the crops of a prepared mammogram, or the whole image scaled.
+
+use cloister_imaging::{CropPlan, Error as ImageError, Noise, Prepared, View, prepare};
+use ndarray::{Array2, Axis};
+
+use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
+
+/// The brightest value of an image.
+const WHITE: f32 = 65_535.0;
+
+/// The inputs of one image, rendered one at a time on whatever thread runs the network.
+pub(crate) enum Inputs {
+    Crops(Box<Prepared>, Vec<CropPlan>),
+    Whole { pixels: Array2<f32>, image: (usize, usize) },
+}
+
+impl Inputs {
+    /// Prepares an image for a window of (height, width). One crop is the noiseless one.
+    pub(crate) fn prepare(
+        preprocessing: &Preprocessing,
+        image: &Array2<u16>,
+        view: View,
+        window: (usize, usize),
+        crops: u32,
+    ) -> Result<Self, Error> {
+        match preprocessing {
+            Preprocessing::ScreeningMammogram1(_) => {
+                let prepared = prepare(image, view, window)?;
+                let noise = if crops == 1 { Noise::None } else { Noise::Default };
+                let plans = prepared.crops(crops, noise);
+                Ok(Self::Crops(Box::new(prepared), plans))
+            }
+            Preprocessing::Resize1(numbers) => {
+                if image.iter().all(|pixel| *pixel == 0) {
+                    return Err(ImageError::AllZero.into());
+                }
+                Ok(Self::Whole { pixels: scale(image, window, numbers), image: image.dim() })
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Crops(_, plans) => plans.len(),
+            Self::Whole { .. } => 1,
+        }
+    }
+
+    /// One input, height by width. `index` is below [`Inputs::len`].
+    pub(crate) fn render(&self, index: usize) -> Array2<f32> {
+        match self {
+            Self::Crops(prepared, plans) => prepared.render(&plans[index]),
+            Self::Whole { pixels, .. } => pixels.clone(),
+        }
+    }
+
+    /// Where in the image the network looks: top, bottom, left, right, ends excluded.
+    pub(crate) fn window(&self) -> [usize; 4] {
+        match self {
+            Self::Crops(prepared, _) => {
+                let window = prepared.window;
+                [window.top, window.bottom, window.left, window.right]
+            }
+            Self::Whole { image, .. } => [0, image.0, 0, image.1],
+        }
+    }
+
+    /// The centre that inputs are cut around: y, x.
+    pub(crate) fn best_center(&self) -> [i64; 2] {
+        match self {
+            Self::Crops(prepared, _) => [prepared.best_center.0, prepared.best_center.1],
+            Self::Whole { image, .. } => [(image.0 / 2) as i64, (image.1 / 2) as i64],
+        }
+    }
+}
+
+impl SyntheticImage {
+    pub(crate) fn draw(&self, view: View) -> Array2<u16> {
+        let Generator::Synthetic1 = self.generator;
+        let options = cloister_imaging::synthetic::Options {
+            height: self.height,
+            width: self.width,
+            ..cloister_imaging::synthetic::Options::default()
+        };
+        cloister_imaging::synthetic::generate(self.seed, view, options)
+    }
+}
+
+/// Bilinear, half-pixel centres, edges repeated: first the rows, then the columns.
+fn scale(image: &Array2<u16>, (height, width): (usize, usize), numbers: &Resize) -> Array2<f32> {
+    let mut columns = Array2::zeros((image.nrows(), width));
+    for (from, mut to) in image.axis_iter(Axis(0)).zip(columns.axis_iter_mut(Axis(0))) {
+        for (x, value) in to.iter_mut().enumerate() {
+            let (low, high, share) = taps(x, width, image.ncols());
+            *value = f32::from(from[low]) * (1.0 - share) + f32::from(from[high]) * share;
+        }
+    }
+    Array2::from_shape_fn((height, width), |(y, x)| {
+        let (low, high, share) = taps(y, height, image.nrows());
+        let grey = columns[[low, x]] * (1.0 - share) + columns[[high, x]] * share;
+        (grey / WHITE - numbers.mean) / numbers.deviation
+    })
+}
+
+/// The two pixels that an output pixel lies between, and the share of the second.
+fn taps(at: usize, outputs: usize, inputs: usize) -> (usize, usize, f32) {
+    let place = ((at as f64 + 0.5) * inputs as f64 / outputs as f64 - 0.5).clamp(0.0, (inputs - 1) as f64);
+    let low = place as usize;
+    (low, (low + 1).min(inputs - 1), (place - low as f64) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(image: &Array2<u16>, window: (usize, usize)) -> Array2<f32> {
+        scale(image, window, &Resize { mean: 0.0, deviation: 1.0 / WHITE })
+    }
+
+    #[test]
+    fn an_image_of_the_windows_size_stays_as_it_is() {
+        let image = Array2::from_shape_fn((3, 5), |(y, x)| (y * 1000 + x * 7) as u16);
+        assert!(whole(&image, (3, 5)).iter().zip(&image).all(|(out, pixel)| (out - f32::from(*pixel)).abs() < 0.01));
+    }
+
+    #[test]
+    fn half_the_size_takes_the_middle_of_each_pair() {
+        let image = Array2::from_shape_vec((1, 4), vec![0, 100, 200, 600]).unwrap();
+        let small = whole(&image, (1, 2));
+        assert!((small[[0, 0]] - 50.0).abs() < 0.01 && (small[[0, 1]] - 400.0).abs() < 0.01, "{small}");
+    }
+
+    #[test]
+    fn twice_the_size_repeats_edges_and_mixes_by_quarters() {
+        let image = Array2::from_shape_vec((2, 1), vec![100, 200]).unwrap();
+        let large = whole(&image, (4, 1));
+        for (value, expected) in large.iter().zip([100.0, 125.0, 175.0, 200.0]) {
+            assert!((value - expected).abs() < 0.01, "{large}");
+        }
+    }
+
+    #[test]
+    fn mean_and_deviation_are_of_greys_from_0_to_1() {
+        let image = Array2::from_elem((2, 2), 65_535);
+        let scaled = scale(&image, (1, 1), &Resize { mean: 0.5, deviation: 0.25 });
+        assert!((scaled[[0, 0]] - 2.0).abs() < 1e-6);
+    }
+}

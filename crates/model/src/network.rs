@@ -1,0 +1,149 @@
+//! One ONNX network on tract: its shapes, and the scores in its output.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, Axis};
+use prost::Message;
+use tract_onnx::{
+    pb::{ModelProto, tensor_proto::DataLocation},
+    prelude::*,
+    tract_hir::{infer::Factoid, internal::DimLike},
+};
+
+use crate::{Error, Output, Package, ViewNetwork};
+
+/// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
+const ROUNDING: f64 = 1e-3;
+
+/// A network that is optimised for its one input shape. Clones share its weights.
+#[derive(Clone)]
+pub(crate) struct Network {
+    name: String,
+    window: (usize, usize),
+    output: Output,
+    plan: Arc<TypedRunnableModel>,
+}
+
+impl Network {
+    /// Reads, checks and optimises the network of one view.
+    pub(crate) fn load(package: &Package, view: &ViewNetwork) -> Result<Self, Error> {
+        let name = &view.network;
+        let bytes = package.file(name).ok_or_else(|| Error::MissingFile(name.clone()))?;
+        let proto = ModelProto::decode(bytes).map_err(|error| failed(name, "read", error))?;
+        refuse_outside_files(name, &proto)?;
+        let model = onnx().model_for_proto_model(&proto).map_err(|error| failed(name, "read", error))?;
+        drop(proto);
+        let model = with_input(model, view)?;
+        let model =
+            model.into_typed().and_then(TypedModel::into_decluttered).map_err(|e| failed(name, "prepared", e))?;
+        check_output(&model, view, package.manifest().labels.len())?;
+        let plan = model.into_optimized().and_then(IntoRunnable::into_runnable);
+        let plan = plan.map_err(|error| failed(name, "prepared", error))?;
+        Ok(Self { name: name.clone(), window: view.window, output: view.output, plan })
+    }
+
+    pub(crate) fn window(&self) -> (usize, usize) {
+        self.window
+    }
+
+    /// The probability of each label for one input of the network's window.
+    pub(crate) fn run(&self, input: Array2<f32>, labels: &[String]) -> Result<Vec<f64>, Error> {
+        let failed = |error| failed(&self.name, "run", error);
+        let input: Tensor = input.insert_axis(Axis(0)).insert_axis(Axis(0)).into();
+        let outputs = self.plan.run(tvec!(input.into())).map_err(failed)?;
+        let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
+        let numbers: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
+        let scores = scores(self.output, &numbers, labels.len());
+        match scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
+            Some(label) => Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() }),
+            None => Ok(scores.into_iter().map(|score| score.min(1.0)).collect()),
+        }
+    }
+}
+
+/// Probabilities from a network's numbers, whose count was checked; NaN where these are none.
+fn scores(output: Output, numbers: &[f64], labels: usize) -> Vec<f64> {
+    match output {
+        Output::LogSoftmaxPairs => numbers.as_chunks::<2>().0.iter().take(labels).map(|pair| yes(*pair)).collect(),
+        Output::Sigmoid => numbers.iter().map(|number| 1.0 / (1.0 + (-number).exp())).collect(),
+        Output::Softmax => {
+            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let parts: Vec<f64> = numbers.iter().map(|number| (number - most).exp()).collect();
+            let sum: f64 = parts.iter().sum();
+            parts.into_iter().map(|part| part / sum).collect()
+        }
+        Output::Probabilities => numbers.to_vec(),
+    }
+}
+
+/// The second of two log-probabilities as a probability, if the two sum to 1.
+fn yes([no, yes]: [f64; 2]) -> f64 {
+    let (no, yes) = (no.exp(), yes.exp());
+    if (no + yes - 1.0).abs() <= ROUNDING { yes } else { f64::NAN }
+}
+
+/// A package is all there is: a network whose weights are in other files would read these from the machine's disk.
+fn refuse_outside_files(name: &str, proto: &ModelProto) -> Result<(), Error> {
+    let graph = proto.graph.as_ref().ok_or_else(|| failed(name, "read", "it has no graph"))?;
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let tensors =
+        graph.initializer.iter().chain(attributes.flat_map(|attribute| attribute.t.iter().chain(&attribute.tensors)));
+    let outside = i32::from(DataLocation::External);
+    let mut elsewhere =
+        tensors.filter(|tensor| tensor.data_location == Some(outside) || !tensor.external_data.is_empty());
+    match elsewhere.next() {
+        Some(tensor) => Err(failed(name, "read", format!("the numbers of {:?} are in another file", tensor.name))),
+        None => Ok(()),
+    }
+}
+
+/// Fixes the input's shape, if the network's own leaves room for it.
+fn with_input(mut model: InferenceModel, view: &ViewNetwork) -> Result<InferenceModel, Error> {
+    let name = &view.network;
+    let count = model.inputs.len();
+    if count != 1 || model.outputs.len() != 1 {
+        return Err(failed(
+            name,
+            "prepared",
+            format!("it has {count} inputs and {} outputs, not one of each", model.outputs.len()),
+        ));
+    }
+    let expected = [1, 1, view.window.0, view.window.1];
+    let fact = model.input_fact(0).map_err(|error| failed(name, "prepared", error))?;
+    let dimensions: Vec<Option<usize>> =
+        fact.shape.dims().map(|dimension| dimension.concretize().and_then(|size| size.to_usize().ok())).collect();
+    let open = fact.shape.is_open();
+    let fits = (open && dimensions.is_empty())
+        || (dimensions.len() == expected.len()
+            && dimensions.iter().zip(expected).all(|(size, expected)| size.is_none_or(|size| size == expected)));
+    if !fits {
+        let actual = dimensions.into_iter().map(Option::unwrap_or_default).collect();
+        return Err(Error::NetworkShape {
+            network: name.clone(),
+            what: "an input",
+            actual,
+            expected: expected.to_vec(),
+        });
+    }
+    model.set_input_fact(0, f32::fact(expected).into()).map_err(|error| failed(name, "prepared", error))?;
+    Ok(model)
+}
+
+fn check_output(model: &TypedModel, view: &ViewNetwork, labels: usize) -> Result<(), Error> {
+    let name = &view.network;
+    let fact = model.output_fact(0).map_err(|error| failed(name, "prepared", error))?;
+    if fact.datum_type != f32::datum_type() {
+        return Err(failed(name, "prepared", format!("its output is {:?}, and f32 is needed", fact.datum_type)));
+    }
+    let actual: Vec<usize> = fact.shape.iter().map(|size| size.to_usize().unwrap_or_default()).collect();
+    let expected = view.output.shape(labels);
+    if actual != expected {
+        return Err(Error::NetworkShape { network: name.clone(), what: "an output", actual, expected });
+    }
+    Ok(())
+}
+
+fn failed(network: &str, action: &'static str, reason: impl std::fmt::Display) -> Error {
+    // The alternate form of tract's errors tells their causes too.
+    Error::Network { network: network.to_owned(), action, reason: format!("{reason:#}") }
+}
