@@ -1,4 +1,5 @@
 //! The relay and the accept loop, over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

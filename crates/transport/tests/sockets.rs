@@ -1,4 +1,5 @@
 //! Listening and dialling on real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
