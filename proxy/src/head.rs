@@ -82,6 +82,8 @@ fn authority(target: &str) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     async fn request(text: &str) -> Result<Request, Error> {
@@ -134,5 +136,38 @@ mod tests {
         assert!(request(&fits(limits::HEAD_BYTES)).await.is_ok());
         assert!(matches!(request(&fits(limits::HEAD_BYTES + 1)).await, Err(Error::HeadTooLong)));
         assert!(matches!(request(&"x".repeat(1 << 20)).await, Err(Error::HeadTooLong)));
+    }
+
+    /// Reads `bytes` as they come over a slow connection, `piece` at a time.
+    fn in_pieces(bytes: &[u8], piece: usize) -> Result<Request, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut near, mut far) = tokio::io::duplex(piece);
+            let write = async move {
+                // Breaks off when the head was refused before its end.
+                tokio::io::AsyncWriteExt::write_all(&mut near, bytes).await.ok();
+            };
+            let read = async move { read(&mut far).await };
+            tokio::join!(write, read).1
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000), piece in 1usize..100) {
+            drop(in_pieces(&bytes, piece));
+        }
+
+        #[test]
+        fn a_head_means_the_same_however_it_is_cut(
+            host in "[a-z][a-z0-9.-]{0,40}",
+            port in 1u16..,
+            field in "[ -~]{0,60}",
+            piece in 1usize..64,
+        ) {
+            let head = format!("CONNECT {host}:{port} HTTP/1.1\r\nX-Any: {field}\r\n\r\n");
+            let read = in_pieces(head.as_bytes(), piece).unwrap();
+            prop_assert_eq!(read, Request { host, port, early: Vec::new() });
+        }
     }
 }

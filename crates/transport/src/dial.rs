@@ -41,7 +41,11 @@ async fn connect(address: &Address, within: Duration) -> Result<Stream, Error> {
         Address::Tcp { host, port } => {
             let start = Instant::now();
             let addresses = resolve(host, *port).await?;
-            dial_tcp(&addresses, within.saturating_sub(start.elapsed())).await.map_err(unreachable)
+            let connected = dial_tcp(&addresses, within.saturating_sub(start.elapsed())).await;
+            connected.map_err(|source| match source.kind() {
+                io::ErrorKind::TimedOut => Error::Timeout { address: address.clone(), after: within },
+                _ => unreachable(source),
+            })
         }
     }
 }
@@ -63,7 +67,7 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
 /// others.
 ///
 /// # Errors
-/// The last address's, or `InvalidInput` when there is none.
+/// The last address's (`TimedOut` when it did not answer), or `InvalidInput` when there is none.
 pub async fn dial_tcp(addresses: &[SocketAddr], within: Duration) -> io::Result<Stream> {
     let end = Instant::now() + within;
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there are no addresses to dial");

@@ -231,3 +231,39 @@ async fn a_host_with_a_line_break_never_reaches_the_proxy() {
     let error = connect_through(&loopback(), "a\r\nX: y", 443, SOON).await.unwrap_err();
     assert!(matches!(error, Error::InvalidAddress { .. }), "{error}");
 }
+
+#[test]
+fn what_is_announced_replaces_what_was_there_and_leaves_no_other_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("address");
+    for text in ["tcp://127.0.0.1:1", "tcp://127.0.0.1:2"] {
+        cloister_transport::announce(&path, text).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(cloister_transport::announce(&dir.path().join("nowhere/address"), "").is_err());
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_is_a_timeout_and_leaves_time_for_the_next() {
+    // A listener whose queue is full lets further connections wait without an answer.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = socket.listen(0).unwrap();
+    let address = silent.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = dial_within_a_moment(address).await {
+        waiting.push(stream);
+        assert!(waiting.len() < 100, "the queue never fills");
+    }
+    let name = Address::Tcp { host: address.ip().to_string(), port: address.port() };
+    let error = dial(&name, Duration::from_millis(200)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let answering = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = [address, answering.local_addr().unwrap()];
+    assert!(cloister_transport::dial_tcp(&addresses, Duration::from_millis(500)).await.is_ok());
+}
+
+async fn dial_within_a_moment(address: std::net::SocketAddr) -> std::io::Result<cloister_transport::Stream> {
+    cloister_transport::dial_tcp(&[address], Duration::from_millis(200)).await
+}
