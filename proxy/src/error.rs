@@ -1,6 +1,7 @@
 //! Why the proxy did not start, and why it refused a client.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,16 @@ pub enum Error {
     /// The name has no address of the family that the proxy was told to use.
     #[error("{0} has no address of the family that this proxy uses")]
     Family(String),
+    /// A listed name that leads to this machine or its link.
+    #[error(
+        "{host} leads to {address}, which is this machine's or its link's: list that address itself if it is meant"
+    )]
+    Inward {
+        /// The name asked for.
+        host: String,
+        /// What the resolver answered.
+        address: IpAddr,
+    },
     /// The name could not be resolved.
     #[error(transparent)]
     Unresolved(cloister_transport::Error),
@@ -80,7 +91,7 @@ impl Error {
     /// What the client is told: an HTTP status and its reason phrase. `None` when there is nobody to tell.
     pub(crate) fn status(&self) -> Option<(u16, &'static str)> {
         match self {
-            Self::NotListed { .. } => Some((403, "Forbidden")),
+            Self::NotListed { .. } | Self::Inward { .. } => Some((403, "Forbidden")),
             Self::Malformed(_) => Some((400, "Bad Request")),
             Self::Method => Some((405, "Method Not Allowed")),
             Self::HeadTooLong => Some((431, "Request Header Fields Too Large")),
@@ -99,6 +110,7 @@ impl Error {
             Self::Method => "method",
             Self::HeadTooLong => "head-too-long",
             Self::Slow(_) => "slow",
+            Self::Inward { .. } => "inward-address",
             Self::Unresolved(_) => "unresolved",
             Self::Unreachable { .. } => "unreachable",
             Self::Family(_) => "address-family",

@@ -6,6 +6,7 @@
 mod allowlist;
 mod error;
 mod head;
+mod inward;
 mod limits;
 mod server;
 

@@ -1,6 +1,7 @@
 //! `cloister-proxy`: wires the proxy to its command line.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -68,11 +69,35 @@ impl Arguments {
     }
 }
 
+/// Bad usage (`EX_USAGE` of sysexits.h).
+const USAGE: u8 = 64;
+/// A configuration that cannot be used (`EX_DATAERR`).
+const BAD_CONFIGURATION: u8 = 65;
+/// What else keeps it from listening (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Standard error may be closed; the exit code says enough.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cloister-proxy: {error:#}");
+            if error.is::<cloister_proxy::Error>() { BAD_CONFIGURATION.into() } else { UNAVAILABLE.into() }
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let allowlist = Allowlist::load(&arguments.config)?;
     if allowlist.is_empty() {
         tracing::warn!(config = %arguments.config.display(), "the allowlist is empty: every request will be refused");

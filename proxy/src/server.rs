@@ -1,5 +1,6 @@
 //! The accept loop, and what happens on one connection.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
+use crate::inward::may_lead_to;
 use crate::{Allowlist, Error, Limits, head, limits};
 
 /// What a connection to the proxy means.
@@ -120,8 +122,15 @@ impl Proxy {
         if addresses.is_empty() {
             return Err(Error::Family(host.to_owned()));
         }
-        let within = within.saturating_sub(start.elapsed());
-        dial_tcp(&addresses, within).await.map_err(|source| Error::Unreachable { host: host.to_owned(), port, source })
+        // One such address among others is refused as well: no honest answer holds it.
+        if let Some(inward) = addresses.iter().find(|address| !may_lead_to(host, address.ip())) {
+            return Err(Error::Inward { host: host.to_owned(), address: inward.ip() });
+        }
+        let connected = dial_tcp(&addresses, within.saturating_sub(start.elapsed())).await;
+        connected.map_err(|source| match source.kind() {
+            ErrorKind::TimedOut => Error::HostTimeout { host: host.to_owned(), port, after: within },
+            _ => Error::Unreachable { host: host.to_owned(), port, source },
+        })
     }
 
     async fn tunnel(

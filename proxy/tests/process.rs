@@ -82,6 +82,29 @@ async fn a_host_to_forward_to_that_is_not_listed_ends_it_at_once_with_the_reason
     let arguments = ["8000", "example.org", "443", "--listen", "tcp://127.0.0.1:0", "--config", list.to_str().unwrap()];
     let output = command(&arguments).output().await.unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
-    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(65));
     assert!(log.contains("example.org:443 is not on the allowlist"), "{log}");
+}
+
+#[tokio::test]
+async fn each_reason_not_to_start_has_its_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let (list, bad) = (dir.path().join("list.yaml"), dir.path().join("bad.yaml"));
+    std::fs::write(&list, "allowlist: []\n").unwrap();
+    std::fs::write(&bad, "allowlist: everything\n").unwrap();
+    let (list, bad) = (list.to_str().unwrap(), bad.to_str().unwrap());
+    for (arguments, code) in [
+        (&[][..], 64),
+        (&["8000", "example.org"][..], 64),
+        (&["--listen", "nowhere", "--config", list][..], 64),
+        (&["--listen", "tcp://127.0.0.1:0", "--config", bad][..], 65),
+        (&["--listen", "tcp://127.0.0.1:0", "--config", "/nowhere/list.yaml"][..], 65),
+        (&["--listen", "unix:///nowhere/egress", "--config", list][..], 69),
+        (&["--help"][..], 0),
+    ] {
+        let output = command(arguments).stdout(Stdio::null()).output().await.unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {log}");
+        assert_eq!(log.is_empty(), code == 0, "{arguments:?}: {log}");
+    }
 }

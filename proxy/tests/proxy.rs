@@ -169,6 +169,28 @@ async fn a_tunnel_that_stalls_is_cut() {
 }
 
 #[tokio::test]
+async fn a_listed_name_that_leads_to_this_machine_is_refused_and_localhost_is_not() {
+    let port = host().await;
+    // Names to us, which the system's resolver reads as 127.0.0.1 without asking a server.
+    for name in ["127.1", "2130706433", "0x7f000001"] {
+        let proxy = start(listing(&[(&format!("'{name}'"), port)]), Mode::Connect, Limits::default()).await;
+        match connect_through(&proxy, name, port, SOON).await.unwrap_err() {
+            cloister_transport::Error::ProxyRefused { status, reason, .. } => {
+                assert_eq!(status, 403);
+                assert!(reason.contains("urn:cloister:proxy:inward-address"), "{reason}");
+                assert!(reason.contains(&format!("{name} leads to 127.0.0.1")), "{reason}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+    for name in ["127.0.0.1", "localhost"] {
+        let proxy = start(listing(&[(name, port)]), Mode::Connect, Limits::default()).await;
+        let stream = connect_through(&proxy, name, port, SOON).await.unwrap();
+        assert_eq!(exchange(stream, "desserts").await, "stressed");
+    }
+}
+
+#[tokio::test]
 async fn a_listed_host_that_cannot_be_reached_or_resolved_is_a_bad_gateway() {
     let (listener, _, closed) = listen().await;
     drop(listener);
