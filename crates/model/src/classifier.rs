@@ -121,3 +121,6 @@ impl Classifier {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
