@@ -63,7 +63,11 @@ async fn the_command_line_says_what_it_verified_beside_the_scores() {
         std::fs::write(&path, image(view, 3)).unwrap();
         paths.push(path);
     }
-    let one = run(world.cloister("classify").arg("--image").arg(&paths[0]).args(["--view", "L-CC", "--crops", "1", "--json"]));
+    let one = run(world
+        .cloister("classify")
+        .arg("--image")
+        .arg(&paths[0])
+        .args(["--view", "L-CC", "--crops", "1", "--json"]));
     assert_eq!(one.stderr, "", "no progress where there is no terminal");
     let one: Value = serde_json::from_str(&one.success()).unwrap();
     assert_eq!(one["view"], "L-CC");
@@ -73,13 +77,24 @@ async fn the_command_line_says_what_it_verified_beside_the_scores() {
     assert_eq!(one["verified"]["root_sha256"], hex::encode(world.root.fingerprint()));
 
     let mut command = world.cloister("exam");
-    command.arg("--l-cc").arg(&paths[0]).arg("--r-cc").arg(&paths[1]).arg("--l-mlo").arg(&paths[2]).arg("--r-mlo").arg(&paths[3]);
+    command
+        .arg("--l-cc")
+        .arg(&paths[0])
+        .arg("--r-cc")
+        .arg(&paths[1])
+        .arg("--l-mlo")
+        .arg(&paths[2])
+        .arg("--r-mlo")
+        .arg(&paths[3]);
     let text = run(command.args(["--crops", "1"])).success();
-    for part in ["left  breast  benign 0.", "right breast  benign 0.", "accepted as  the test's image", "PCR16", "the model"] {
+    for part in
+        ["left  breast  benign 0.", "right breast  benign 0.", "accepted as  the test's image", "PCR16", "the model"]
+    {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
 
-    let verified = run(world.cloister("verify").args(["--json", "--document"]).arg(world.folder().join("document.cbor")));
+    let verified =
+        run(world.cloister("verify").args(["--json", "--document"]).arg(world.folder().join("document.cbor")));
     let verified: Value = serde_json::from_str(&verified.success()).unwrap();
     assert_eq!(verified["accepted_as"], "the test's image");
     // The kept document says the same offline, without a connection to hold it against.

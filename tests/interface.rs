@@ -18,7 +18,9 @@ async fn a_ready_enclave_says_so_everywhere() {
     let answer = front.post_image("view=R-CC&crops=1", image(View::RCc, 1)).await;
     assert_eq!(answer.status, 200);
     let metrics = String::from_utf8(front.get("/metrics").await.body).unwrap();
-    for line in ["cloister_ready 1", "cloister_queue_depth 0", "cloister_requests_total{route=\"/v1/images\",status=\"200\"} 1"] {
+    for line in
+        ["cloister_ready 1", "cloister_queue_depth 0", "cloister_requests_total{route=\"/v1/images\",status=\"200\"} 1"]
+    {
         assert!(metrics.lines().any(|l| l == line), "{line:?} is not in:\n{metrics}");
     }
     assert!(metrics.contains("cloister_classification_seconds"), "{metrics}");
@@ -30,9 +32,17 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
     let mut front = Front::connect(&world.server).await;
     let page = front.get("/openapi.json").await.json();
     let paths: Vec<_> = page["paths"].as_object().unwrap().keys().cloned().collect();
-    for wanted in
-        ["/v1/attestation", "/v1/images", "/v1/exams", "/healthz", "/readyz", "/metrics", "/openapi.json", "/ping", "/invocations"]
-    {
+    for wanted in [
+        "/v1/attestation",
+        "/v1/images",
+        "/v1/exams",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/ping",
+        "/invocations",
+    ] {
         assert!(paths.iter().any(|path| path == wanted), "{wanted} is not described");
     }
     for path in &paths {
@@ -43,7 +53,8 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
     assert_eq!((nothing.status, nothing.problem().as_str()), (404, "not-found"));
     let method = front.send("DELETE", "/v1/images", "text/plain", "").await;
     assert_eq!((method.status, method.problem().as_str()), (405, "method"));
-    for path in ["/v1/attestation", "/v1/attestation?nonce=00", "/v1/attestation?nonce=xyz", "/v1/attestation?other=1"] {
+    for path in ["/v1/attestation", "/v1/attestation?nonce=00", "/v1/attestation?nonce=xyz", "/v1/attestation?other=1"]
+    {
         let answer = front.get(path).await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{path}");
     }

@@ -43,7 +43,8 @@ async fn past_a_full_queue_the_answer_is_503_with_retry_after_and_the_rest_is_se
 async fn a_client_that_stalls_in_its_body_is_let_go_and_holds_up_nobody() {
     let world = World::ready(narrow()).await;
     let mut stalled = Front::tls(&world.server).await;
-    let head = "POST /v1/images?view=L-CC HTTP/1.1\r\nHost: enclave.invalid\r\nContent-Length: 100000\r\n\r\nfirst bytes";
+    let head =
+        "POST /v1/images?view=L-CC HTTP/1.1\r\nHost: enclave.invalid\r\nContent-Length: 100000\r\n\r\nfirst bytes";
     stalled.write_all(head.as_bytes()).await.unwrap();
     stalled.flush().await.unwrap();
     let other = Front::connect(&world.server).await.post_image("view=L-CC&crops=1", image(View::LCc, 1)).await;

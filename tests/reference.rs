@@ -14,7 +14,11 @@ fn data() -> Option<PathBuf> {
     if data.join("reference/expected.json").is_file() {
         return Some(data);
     }
-    assert!(std::env::var_os("CLOISTER_REQUIRE_DATA").is_none(), "the reference data is required and not at {}", data.display());
+    assert!(
+        std::env::var_os("CLOISTER_REQUIRE_DATA").is_none(),
+        "the reference data is required and not at {}",
+        data.display()
+    );
     eprintln!("skipped: the reference data is not at {} (set CLOISTER_DATA)", data.display());
     None
 }

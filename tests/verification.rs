@@ -72,7 +72,8 @@ where
                     }
                 });
                 // The client hangs up in the middle, which is what these tests are about.
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
     });
@@ -123,7 +124,8 @@ async fn an_enclave_in_debug_mode_gets_no_key_and_no_image() {
     world.not_ready_because("not released").await;
 
     // Were it to get a key all the same, its documents are refused by every client.
-    let debugged = SimulatedNsm::new(&world.authority(), Simulated { debug: true, ..Simulated::default() }).unwrap();
+    let debugged =
+        Arc::new(SimulatedNsm::new(&world.authority(), Simulated { debug: true, ..Simulated::default() }).unwrap());
     let (server, images) = impostor(move |path| {
         let request = AttestRequest { nonce: Some(nonce_of(&path)), ..AttestRequest::default() };
         let document = debugged.attest(&request).unwrap();
@@ -167,7 +169,8 @@ async fn a_document_relayed_from_a_true_enclave_onto_another_connection_is_refus
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_replayed_from_another_request_is_refused() {
     let world = World::ready(Setup::default()).await;
-    let recorded = Front::connect(&world.server).await.get(&format!("/v1/attestation?nonce={}", "ab".repeat(32))).await.body;
+    let recorded =
+        Front::connect(&world.server).await.get(&format!("/v1/attestation?nonce={}", "ab".repeat(32))).await.body;
     let (server, images) = impostor(move |_| {
         let recorded = recorded.clone();
         async move { recorded }
@@ -183,9 +186,10 @@ async fn a_document_under_a_root_of_ones_own_is_refused() {
     let world = World::ready(Setup::default()).await;
     let own = Authority::ephemeral().unwrap();
     let pcrs = world.policy.accept()[0].pcrs.clone();
-    let forged = SimulatedNsm::new(&own, Simulated { pcrs, ..Simulated::default() }).unwrap();
+    let forged = Arc::new(SimulatedNsm::new(&own, Simulated { pcrs, ..Simulated::default() }).unwrap());
     let (server, images) = impostor(move |path| {
-        let document = forged.attest(&AttestRequest { nonce: Some(nonce_of(&path)), ..AttestRequest::default() }).unwrap();
+        let document =
+            forged.attest(&AttestRequest { nonce: Some(nonce_of(&path)), ..AttestRequest::default() }).unwrap();
         async move { document }
     })
     .await;
@@ -203,7 +207,8 @@ async fn an_impostor_that_answers_with_anything_else_than_a_document_is_refused(
             async move { body }
         })
         .await;
-        let outcome = connect(&server, Options::default()).await.unwrap().verify(&world.policy, SystemTime::now()).await;
+        let outcome =
+            connect(&server, Options::default()).await.unwrap().verify(&world.policy, SystemTime::now()).await;
         let refused = outcome.err().expect("nonsense proves nothing");
         assert!(matches!(refused, Error::NotVerified(_) | Error::TooLarge { .. }), "{refused}");
     }

@@ -58,7 +58,7 @@ pub struct Classify {
     /// L-CC, R-CC, L-MLO or R-MLO.
     #[arg(long)]
     view: View,
-    /// Crops to average; 1 is the noiseless one. The model's own number by default.
+    /// Crops to average; 1 is the noiseless one. Ten by default.
     #[arg(long)]
     crops: Option<u32>,
 }

@@ -77,7 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
 }
 
 /// Runs one verb that speaks to the world outside.
-fn asynchronous(verb: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn asynchronous<T>(verb: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -32,7 +32,10 @@ pub const MAX_EXAM_BYTES: usize = 4 * MAX_IMAGE_BYTES + 64 * 1024;
 /// All bodies in memory at once, received and queued. It bounds the enclave's memory whatever the clients do.
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
 
-/// Crops of one image. The published pipeline takes ten; each costs a run of the network.
+/// Crops of one image when the caller does not say: as many as the published pipeline takes.
+pub const DEFAULT_CROPS: u32 = 10;
+
+/// Crops of one image at most. Each costs a run of the network.
 pub const MAX_CROPS: u32 = 32;
 
 /// Images waiting for a processor, when the configuration does not say.

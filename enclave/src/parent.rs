@@ -14,7 +14,7 @@ use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 pub use events::{Event, Events};
 pub use sealed_file::SealedFile;
@@ -53,14 +53,14 @@ pub enum Error {
 }
 
 /// AWS credentials as the parent hands them out. They open nothing by themselves: KMS asks for the measurement too.
-#[derive(Deserialize)]
+#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct Credentials {
     /// The access key's identifier.
     pub access_key_id: String,
     /// The secret.
-    pub secret_access_key: Zeroizing<String>,
+    pub secret_access_key: String,
     /// The session's token, for temporary ones.
-    pub session_token: Option<Zeroizing<String>>,
+    pub session_token: Option<String>,
 }
 
 /// A client of one control endpoint. Each request has a connection of its own.

@@ -48,7 +48,8 @@ async fn main() {
 async fn relay() {
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path().display();
-    let sink = Listener::bind(&format!("unix://{here}/enclave").parse().expect("an address")).await.expect("a listener");
+    let sink =
+        Listener::bind(&format!("unix://{here}/enclave").parse().expect("an address")).await.expect("a listener");
     let received = tokio::spawn(async move {
         let (mut stream, _) = sink.accept().await.expect("a connection");
         let mut buffer = vec![0; 1 << 20];
@@ -65,7 +66,12 @@ async fn relay() {
     let file = folder.path().join("parent.json");
     let mut command = std::process::Command::new(binary("cloister-parent"));
     command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
-    command.args(["--enclave", &format!("unix://{here}/enclave"), "--control-listen", &format!("unix://{here}/control")]);
+    command.args([
+        "--enclave",
+        &format!("unix://{here}/enclave"),
+        "--control-listen",
+        &format!("unix://{here}/control"),
+    ]);
     command.arg("--model").arg(&sealed).arg("--address-file").arg(&file);
     let mut parent = Process::start(folder.path(), "parent", &mut command);
     let bound: serde_json::Value =

@@ -40,8 +40,8 @@ pub fn pcr(index: u8) -> [u8; 48] {
 /// A synthetic mammogram, as a PNG.
 pub fn image(view: View, seed: u64) -> Vec<u8> {
     let options = cloister_imaging::synthetic::Options { width: 640, height: 832, ..Default::default() };
-    let pixels = cloister_imaging::synthetic::generate(seed, view, &options);
-    cloister_imaging::synthetic::encode_png(&pixels)
+    let pixels = cloister_imaging::synthetic::generate(seed, view, options);
+    cloister_imaging::synthetic::encode_png(&pixels).expect("a PNG")
 }
 
 /// What a world is made of.
@@ -216,8 +216,10 @@ fn demo_package() -> PathBuf {
     static PACKAGE: OnceLock<TempDir> = OnceLock::new();
     let folder = PACKAGE.get_or_init(|| {
         let folder = TempDir::new().expect("a temporary folder");
-        run(Command::new(binary("cloister")).args(["model", "demo", "--seed", "1", "--out"]).arg(folder.path().join("package")))
-            .success();
+        run(Command::new(binary("cloister"))
+            .args(["model", "demo", "--seed", "1", "--out"])
+            .arg(folder.path().join("package")))
+        .success();
         folder
     });
     folder.path().join("package")
@@ -247,7 +249,12 @@ fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
     let here = dir.display();
     let mut command = Command::new(binary("cloister-parent"));
     command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
-    command.args(["--enclave", &format!("unix://{here}/enclave"), "--control-listen", &format!("unix://{here}/control")]);
+    command.args([
+        "--enclave",
+        &format!("unix://{here}/enclave"),
+        "--control-listen",
+        &format!("unix://{here}/control"),
+    ]);
     command.arg("--model").arg(sealed).arg("--address-file").arg(&addresses).envs(PARENT);
     let mut parent = Process::start(dir, "parent", &mut command);
     let bound: BTreeMap<String, String> =

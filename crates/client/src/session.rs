@@ -147,7 +147,7 @@ impl Session {
         &self.attested
     }
 
-    /// Classifies one image. `crops` is left to the enclave's model when `None`; one crop is the noiseless one.
+    /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one.
     ///
     /// # Errors
     /// [`Error::Refused`] with the enclave's reason, or a broken connection.

@@ -67,7 +67,7 @@ impl Boot {
             credentials: cloister_kms::credentials(
                 &credentials.access_key_id,
                 &credentials.secret_access_key,
-                credentials.session_token.as_ref().map(|token| token.as_str()),
+                credentials.session_token.as_deref(),
             ),
             egress: Egress::Proxy(self.config.parent.egress.clone()),
             roots: kms.ca.clone().map_or(Roots::WebPki, Roots::Pem),

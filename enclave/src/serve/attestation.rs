@@ -47,14 +47,18 @@ pub(super) async fn get(
         .await
         .map_err(|_| Problem::Attestation)?
         .map_err(|error| {
-            tracing::error!(%error, "the security module gave no attestation document");
-            Problem::Attestation
-        })?;
-    Ok(([(header::CONTENT_TYPE, "application/cose; cose-type=\"cose-sign1\""), (header::CACHE_CONTROL, "no-store")], document))
+        tracing::error!(%error, "the security module gave no attestation document");
+        Problem::Attestation
+    })?;
+    Ok((
+        [(header::CONTENT_TYPE, "application/cose; cose-type=\"cose-sign1\""), (header::CACHE_CONTROL, "no-store")],
+        document,
+    ))
 }
 
 fn nonce(text: Option<&str>) -> Result<Vec<u8>, Problem> {
-    let text = text.ok_or_else(|| Problem::Query("nonce is missing: 16 to 512 random bytes in hexadecimal".to_owned()))?;
+    let text =
+        text.ok_or_else(|| Problem::Query("nonce is missing: 16 to 512 random bytes in hexadecimal".to_owned()))?;
     let nonce = hex::decode(text).map_err(|error| Problem::Query(format!("nonce is not hexadecimal: {error}")))?;
     if limits::NONCE_BYTES.contains(&nonce.len()) {
         Ok(nonce)

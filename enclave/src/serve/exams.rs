@@ -40,7 +40,7 @@ pub(super) struct Parameters {
 /// Classifies the four views of one exam.
 #[utoipa::path(
     post, path = "/v1/exams", tag = "classification",
-    params(("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; the model's own number by default")),
+    params(("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default")),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
         each an image as /v1/images takes it"),
     responses(
@@ -81,7 +81,7 @@ pub(super) async fn four(
         let one = |(view, image): (View, Vec<u8>)| {
             classify(&network.classifier, &image, view, crops).map_err(|problem| problem.with_view(view))
         };
-        images.into_iter().map(one).collect::<Result<Vec<_>, _>>()
+        images.into_iter().map(one).collect::<Result<Vec<_>, Problem>>()
     })
     .await?;
     Ok(Answer { breasts: breasts(&views), views, model: loaded.model.clone() })
@@ -124,9 +124,8 @@ fn breasts(views: &[Classification]) -> BTreeMap<&'static str, BTreeMap<String, 
         let of_side: Vec<_> = views.iter().filter(|c| c.view.laterality() == laterality).collect();
         let labels = of_side.first().map(|c| c.scores.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "two views")]
-        let mean = |label: &String| {
-            of_side.iter().filter_map(|c| c.scores.get(label)).sum::<f64>() / of_side.len() as f64
-        };
+        let mean =
+            |label: &String| of_side.iter().filter_map(|c| c.scores.get(label)).sum::<f64>() / of_side.len() as f64;
         labels.iter().map(|label| (label.clone(), mean(label))).collect()
     };
     BTreeMap::from([("left", side(Laterality::Left)), ("right", side(Laterality::Right))])
@@ -148,12 +147,8 @@ mod tests {
 
     #[test]
     fn a_breast_has_the_mean_of_its_two_views() {
-        let views = [
-            scored(View::LCc, 0.25),
-            scored(View::RCc, 0.5),
-            scored(View::LMlo, 0.75),
-            scored(View::RMlo, 0.0),
-        ];
+        let views =
+            [scored(View::LCc, 0.25), scored(View::RCc, 0.5), scored(View::LMlo, 0.75), scored(View::RMlo, 0.0)];
         let breasts = breasts(&views);
         assert_eq!(breasts["left"]["malignant"], 0.5);
         assert_eq!(breasts["right"]["malignant"], 0.25);

@@ -13,7 +13,15 @@ use super::{attestation, exams, health, images, problem, sagemaker};
             sending an image over it. Not for clinical use."
     ),
     paths(
-        attestation::get, images::post, exams::post, health::alive, health::ready, health::metrics, sagemaker::post, ping, get
+        attestation::get,
+        images::post,
+        exams::post,
+        health::alive,
+        health::ready,
+        health::metrics,
+        sagemaker::post,
+        ping,
+        get
     ),
     components(schemas(images::Answer, images::Scored, exams::Answer, problem::Details, crate::state::ModelIdentity))
 )]

@@ -40,6 +40,7 @@ pub(super) enum Problem {
     PartMissing(imaging::View),
     NotAnImage(imaging::Error),
     Image(Option<imaging::View>, imaging::Error),
+    ViewNotServed(imaging::View),
     Attestation,
     Internal(&'static str),
 }
@@ -57,12 +58,17 @@ impl Problem {
             Self::BodyStalled => (StatusCode::REQUEST_TIMEOUT, "body-stalled", "The body did not arrive in time"),
             Self::BodyBroken(_) => (StatusCode::BAD_REQUEST, "body-broken", "The body cannot be read"),
             Self::Empty => (StatusCode::BAD_REQUEST, "empty", "There is no image in the body"),
-            Self::NotMultipart(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-multipart", "An exam is multipart/form-data"),
+            Self::NotMultipart(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-multipart", "An exam is multipart/form-data")
+            }
             Self::PartUnknown(_) => (StatusCode::BAD_REQUEST, "part-unknown", "A part is not named by a view"),
             Self::PartTwice(_) => (StatusCode::BAD_REQUEST, "part-twice", "A view is there twice"),
             Self::PartMissing(_) => (StatusCode::BAD_REQUEST, "part-missing", "A view is missing"),
             Self::NotAnImage(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-an-image", "The image cannot be decoded"),
             Self::Image(..) => (StatusCode::UNPROCESSABLE_ENTITY, "image", "The image cannot be classified"),
+            Self::ViewNotServed(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
+            }
             Self::Attestation => {
                 (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
             }
@@ -72,12 +78,11 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Query(detail)
-            | Self::NotReady(detail)
-            | Self::BodyBroken(detail)
-            | Self::NotMultipart(detail) => Some(detail.clone()),
+            Self::Query(detail) | Self::NotReady(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => {
+                Some(detail.clone())
+            }
             Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
-            Self::PartTwice(view) | Self::PartMissing(view) => Some(view.to_string()),
+            Self::PartTwice(view) | Self::PartMissing(view) | Self::ViewNotServed(view) => Some(view.to_string()),
             Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
             Self::BodyStalled => Some(format!(
                 "{} seconds without a byte, or {} seconds in all",
@@ -91,7 +96,7 @@ impl Problem {
         }
     }
 
-    fn with_view(self, view: imaging::View) -> Self {
+    pub(super) fn with_view(self, view: imaging::View) -> Self {
         match self {
             Self::Image(None, error) | Self::NotAnImage(error) => Self::Image(Some(view), error),
             other => other,
@@ -102,8 +107,12 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, kind, title) = self.parts();
-        let details =
-            Details { kind: format!("urn:cloister:problem:{kind}"), title, status: status.as_u16(), detail: self.detail() };
+        let details = Details {
+            kind: format!("urn:cloister:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail(),
+        };
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
