@@ -1,4 +1,5 @@
 //! The simulated KMS's protocol, request by request: signatures made by AWS's own signer, and what happens to those that were touched.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,5 @@
 //! The reader of `CiphertextForRecipient`: real messages, our own, and hostile ones. A general reader (rasn) is the second opinion.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -28,7 +29,7 @@ fn real_messages() -> Vec<(Vec<u8>, serde_json::Value)> {
     let Ok(parts) = std::fs::read(folder.join("kms-cms-parts.json")) else {
         let required = std::env::var("CLOISTER_REQUIRE_DATA").is_ok_and(|value| value == "1");
         assert!(!required, "CLOISTER_REQUIRE_DATA=1 and there is no kms-cms-parts.json in {}", folder.display());
-        println!("skipped: no real CMS messages in {} (set CLOISTER_DATA)", folder.display());
+        eprintln!("skipped: no real CMS messages in {} (set CLOISTER_DATA)", folder.display());
         return Vec::new();
     };
     let parts: serde_json::Value = serde_json::from_slice(&parts).unwrap();
