@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds::client::error::ImdsError;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -178,21 +179,20 @@ fn refresh_at(now: SystemTime, expires: Option<SystemTime>) -> SystemTime {
     early.max(now + limits::REFRESH_RETRY).min(expires)
 }
 
-/// What a source said about its failure, for the log: its sentences, never its data. Nothing of an answer that was received
-/// and could not be read, for there the sentence could quote the secret.
+/// What is known of a source's failure, for the log. The SDK's own sentences quote whole answers, so that nothing of them is
+/// taken but what our HTTP client says, and the status that the instance's metadata answered with.
 fn cause(error: &CredentialsError) -> Option<String> {
-    const LONGEST: usize = 500;
-    if Unavailable::from(error) == Unavailable::Unreadable {
-        return None;
-    }
-    let mut sentences = Vec::new();
     let mut source = error.source();
     while let Some(error) = source {
-        sentences.push(error.to_string());
+        if let Some(ours) = error.downcast_ref::<cloister_aws_http::Error>() {
+            return Some(ours.to_string());
+        }
+        if let Some(ImdsError::ErrorResponse(refused)) = error.downcast_ref() {
+            return Some(format!("the instance's metadata answered with status {}", refused.response().status()));
+        }
         source = error.source();
     }
-    let printable = |c: char| if c.is_control() { ' ' } else { c };
-    Some(sentences.join(": ").chars().map(printable).take(LONGEST).collect())
+    None
 }
 
 #[cfg(test)]
@@ -234,8 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_an_answer_that_could_not_be_read() {
-        assert_eq!(cause(&CredentialsError::unhandled("secret")), None);
-        assert_eq!(cause(&CredentialsError::provider_error("status\n500")).as_deref(), Some("status 500"));
+    fn a_cause_is_what_our_client_says_and_nothing_that_a_source_says() {
+        assert_eq!(cause(&CredentialsError::provider_error("secret")), None);
+        let ours = cloister_aws_http::Error::Plain { host: "example.com".to_owned() };
+        let said = ours.to_string();
+        assert_eq!(cause(&CredentialsError::provider_error(ours)), Some(said));
     }
 }
