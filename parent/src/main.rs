@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser;
 use cloister_parent::{Error, Parent, Settings, limits};
-use cloister_transport::Address;
+use cloister_transport::{Address, termination};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -122,7 +121,7 @@ fn start_log() {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let shutdown = asked_to_end()?;
+    let shutdown = termination().context("signals cannot be listened for")?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
     let parent = Parent::bind(arguments.settings(), metrics).await?;
     let addresses = parent.addresses();
@@ -132,16 +131,4 @@ async fn run(arguments: &Arguments) -> Result<()> {
     }
     parent.run(shutdown).await;
     Ok(())
-}
-
-/// Completes on SIGTERM or SIGINT.
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_aws_http::{Egress, Roots};
-use cloister_transport::{Address, Listener, Overflow, RelayLimits, ServeLimits, serve};
+use cloister_transport::{Address, Listener, Overflow, RelayLimits, ServeLimits, announce, serve};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
@@ -64,10 +64,8 @@ impl Addresses {
     /// [`Error::AddressFile`].
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let failed = |source| Error::AddressFile { path: path.to_owned(), source };
-        let json = serde_json::to_vec(self).map_err(|error| failed(io::Error::other(error)))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        std::fs::write(&beside, json).and_then(|()| std::fs::rename(&beside, path)).map_err(failed)
+        let json = serde_json::to_string(self).map_err(|error| failed(io::Error::other(error)))?;
+        announce(path, &json).map_err(failed)
     }
 }
 
