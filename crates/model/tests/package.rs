@@ -1,5 +1,7 @@
 //! Packages: what is accepted, what is refused and why, and the digest.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails as the test does")]
+
 use std::{collections::BTreeMap, fs, io};
 
 use cloister_imaging::View;
