@@ -1,5 +1,11 @@
 //! `cloister attestation` as a person and as a script meet it: what it prints, and its exit codes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a helper of a test fails as the test does, or says that it skips"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

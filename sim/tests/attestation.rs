@@ -1,6 +1,8 @@
 //! Documents that a verifier must refuse although their signatures are right, each with its own error; and policies over
 //! documents of known content.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,7 @@
 //! The simulated module behaves like the device: its locks, its limits, its error codes, and what its documents show.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{SHA384, digest};
