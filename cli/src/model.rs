@@ -1,14 +1,231 @@
-//! `cloister model`: convert, inspect and run model packages.
+//! `cloister model`: convert, inspect, run and seal model packages.
 
-use clap::Subcommand;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_model::{
+    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, MLO_WINDOW, Package, convert, convert_checkpoint,
+    demo_options, limits, random_checkpoint,
+};
+use serde_json::json;
 
 use crate::failure::Failure;
+use crate::{files, output, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
-pub enum Command {}
+pub(crate) enum Command {
+    /// Make a package of a PyTorch checkpoint of the four-view screening network.
+    Convert(Convert),
+    /// Say what a package is, and its digest.
+    Inspect(Inspect),
+    /// Make a package of random weights, for demonstrations.
+    Demo(Demo),
+    /// Score one image on this machine.
+    Run(Run),
+    /// Seal a package under a KMS key that opens for one measured enclave image.
+    Seal(seal::Seal),
+}
+
+/// What `cloister model convert` takes.
+#[derive(Args)]
+pub(crate) struct Convert {
+    /// The checkpoint, as torch.save wrote it. Its pickle is read, not run.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// The package's folder, which must be empty if it is there.
+    #[arg(long)]
+    out: PathBuf,
+    /// The model's name: lower-case letters, digits and '-'.
+    #[arg(long, default_value = "screening-mammogram")]
+    name: String,
+    /// The model's version, a number that only grows.
+    #[arg(long, default_value_t = 1)]
+    version: u32,
+    /// For whom and for what the scores are meant.
+    #[arg(long)]
+    intended_use: Option<String>,
+    /// Input of the CC networks, HEIGHTxWIDTH.
+    #[arg(long, value_parser = window, default_value = "2677x1942")]
+    cc_window: (usize, usize),
+    /// Input of the MLO networks, HEIGHTxWIDTH.
+    #[arg(long, value_parser = window, default_value = "2974x1748")]
+    mlo_window: (usize, usize),
+    /// Do not run the networks to store known answers.
+    #[arg(long)]
+    no_known_answers: bool,
+}
+
+/// What `cloister model inspect` takes.
+#[derive(Args)]
+pub(crate) struct Inspect {
+    /// The package's folder.
+    package: PathBuf,
+    /// Run the known answers too, and fail if one is missed.
+    #[arg(long)]
+    check: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `cloister model demo` takes.
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// The package's folder, which must be empty if it is there.
+    #[arg(long)]
+    out: PathBuf,
+    /// The same number gives the same weights.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Filters of the first stage; the published network has 16.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    width: u16,
+    /// Input of the networks, HEIGHTxWIDTH.
+    #[arg(long, value_parser = window, default_value = "320x256")]
+    window: (usize, usize),
+}
+
+/// What `cloister model run` takes.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The package's folder.
+    #[arg(long)]
+    package: PathBuf,
+    /// The image: a greyscale PNG.
+    #[arg(long)]
+    image: PathBuf,
+    /// The image's view: L-CC, R-CC, L-MLO or R-MLO.
+    #[arg(long)]
+    view: View,
+    /// How many crops are averaged; 1 is the noiseless crop.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
+    crops: u32,
+    /// Threads; all cores if not given.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs one verb.
-pub fn run(command: Command) -> Result<(), Failure> {
-    match command {}
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Convert(arguments) => convert_checkpoint_file(arguments),
+        Command::Inspect(arguments) => inspect(&arguments),
+        Command::Demo(arguments) => demo(&arguments),
+        Command::Run(arguments) => run_image(&arguments),
+        Command::Seal(seal) => seal::run(&seal),
+    }
+}
+
+fn convert_checkpoint_file(arguments: Convert) -> Result<(), Failure> {
+    let defaults = ConvertOptions::default();
+    let options = ConvertOptions {
+        name: arguments.name,
+        version: arguments.version,
+        intended_use: arguments.intended_use.unwrap_or(defaults.intended_use),
+        cc_window: arguments.cc_window,
+        mlo_window: arguments.mlo_window,
+        known_answers: !arguments.no_known_answers,
+        threads: cores(),
+    };
+    let package = convert(&arguments.checkpoint, &arguments.out, &options).map_err(failure)?;
+    wrote(&package, &arguments.out)
+}
+
+fn demo(arguments: &Demo) -> Result<(), Failure> {
+    let checkpoint = random_checkpoint(arguments.seed, arguments.width.into());
+    let package = convert_checkpoint(&checkpoint, &demo_options(arguments.window, cores())).map_err(failure)?;
+    package.write_folder(&arguments.out).map_err(failure)?;
+    wrote(&package, &arguments.out)?;
+    output::line("its weights are random numbers: its scores mean nothing")
+}
+
+fn wrote(package: &Package, out: &Path) -> Result<(), Failure> {
+    let manifest = package.manifest();
+    let digest = hex::encode(package.digest());
+    output::line(format_args!("wrote {} version {} to {}", manifest.name, manifest.version, out.display()))?;
+    output::line(format_args!("digest {digest}"))
+}
+
+fn inspect(arguments: &Inspect) -> Result<(), Failure> {
+    let package = Package::open(&arguments.package).map_err(failure)?;
+    if arguments.check {
+        Classifier::load(&package, cores()).and_then(|model| model.check_known_answers()).map_err(failure)?;
+    }
+    let (manifest, digest) = (package.manifest(), hex::encode(package.digest()));
+    if arguments.json {
+        let files: Vec<_> =
+            package.files().map(|(name, bytes)| json!({ "name": name, "bytes": bytes.len() })).collect();
+        return output::json(&json!({ "digest": digest, "manifest": manifest, "files": files }));
+    }
+    output::line(format_args!("{} version {}", manifest.name, manifest.version))?;
+    output::line(format_args!("digest         {digest}"))?;
+    output::line(format_args!("intended use   {}", manifest.intended_use))?;
+    output::line(format_args!("labels         {}", manifest.labels.join(", ")))?;
+    output::line(format_args!("preprocessing  {}", manifest.preprocessing.revision()))?;
+    for (view, network) in &manifest.views {
+        let (height, width) = network.window;
+        let megabytes = package.file(&network.network).map_or(0.0, |bytes| bytes.len() as f64 / 1e6);
+        let name = &network.network;
+        output::line(format_args!("{:14} {name}, {megabytes:.1} MB, input {height} x {width}", view.as_str()))?;
+    }
+    let checked = if arguments.check { ", all met on this machine" } else { "" };
+    output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))
+}
+
+fn run_image(arguments: &Run) -> Result<(), Failure> {
+    let package = Package::open(&arguments.package).map_err(failure)?;
+    let bytes = files::read(&arguments.image)?;
+    let unusable = |error| Failure::input(format!("{}: {error}", arguments.image.display()));
+    let image = decode(&bytes, &DecodeLimits::default()).map_err(unusable)?;
+    let threads = arguments.threads.map_or_else(cores, usize::from);
+    let classifier = Classifier::load(&package, threads).map_err(failure)?;
+    let answer = classifier.classify(&image, arguments.view, arguments.crops).map_err(|error| match error {
+        Error::Image(error) => unusable(error),
+        other => failure(other),
+    })?;
+    if arguments.json {
+        return output::json(&answer);
+    }
+    print(&answer)?;
+    output::line(format_args!("intended use: {}", package.manifest().intended_use))
+}
+
+fn print(answer: &Classification) -> Result<(), Failure> {
+    let plural = if answer.crops == 1 { "crop" } else { "crops" };
+    output::line(format_args!("{}, {} {plural}", answer.view, answer.crops))?;
+    for (label, score) in &answer.scores {
+        output::line(format_args!("  {label:14} {score:.4}"))?;
+    }
+    let [top, bottom, left, right] = answer.window;
+    output::line(format_args!("breast: rows {top} to {bottom}, columns {left} to {right}"))?;
+    let [y, x] = answer.best_center;
+    output::line(format_args!("centre: row {y}, column {x} of these, the breast turned to point right"))
+}
+
+/// A height and a width, as `2677x1942`.
+fn window(text: &str) -> Result<(usize, usize), String> {
+    let sides = text.split_once('x').and_then(|(height, width)| height.parse().ok().zip(width.parse().ok()));
+    sides.ok_or_else(|| {
+        format!(
+            "give HEIGHTxWIDTH in pixels, such as {}x{} or {}x{}",
+            CC_WINDOW.0, CC_WINDOW.1, MLO_WINDOW.0, MLO_WINDOW.1
+        )
+    })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::KnownAnswer { .. } => Failure::not_verified(error),
+        Error::Threads { .. } => Failure::unavailable(error),
+        _ => Failure::input(error),
+    }
 }

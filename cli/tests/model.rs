@@ -1,0 +1,193 @@
+//! `cloister model` as a model owner and as a script meet it: what it prints, and its exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails as the test does")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const OK: i32 = 0;
+const USAGE: i32 = 64;
+const INPUT: i32 = 65;
+const NOT_VERIFIED: i32 = 77;
+
+/// A folder with a small demonstration package and a synthetic image.
+struct World(TempDir);
+
+impl World {
+    fn new() -> Self {
+        let world = Self(TempDir::new().unwrap());
+        world.demo("package", "1");
+        let image = world.path("image.png");
+        let drawn =
+            cloister(&["synthetic", "--view", "R-CC", "--width", "800", "--height", "1000", "--out", text(&image)]);
+        assert_eq!(drawn.status.code(), Some(OK), "{drawn:?}");
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn demo(&self, name: &str, seed: &str) {
+        let out = self.path(name);
+        let made =
+            cloister(&["model", "demo", "--out", text(&out), "--seed", seed, "--width", "1", "--window", "160x128"]);
+        assert_eq!(made.status.code(), Some(OK), "{made:?}");
+        assert!(said(&made).contains("mean nothing"));
+    }
+
+    fn run(&self, image: &str, more: &[&str]) -> Output {
+        let (package, image) = (self.path("package"), self.path(image));
+        let mut arguments = vec!["model", "run", "--package", text(&package), "--image", text(&image)];
+        arguments.extend(more);
+        cloister(&arguments)
+    }
+
+    fn inspect(&self, name: &str, more: &[&str]) -> Output {
+        let package = self.path(name);
+        let mut arguments = vec!["model", "inspect", text(&package)];
+        arguments.extend(more);
+        cloister(&arguments)
+    }
+}
+
+fn cloister(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cloister")).args(arguments).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(OK), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// One sentence on standard error, nothing on standard output.
+fn refused(output: &Output, code: i32, why: &str) {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(said(output), "");
+    let sentence = String::from_utf8_lossy(&output.stderr);
+    assert!(sentence.starts_with("cloister: ") && sentence.contains(why), "{sentence}");
+}
+
+#[test]
+fn a_run_prints_the_fields_that_scripts_rely_on_in_their_order() {
+    let world = World::new();
+    for (crops, expected) in [("1", 1), ("3", 3)] {
+        let output = world.run("image.png", &["--view", "R-CC", "--crops", crops, "--json"]);
+        let answer = json(&output);
+        let line = said(&output);
+        let places =
+            ["\"view\":\"R-CC\"", "\"window\":[", "\"best_center\":[", "\"benign\":", "\"malignant\":", "\"crops\":"]
+                .map(|field| line.find(field).unwrap_or_else(|| panic!("{field} in {line}")));
+        assert!(places.is_sorted(), "{line}");
+        assert_eq!(answer.as_object().unwrap().len(), 6);
+        assert_eq!(answer["crops"], expected);
+        for label in ["benign", "malignant"] {
+            assert!((0.0..=1.0).contains(&answer[label].as_f64().unwrap()), "{answer}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_show_in_the_scores() {
+    let world = World::new();
+    let with =
+        |threads| said(&world.run("image.png", &["--view", "R-CC", "--crops", "5", "--json", "--threads", threads]));
+    assert_eq!(with("1"), with("3"));
+}
+
+#[test]
+fn ten_crops_are_the_default_and_people_get_words() {
+    let world = World::new();
+    let output = world.run("image.png", &["--view", "R-CC"]);
+    let words = said(&output);
+    assert_eq!(output.status.code(), Some(OK), "{output:?}");
+    for expected in ["R-CC, 10 crops", "benign", "malignant", "breast: rows", "scores mean nothing"] {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_package_and_another_another() {
+    let world = World::new();
+    world.demo("again", "1");
+    world.demo("other", "2");
+    let digest = |name| json(&world.inspect(name, &["--json"]))["digest"].as_str().unwrap().to_owned();
+    assert_eq!(digest("package").len(), 96);
+    assert_eq!(digest("package"), digest("again"));
+    assert_ne!(digest("package"), digest("other"));
+}
+
+#[test]
+fn inspecting_tells_what_a_package_is() {
+    let world = World::new();
+    let words = said(&world.inspect("package", &["--check"]));
+    for expected in
+        ["demo-random version 1", "screening-mammogram/1", "L-MLO", "input 160 x 128", "4, all met on this machine"]
+    {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+    let described = json(&world.inspect("package", &["--json"]));
+    assert_eq!(described["manifest"]["labels"], serde_json::json!(["benign", "malignant"]));
+    assert_eq!(described["files"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_known_answer_that_is_missed_is_not_verified() {
+    let world = World::new();
+    let manifest = world.path("package").join("manifest.toml");
+    let changed: String = fs::read_to_string(&manifest)
+        .unwrap()
+        .lines()
+        .map(|line| if line.starts_with("benign = ") { "benign = 1.0\n".to_owned() } else { format!("{line}\n") })
+        .collect();
+    fs::write(&manifest, changed).unwrap();
+    refused(&world.inspect("package", &["--check"]), NOT_VERIFIED, "known answer 0 (L-CC) is missed");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_as_bad_input() {
+    let world = World::new();
+    refused(&world.run("absent.png", &["--view", "R-CC"]), INPUT, "absent.png");
+    fs::write(world.path("words.png"), "not pixels").unwrap();
+    refused(&world.run("words.png", &["--view", "R-CC"]), INPUT, "words.png: this is not a PNG file");
+    refused(&world.run("image.png", &["--view", "L-CC"]), INPUT, "looks like a right breast");
+    refused(&world.inspect("absent", &[]), INPUT, "absent");
+    fs::write(world.path("package").join("notes.txt"), "").unwrap();
+    refused(&world.inspect("package", &[]), INPUT, "\"notes.txt\" is in the package but not in its manifest");
+    let (words, out) = (world.path("words.png"), world.path("out"));
+    let converted = cloister(&["model", "convert", "--checkpoint", text(&words), "--out", text(&out)]);
+    refused(&converted, INPUT, "not a PyTorch checkpoint");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_folder_that_holds_something_is_not_written_into() {
+    let world = World::new();
+    let out = world.path("package");
+    let made = cloister(&["model", "demo", "--out", text(&out), "--width", "1", "--window", "160x128"]);
+    refused(&made, INPUT, "not empty");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_bad_usage() {
+    for wrong in [
+        &["model", "run", "--package", "p", "--image", "i", "--view", "LCC"][..],
+        &["model", "run", "--package", "p", "--image", "i", "--view", "L-CC", "--crops", "0"],
+        &["model", "demo", "--out", "o", "--window", "320"],
+        &["model", "convert", "--out", "o"],
+    ] {
+        assert_eq!(cloister(wrong).status.code(), Some(USAGE), "{wrong:?}");
+    }
+}
