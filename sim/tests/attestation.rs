@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use cloister_attest::{Binding, Document, Error, Expected, Measurement, Place, Policy, Root, parse, verify};
 use cloister_nsm::{AttestRequest, Nsm};
-use cloister_sim::nsm::adversary::{self, Draft, Level, Value};
+use cloister_sim::nsm::adversary::{self, Draft, Level, Payload, Value};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256};
 
@@ -325,7 +325,7 @@ fn each_departure_from_the_shape_has_its_own_error() {
 #[test]
 fn a_payload_of_other_than_the_nine_fields_is_refused() {
     let world = world();
-    let edited = |edit: &dyn Fn(&mut Vec<(Value, Value)>)| {
+    let edited = |edit: &dyn Fn(&mut Payload)| {
         let document = adversary::resigned(&world.nsm, &world.request(), |entries| edit(entries)).unwrap();
         world.verify(&document).unwrap_err()
     };

@@ -7,13 +7,14 @@ use cloister_nsm::AttestRequest;
 pub use ciborium::Value;
 
 pub use super::chain::{Draft, Level};
+pub use super::document::Payload;
 use super::{Authority, Error, Simulated, SimulatedNsm};
 
 /// A document whose payload was changed before it was signed. `edit` gets the map's entries in their order.
 pub fn resigned(
     nsm: &SimulatedNsm,
     request: &AttestRequest,
-    edit: impl FnOnce(&mut Vec<(Value, Value)>),
+    edit: impl FnOnce(&mut Payload),
 ) -> Result<Vec<u8>, Error> {
     nsm.document(request, edit)
 }

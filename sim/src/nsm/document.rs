@@ -13,6 +13,9 @@ use super::chain::Chain;
 /// The protected header `{1: -35}`, ES384.
 const PROTECTED: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 
+/// A payload's fields: names and values, in the order in which they are written.
+pub type Payload = Vec<(Value, Value)>;
+
 /// The payload's entries in the order in which the device writes them.
 pub(super) fn payload(
     module_id: &str,
@@ -20,7 +23,7 @@ pub(super) fn payload(
     pcrs: &BTreeMap<u16, [u8; 48]>,
     chain: &Chain,
     request: &AttestRequest,
-) -> Result<Vec<(Value, Value)>, Error> {
+) -> Result<Payload, Error> {
     let millis = now.duration_since(UNIX_EPOCH).map_err(|_| Error::Signing)?.as_millis();
     let millis = u64::try_from(millis).map_err(|_| Error::Signing)?;
     let pcrs = pcrs.iter().map(|(index, value)| (Value::from(*index), Value::Bytes(value.to_vec())));
@@ -41,7 +44,7 @@ pub(super) fn payload(
 }
 
 /// Signs a payload as COSE_Sign1 (RFC 9052, section 4), untagged.
-pub(super) fn sign(payload: Vec<(Value, Value)>, chain: &Chain) -> Result<Vec<u8>, Error> {
+pub(super) fn sign(payload: Payload, chain: &Chain) -> Result<Vec<u8>, Error> {
     let payload = encode(&Value::Map(payload))?;
     let covered = encode(&Value::Array(vec![
         Value::from("Signature1"),

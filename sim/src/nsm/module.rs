@@ -80,7 +80,7 @@ impl SimulatedNsm {
     pub(super) fn document(
         &self,
         request: &AttestRequest,
-        edit: impl FnOnce(&mut Vec<(Value, Value)>),
+        edit: impl FnOnce(&mut document::Payload),
     ) -> Result<Vec<u8>, Error> {
         let now = self.offset.now().ok_or(Error::Signing)?;
         let mut state = self.state();
