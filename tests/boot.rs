@@ -27,7 +27,7 @@ async fn an_image_that_the_key_policy_does_not_name_gets_no_key_until_the_policy
 async fn a_plaintext_in_the_answer_stops_the_release() {
     for fault in [Fault::PlaintextBesideCiphertext, Fault::PlaintextInstead] {
         let world = with_fault(fault.clone()).await;
-        let reason = world.not_ready_because("laintext").await;
+        let reason = world.not_ready_because("in the clear").await;
         assert!(reason.contains("not released"), "{fault:?}: {reason}");
     }
 }

@@ -72,7 +72,7 @@ async fn the_command_line_says_what_it_verified_beside_the_scores() {
     let one: Value = serde_json::from_str(&one.success()).unwrap();
     assert_eq!(one["view"], "L-CC");
     assert!((0.0..=1.0).contains(&one["malignant"].as_f64().unwrap()));
-    assert_eq!(one["verified"]["accepted_as"], "the test's image");
+    assert_eq!(one["verified"]["accepted_as"], "the image under test");
     assert_eq!(one["verified"]["pcrs"]["0"], "a0".repeat(48));
     assert_eq!(one["verified"]["root_sha256"], hex::encode(world.root.fingerprint()));
 
@@ -87,19 +87,23 @@ async fn the_command_line_says_what_it_verified_beside_the_scores() {
         .arg("--r-mlo")
         .arg(&paths[3]);
     let text = run(command.args(["--crops", "1"])).success();
-    for part in
-        ["left  breast  benign 0.", "right breast  benign 0.", "accepted as  the test's image", "PCR16", "the model"]
-    {
+    for part in [
+        "left  breast  benign 0.",
+        "right breast  benign 0.",
+        "accepted as  the image under test",
+        "PCR16",
+        "the model",
+    ] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
 
     let verified =
         run(world.cloister("verify").args(["--json", "--document"]).arg(world.folder().join("document.cbor")));
     let verified: Value = serde_json::from_str(&verified.success()).unwrap();
-    assert_eq!(verified["accepted_as"], "the test's image");
+    assert_eq!(verified["accepted_as"], "the image under test");
     // The kept document says the same offline, without a connection to hold it against.
     let mut offline = Command::new(binary("cloister"));
     offline.args(["attestation", "verify"]).arg(world.folder().join("document.cbor"));
     let text = run(offline.arg("--policy").arg(world.policy_file())).success();
-    assert!(text.contains("the test's image"), "{text}");
+    assert!(text.contains("the image under test"), "{text}");
 }

@@ -21,7 +21,7 @@ async fn each_unusable_image_gets_its_own_problem() {
         ("cut short", cut, 415, "not-an-image", ""),
         ("colour", png(&DynamicImage::new_rgb8(64, 64)), 415, "not-an-image", "colour"),
         ("too many pixels", grey(1, 30_000), 415, "not-an-image", "30000"),
-        ("all zero", grey(640, 832), 422, "image", "zero"),
+        ("all zero", grey(640, 832), 422, "image", "every pixel"),
         ("the other side", image(View::RCc, 1), 422, "image", ""),
     ] {
         let answer = front.post_image("view=L-CC&crops=1", body).await;

@@ -85,19 +85,19 @@ async fn an_enclave_that_is_not_what_the_policy_pins_is_refused() {
     let world = World::ready(Setup::default()).await;
     let now = SystemTime::now();
 
-    let wrong = repinned(&world.policy, |accept| drop(accept[0].pcrs.insert(0, pcr(9))));
+    let wrong = repinned(&world.policy, |accept| accept[0].pcrs.extend([(0, pcr(9))]));
     let refused = refusal(&world.server, &wrong, now).await;
     assert!(matches!(refused, Refusal::WrongPcr { index: 0, .. }), "{refused}");
 
-    let other_model = repinned(&world.policy, |accept| drop(accept[0].pcrs.insert(16, pcr(9))));
+    let other_model = repinned(&world.policy, |accept| accept[0].pcrs.extend([(16, pcr(9))]));
     let refused = refusal(&world.server, &other_model, now).await;
     assert!(matches!(refused, Refusal::WrongPcr { index: 16, .. }), "{refused}");
 
-    let other_configuration = repinned(&world.policy, |accept| drop(accept[0].pcrs.insert(17, pcr(9))));
+    let other_configuration = repinned(&world.policy, |accept| accept[0].pcrs.extend([(17, pcr(9))]));
     let refused = refusal(&world.server, &other_configuration, now).await;
     assert!(matches!(refused, Refusal::WrongPcr { index: 17, .. }), "{refused}");
 
-    let never_measured = repinned(&world.policy, |accept| drop(accept[0].pcrs.insert(18, pcr(9))));
+    let never_measured = repinned(&world.policy, |accept| accept[0].pcrs.extend([(18, pcr(9))]));
     let refused = refusal(&world.server, &never_measured, now).await;
     assert!(matches!(refused, Refusal::MissingPcr { index: 18 }), "{refused}");
 

@@ -82,5 +82,16 @@ pub const LAST_RETRY: Duration = Duration::from_secs(30);
 /// Events that wait for a parent that does not take them; more are dropped and counted.
 pub const MAX_EVENTS: usize = 256;
 
+/// How often the last event is told again to a parent that took it, and to one that did not.
+pub const EVENT_REPEAT: Duration = Duration::from_secs(30);
+/// See [`EVENT_REPEAT`].
+pub const EVENT_RETRY: Duration = Duration::from_secs(1);
+
+/// What is still read, and thrown away, of a refused request's body, so that its sender comes to read the refusal: as long as
+/// bytes keep coming, for that long in all.
+pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+/// See [`DISCARD_TIMEOUT`].
+pub const DISCARD_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Ending: how long open requests may take.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

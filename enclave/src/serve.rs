@@ -3,6 +3,7 @@
 mod admission;
 mod attestation;
 mod connection;
+mod discard;
 mod exams;
 mod health;
 mod images;
@@ -82,6 +83,7 @@ fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(|| async { Problem::Method })
         // Bodies are bounded by the admission's budget, part by part.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn(discard::after_refusal))
         .layer(middleware::from_fn(count))
         .with_state(shared)
 }

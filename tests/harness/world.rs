@@ -273,7 +273,7 @@ fn pinned(root: &Root, pcr0: &[u8; 48], package: &Path, config: &Path) -> Policy
         (16, sha384(&[&[0; 48], &package.digest()])),
         (17, sha384(&[&[0; 48], &config])),
     ]);
-    let accept = Measurement { label: "the test's image".to_owned(), until: None, pcrs };
+    let accept = Measurement { label: "the image under test".to_owned(), until: None, pcrs };
     Policy::new(root.clone(), Duration::from_secs(300), vec![accept]).expect("a policy")
 }
 

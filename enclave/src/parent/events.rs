@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::{Parent, request};
 use crate::limits;
@@ -60,7 +61,8 @@ impl Event {
     }
 }
 
-/// A queue of events on their way to the parent. A parent that takes none costs nothing but the events.
+/// A queue of events on their way to the parent. The last one is told again from time to time, so that a parent that was restarted,
+/// or lost it, knows how its enclave is.
 #[derive(Clone)]
 pub struct Events {
     queue: mpsc::Sender<(SystemTime, Event)>,
@@ -69,14 +71,8 @@ pub struct Events {
 impl Events {
     /// Starts the task that delivers them.
     pub fn start(parent: Parent) -> Self {
-        let (queue, mut waiting) = mpsc::channel::<(SystemTime, Event)>(limits::MAX_EVENTS);
-        tokio::spawn(async move {
-            while let Some((at, event)) = waiting.recv().await {
-                if let Err(error) = parent.post_event(at, &event).await {
-                    tracing::debug!(%error, "an event did not reach the parent");
-                }
-            }
-        });
+        let (queue, waiting) = mpsc::channel(limits::MAX_EVENTS);
+        tokio::spawn(deliver(parent, waiting));
         Self { queue }
     }
 
@@ -86,6 +82,25 @@ impl Events {
         tracing::info!(event = name, detail, "event");
         if self.queue.try_send((SystemTime::now(), event)).is_err() {
             metrics::counter!("cloister_events_dropped_total").increment(1);
+        }
+    }
+}
+
+async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<(SystemTime, Event)>) {
+    let Some(mut last) = waiting.recv().await else { return };
+    loop {
+        let pause = match parent.post_event(last.0, &last.1).await {
+            Ok(()) => limits::EVENT_REPEAT,
+            Err(error) => {
+                tracing::debug!(%error, "an event did not reach the parent");
+                limits::EVENT_RETRY
+            }
+        };
+        match timeout(pause, waiting.recv()).await {
+            Ok(Some(next)) => last = next,
+            Ok(None) => return,
+            // Its time stays: it says since when.
+            Err(_) => {}
         }
     }
 }
