@@ -119,7 +119,8 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     let image = files::read(&arguments.image)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
-    let answer = session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
+    let answer =
+        session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
@@ -128,7 +129,9 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
     let [top, bottom, left, right] = answer.window;
     let [y, x] = answer.best_center;
-    output::line(format_args!("       breast at rows {top}-{bottom}, columns {left}-{right}; the network looked around ({y}, {x}) in it"))?;
+    output::line(format_args!(
+        "       breast at rows {top}-{bottom}, columns {left}-{right}; the network looked around ({y}, {x}) in it"
+    ))?;
     if let Some(model) = &answer.model {
         output::line(format_args!("model {} version {}, {} crops", model.name, model.version, answer.crops))?;
     }
@@ -231,7 +234,10 @@ impl Proof {
         output::line(format_args!("  enclave      {}", self.module_id))?;
         output::line(format_args!("  signed       {}, over this request's own nonce", self.signed_at))?;
         output::line(format_args!("  root         SHA-256 {}", self.root_sha256))?;
-        output::line(format_args!("  TLS key      SHA-384 {}…, of this very connection", short(&self.tls_public_key_sha384)))?;
+        output::line(format_args!(
+            "  TLS key      SHA-384 {}…, of this very connection",
+            short(&self.tls_public_key_sha384)
+        ))?;
         for (index, value) in &self.pcrs {
             output::line(format_args!("  PCR{index:<10}{}…{}", short(value), meaning(*index)))?;
         }

@@ -49,10 +49,7 @@ pub mod simulated {
         let authority = Authority::open(dir).with_context(|| format!("the authority in {}", dir.display()))?;
         let pcrs = flags.simulated_pcr.iter().map(|text| pcr(text)).collect::<Result<BTreeMap<_, _>>>()?;
         let module_id = format!("i-simulated-enc{:08x}", std::process::id());
-        let nsm = SimulatedNsm::new(
-            &authority,
-            Simulated { pcrs, debug: flags.simulated_debug, module_id, ..Default::default() },
-        )?;
+        let nsm = SimulatedNsm::new(&authority, Simulated { pcrs, debug: flags.simulated_debug, module_id })?;
         Ok(Some(Arc::new(nsm)))
     }
 

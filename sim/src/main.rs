@@ -148,7 +148,11 @@ async fn serve(kms: Kms) -> Result<()> {
         write(&new, format!("{}\n", running.endpoint()).as_bytes())?;
         std::fs::rename(&new, out).with_context(|| out.display().to_string())?;
     }
-    writeln!(std::io::stderr(), "cloister-sim: simulated KMS at {}: not AWS, and not confidential", running.endpoint())?;
+    writeln!(
+        std::io::stderr(),
+        "cloister-sim: simulated KMS at {}: not AWS, and not confidential",
+        running.endpoint()
+    )?;
     tokio::select! {
         () = running.wait() => bail!("the server stopped by itself"),
         interrupted = tokio::signal::ctrl_c() => interrupted.context("signals cannot be waited for"),
