@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # What the scripts share. Sourced from the repository's root.
+set -euo pipefail
+# Without it, a failure inside "$(…)" goes unnoticed.
+shopt -s inherit_errexit
 
 # Tools that are not the project's own, kept between runs and out of the repository.
 CLOISTER_CACHE="${CLOISTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cloister}"
@@ -34,6 +37,10 @@ build_all() {
     cargo build --locked --workspace --all-targets
 }
 
+# target_dir [PROFILE]: where the binaries of a profile are.
 target_dir() {
-    printf '%s\n' "${CARGO_TARGET_DIR:-target}/debug"
+    case "${1:-dev}" in
+        dev) printf '%s\n' "${CARGO_TARGET_DIR:-target}/debug" ;;
+        *) printf '%s\n' "${CARGO_TARGET_DIR:-target}/$1" ;;
+    esac
 }

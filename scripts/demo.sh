@@ -38,6 +38,7 @@ start() {
 await() {
     local tries=0
     until [ -s "$1" ]; do
+        kill -0 "${processes[-1]}" 2>/dev/null || die "the process that should write $1 has ended"
         tries=$((tries + 1))
         [ "$tries" -le 300 ] || die "nothing wrote $1"
         sleep 0.1
@@ -110,7 +111,7 @@ say "a whole exam"
 
 say "a client that pins another image sends nothing"
 "$cloister" policy make --label "another image" --pcr "0=$pcr1" --pcr "1=$pcr1" --pcr "2=$pcr2" \
-    --root "$work/nsm/root.pem" --out "$work/other.toml"
+    --package "$work/package" --root "$work/nsm/root.pem" --out "$work/other.toml"
 if "$cloister" classify --server "$server" --policy "$work/other.toml" --image "$work/L-CC.png" --view L-CC; then
     die "an enclave with another measurement was accepted"
 else

@@ -25,9 +25,8 @@ if [ -z "$deny" ]; then
     fi
 fi
 "$deny" --locked check bans licenses sources
-if ! "$deny" --locked check advisories; then
-    if "$deny" --locked fetch db >/dev/null 2>&1; then
-        die "cargo deny found advisories"
-    fi
+if "$deny" --locked fetch db 2>/dev/null; then
+    "$deny" --locked check --disable-fetch advisories
+else
     say "NOT CHECKED: the advisory database cannot be fetched from here; run ./run.sh lint where there is internet"
 fi

@@ -9,6 +9,9 @@ scripts/lint.sh
 say "build"
 build_all
 
+if [ -z "${CLOISTER_DATA:-}" ]; then
+    say "NOT RUN: tests on real mammograms and real AWS documents skip themselves, because CLOISTER_DATA names no folder with them"
+fi
 say "tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace
@@ -17,7 +20,8 @@ else
 fi
 
 say "a release enclave has no simulation in it"
-if cargo tree --locked -p cloister-enclave -e normal --prefix none | grep -q '^cloister-sim '; then
+tree="$(cargo tree --locked -p cloister-enclave -e normal --prefix none)"
+if grep -q '^cloister-sim ' <<<"$tree"; then
     die "cloister-enclave depends on the simulator without being asked to"
 fi
 

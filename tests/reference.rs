@@ -1,6 +1,6 @@
 //! The published architecture with given weights: the reference's scores, through the whole attested path.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cloister_imaging::View;
@@ -23,9 +23,18 @@ fn data() -> Option<PathBuf> {
     None
 }
 
+/// What the model's owner gets with `cloister model run`.
+fn locally(package: &Path, image: &Path, view: View, crops: u32) -> Value {
+    let mut command = Command::new(binary("cloister"));
+    command.args(["model", "run", "--json", "--view", view.as_str(), "--crops", &crops.to_string()]);
+    command.arg("--package").arg(package).arg("--image").arg(image);
+    serde_json::from_str(&run(&mut command).success()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_four_reference_cases_score_as_the_reference_through_the_attested_path() {
+async fn the_four_reference_cases_score_as_the_reference_locally_and_through_the_attested_path() {
     const TOLERANCE: f64 = 1e-4;
+    const MOST_MEMORY: u64 = 700_000_000;
     let Some(data) = data() else { return };
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("package");
@@ -43,14 +52,19 @@ async fn the_four_reference_cases_score_as_the_reference_through_the_attested_pa
         let image = std::fs::read(data.join(case["image"].as_str().unwrap())).unwrap();
         for (crops, expected) in [(1, &case["single_a"]), (10, &case["tta10_a"])] {
             let answer = session.classify(image.clone(), view, Some(crops), None).await.unwrap();
+            let local = locally(&world.package, &data.join(case["image"].as_str().unwrap()), view, crops);
             assert_eq!(serde_json::to_value(answer.window).unwrap(), case["window_top_bottom_left_right"], "{view}");
             assert_eq!(serde_json::to_value(answer.best_center).unwrap(), case["best_center_y_x"], "{view}");
+            assert_eq!(local["window"], case["window_top_bottom_left_right"], "{view}, locally");
+            assert_eq!(local["best_center"], case["best_center_y_x"], "{view}, locally");
             for label in ["benign", "malignant"] {
+                let difference = (local[label].as_f64().unwrap() - expected[label].as_f64().unwrap()).abs();
+                assert!(difference < TOLERANCE, "{view}, {crops} crops, {label}, locally: off by {difference}");
                 let difference = (answer.scores[label] - expected[label].as_f64().unwrap()).abs();
                 assert!(difference < TOLERANCE, "{view}, {crops} crops, {label}: off by {difference}");
             }
         }
     }
     let peak = world.enclave.process.peak_memory();
-    eprintln!("the enclave's peak memory: {} MiB", peak >> 20);
+    assert!(peak < MOST_MEMORY, "the enclave held {} MB at its most", peak / 1_000_000);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use cloister_model::Classifier;
 use cloister_nsm::Nsm;
+use tokio::task::JoinSet;
 
 pub use measure::{CONFIGURATION_PCR, MODEL_PCR};
 
@@ -88,6 +89,19 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// Runs the boot, and says so should it end in any other way than its own.
+    pub async fn watched(self) {
+        let (state, events) = (self.state.clone(), self.events.clone());
+        // Aborting the watcher must abort the boot as well.
+        let mut boot = JoinSet::new();
+        boot.spawn(self.run());
+        if let Some(Err(error)) = boot.join_next().await {
+            let reason = Error::Thread(error).to_string();
+            state.set(Phase::Failed(reason.clone()));
+            events.tell(Event::Failed { reason });
+        }
+    }
+
     /// Runs until the enclave is ready, or never can be. What depends on the world outside is tried again without end, because
     /// a key policy, a network or a parent can be mended while the enclave waits.
     pub async fn run(self) {

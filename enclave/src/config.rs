@@ -160,8 +160,11 @@ impl Config {
         if self.model.key_arns.is_empty() {
             return invalid("model.key_arns", "is empty, so no model could ever be opened");
         }
-        if !self.model.key_arns.iter().all(|arn| arn.starts_with("arn:") && arn.contains(":key/")) {
+        if !self.model.key_arns.iter().all(|arn| cloister_kms::region_of(arn).is_ok()) {
             return invalid("model.key_arns", "holds something else than full key ARNs (an alias can be moved)");
+        }
+        if self.kms.endpoint.as_ref().is_some_and(|endpoint| !endpoint.starts_with("https://")) {
+            return invalid("kms.endpoint", "does not start with https://");
         }
         if !(1..=limits::MAX_QUEUE).contains(&self.serve.queue) {
             return invalid("serve.queue", "is not between 1 and 1024");
@@ -193,7 +196,7 @@ mod tests {
         [model]
         name = "screening"
         minimum_version = 3
-        key_arns = ["arn:aws:kms:eu-central-1:111122223333:key/0"]
+        key_arns = ["arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-4000-8000-000000000000"]
     "#;
 
     #[test]
@@ -220,13 +223,20 @@ mod tests {
 
     #[test]
     fn an_alias_in_place_of_a_key_is_refused() {
-        let text = LEAST.replace(":key/0", ":alias/model");
+        let text = LEAST.replace(":key/00000000-0000-4000-8000-000000000000", ":alias/model");
         assert!(matches!(Config::parse(&text), Err(Error::Invalid { field: "model.key_arns", .. })));
     }
 
     #[test]
+    fn a_kms_without_tls_is_refused() {
+        let text = format!("{LEAST}\n[kms]\nendpoint = \"http://localhost\"");
+        assert!(matches!(Config::parse(&text), Err(Error::Invalid { field: "kms.endpoint", .. })));
+    }
+
+    #[test]
     fn a_configuration_without_keys_or_with_an_endless_queue_is_refused() {
-        let none = LEAST.replace("\"arn:aws:kms:eu-central-1:111122223333:key/0\"", "");
+        let none =
+            LEAST.replace("\"arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-4000-8000-000000000000\"", "");
         assert!(matches!(Config::parse(&none), Err(Error::Invalid { field: "model.key_arns", .. })));
         let endless = format!("{LEAST}\n[serve]\nqueue = 100000");
         assert!(matches!(Config::parse(&endless), Err(Error::Invalid { field: "serve.queue", .. })));

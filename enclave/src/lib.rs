@@ -7,6 +7,7 @@ pub mod boot;
 pub mod config;
 pub mod identity;
 pub mod limits;
+pub mod memory;
 pub mod parent;
 pub mod security_module;
 pub mod serve;

@@ -11,8 +11,29 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// A TLS handshake, over the parent's relay.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The head of a request, and the wait for the next request on a connection that is kept open.
-pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// The head of a connection's first request: whoever connects has something to ask.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The wait for the next request, and its head, on a connection that is kept open.
+pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What an idle connection has to say goodbye.
+pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What HTTP/1.1 buffers of one connection, the head of a request included.
+pub const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
+
+/// HTTP/2 streams at once on one connection: an exam, and what a front end asks beside it.
+pub const HTTP2_STREAMS: u32 = 16;
+
+/// What HTTP/2 buffers of one stream before its handler takes it.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+
+/// What HTTP/2 buffers of one connection: all its streams together.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The head of an HTTP/2 request: paths and headers are short here.
+pub const HTTP2_HEAD_BYTES: u32 = 16 * 1024;
 
 /// A connection's whole life: a client verifies again after that.
 pub const CONNECTION_LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -23,14 +44,29 @@ pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// No byte of a body for that long: the client has stalled.
 pub const UPLOAD_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The slowest that a body may come in, measured over each [`RATE_WINDOW`]: slower clients would hold the budget from others.
+pub const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 128 * 1024;
+/// See [`MIN_UPLOAD_BYTES_PER_SECOND`].
+pub const RATE_WINDOW: Duration = Duration::from_secs(10);
+
 /// One image's bytes: the largest detectors give 17 megapixels of 16 bits, which compress to less than this.
 pub const MAX_IMAGE_BYTES: usize = 40 * 1024 * 1024;
 
 /// Four images, and the text between them.
 pub const MAX_EXAM_BYTES: usize = 4 * MAX_IMAGE_BYTES + 64 * 1024;
 
-/// All bodies in memory at once, received and queued. It bounds the enclave's memory whatever the clients do.
+/// What a multipart body may hold before a part, or between two, as the parser has to keep it: a part's head is one short line.
+pub const MAX_PART_HEAD_BYTES: usize = 256 * 1024;
+
+/// All bodies in memory at once, received and queued, counted as their bytes arrive. What they decode to has a budget of its
+/// own, [`DECODED_BUDGET_BYTES`]; what connections buffer is bounded by [`MAX_CONNECTIONS`] and the windows above.
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
+
+/// All decoded images at once: two of the largest (32 Mi pixels), or half a dozen usual ones. More wait.
+pub const DECODED_BUDGET_BYTES: usize = 512 * 1024 * 1024;
+
+/// A decoded image's pixels (2, from 8 bits 3), the mask of its breast (1) and the breast cut out (2), rounded up.
+pub const DECODED_BYTES_PER_PIXEL: usize = 8;
 
 /// Crops of one image when the caller does not say: as many as the published pipeline takes.
 pub const DEFAULT_CROPS: u32 = 10;
@@ -93,5 +129,14 @@ pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`DISCARD_TIMEOUT`].
 pub const DISCARD_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// See [`DISCARD_TIMEOUT`]. An exam of usual images, whole.
+pub const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often the histograms of the metrics are folded together, so that they do not grow while nobody reads them.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
 /// Ending: how long open requests may take.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time that the last event has to reach the parent.
+pub const LAST_EVENT_TIMEOUT: Duration = Duration::from_millis(500);

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -11,17 +10,13 @@ use cloister_enclave::boot::Boot;
 use cloister_enclave::config::Config;
 use cloister_enclave::identity::Identity;
 use cloister_enclave::parent::{Event, Events, Parent};
-use cloister_enclave::security_module;
 use cloister_enclave::serve::Server;
 use cloister_enclave::state::State;
+use cloister_enclave::{limits, memory, security_module};
 use cloister_nsm::Nsm;
 use cloister_transport::Listener;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// The time that the last event has to reach the parent.
-const LAST_EVENT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs inside a Nitro Enclave: earns its model's key by attestation and classifies mammograms.
 #[derive(Parser)]
@@ -37,6 +32,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    memory::give_back_large_blocks();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
@@ -44,7 +40,10 @@ fn main() -> ExitCode {
     let run = || -> Result<()> {
         let arguments = Arguments::parse();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(run(&arguments))
+        let outcome = runtime.block_on(run(&arguments));
+        // A fetch or a classification may still be on its thread, and nobody waits for it any more.
+        runtime.shutdown_timeout(limits::LAST_EVENT_TIMEOUT);
+        outcome
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,12 +72,12 @@ async fn run(arguments: &Arguments) -> Result<()> {
         events: events.clone(),
         state: state.clone(),
     };
-    let boot = tokio::spawn(boot.run());
+    let boot = tokio::spawn(boot.watched());
     let server = Server { config, nsm, identity, state, metrics };
-    server.run(listener, asked_to_end()?).await;
+    server.run(listener, cloister_transport::termination()?).await;
     boot.abort();
     events.tell(Event::Stopping);
-    tokio::time::sleep(LAST_EVENT_TIMEOUT).await;
+    tokio::time::sleep(limits::LAST_EVENT_TIMEOUT).await;
     Ok(())
 }
 
@@ -94,16 +93,4 @@ fn open_nsm(arguments: &Arguments) -> Result<Arc<dyn Nsm>> {
 #[cfg(not(feature = "simulation"))]
 fn open_nsm(_: &Arguments) -> Result<Arc<dyn Nsm>> {
     Ok(security_module::device()?)
-}
-
-/// Completes on SIGTERM or SIGINT.
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -8,4 +8,4 @@ mod world;
 pub use enclave::{Enclave, EnclaveSetup};
 pub use http::{Answer, Front};
 pub use process::{Output, Process, binary, run};
-pub use world::{MODEL, Setup, World, image, pcr};
+pub use world::{MODEL, Setup, Spoil, World, image, pcr, start_parent};

@@ -57,6 +57,26 @@ pub struct Setup {
     pub kms_not_listed: bool,
 }
 
+/// What can be spoilt before the parent gives the sealed file out and the enclave asks the KMS.
+pub struct Spoil<'a> {
+    /// The sealed model.
+    pub sealed: &'a Path,
+    /// The KMS.
+    pub kms: &'a Running,
+    package: &'a Path,
+    key_arn: &'a str,
+}
+
+impl Spoil<'_> {
+    /// The same package sealed once more: same key, same words in its header, another data key.
+    pub fn sealed_again(&self) -> PathBuf {
+        let again = self.sealed.with_extension("again");
+        let folder = self.sealed.parent().expect("a folder");
+        seal(self.package, self.key_arn, self.kms, folder, &again);
+        again
+    }
+}
+
 /// A whole system.
 pub struct World {
     /// The enclave.
@@ -89,16 +109,16 @@ impl World {
     /// Starts everything, and does not wait for readiness.
     pub async fn start(setup: Setup) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        Self::start_in(folder, setup, |_, _| {}).await
+        Self::start_in(folder, setup, |_| {}).await
     }
 
     /// The same, with a hand in the sealed file and the KMS before the parent gives the one out and the enclave asks the other.
-    pub async fn start_with(setup: Setup, spoil: impl FnOnce(&Path, &Running)) -> Self {
+    pub async fn start_with(setup: Setup, spoil: impl FnOnce(&Spoil<'_>)) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         Self::start_in(folder, setup, spoil).await
     }
 
-    async fn start_in(folder: TempDir, setup: Setup, spoil: impl FnOnce(&Path, &Running)) -> Self {
+    async fn start_in(folder: TempDir, setup: Setup, spoil: impl FnOnce(&Spoil<'_>)) -> Self {
         let dir = folder.path().to_owned();
         let authority_dir = dir.join("nsm");
         let authority = Authority::create(&authority_dir).expect("an authority");
@@ -109,7 +129,7 @@ impl World {
         let package = setup.package.clone().unwrap_or_else(demo_package);
         let sealed = dir.join("model.sealed");
         seal(&package, &key_arn, &kms, &dir, &sealed);
-        spoil(&sealed, &kms);
+        spoil(&Spoil { package: &package, key_arn: &key_arn, sealed: &sealed, kms: &kms });
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
         let (parent, server, pod) = start_parent(&dir, &sealed);
         let near = Neighbours {
@@ -125,11 +145,29 @@ impl World {
         Self { enclave, parent, proxy, kms, key_arn, package, sealed, server, pod, policy, root, authority, folder }
     }
 
+    /// Puts another key policy in force, as the key's owner would.
+    pub fn open_key_for(&self, pcr0: &[u8; 48]) {
+        self.kms.put_key_policy(&self.key_arn, &key_policy(pcr0)).expect("a policy");
+    }
+
     /// Starts everything and waits until a client verifies the enclave.
     pub async fn ready(setup: Setup) -> Self {
         let world = Self::start(setup).await;
         drop(world.session().await);
         world
+    }
+
+    /// Ends the enclave, and starts another in its place.
+    pub fn restart(&mut self, setup: &EnclaveSetup) {
+        self.enclave.process.terminate();
+        let near = Neighbours {
+            folder: self.folder.path(),
+            authority: &self.authority,
+            kms_endpoint: &endpoint(&self.kms),
+            kms_ca: &self.kms.ca_pem,
+            key_arn: &self.key_arn,
+        };
+        self.enclave = Enclave::start(setup, &near);
     }
 
     /// Where all its files are.
@@ -244,7 +282,8 @@ fn start_proxy(dir: &Path, kms_port: u16) -> Process {
     proxy
 }
 
-fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
+/// Starts a parent with its control endpoint and its enclave in that folder: the process, its relay, its pod's endpoint.
+pub fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
     let addresses = dir.join("parent.json");
     let here = dir.display();
     let mut command = Command::new(binary("cloister-parent"));

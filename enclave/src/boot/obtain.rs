@@ -1,7 +1,5 @@
 //! From a sealed file in the parent's hands to an open package in the enclave's.
 
-use std::io::Read;
-
 use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{KmsClient, Release, Settings, context};
 use cloister_model::Package;
@@ -76,21 +74,22 @@ impl Boot {
     }
 }
 
-/// The name, version and digest that a model's encryption context announces.
+/// The name, version and digest that a model's encryption context announces, and nothing beside them.
 fn announced(header: &Header) -> Result<(&str, u32, &str), Error> {
     let get = |key: &'static str| header.context.get(key).map(String::as_str).ok_or(Error::Context(key));
     let version = get(context::VERSION)?.parse().map_err(|_| Error::Context(context::VERSION))?;
-    Ok((get(context::MODEL)?, version, get(context::DIGEST)?))
+    let (name, digest) = (get(context::MODEL)?, get(context::DIGEST)?);
+    if header.context != context::for_model(name, version, digest) {
+        return Err(Error::Context(context::PURPOSE));
+    }
+    Ok((name, version, digest))
 }
 
 fn open(sealed: Sealed<SealedFile>, key: &DataKey) -> Result<Package, Error> {
     let header = sealed.header().clone();
     let (name, version, digest) = announced(&header)?;
-    let mut opener = sealed.open(key, Purpose::Model)?;
-    let package = Package::from_tar(&mut opener)?;
-    // The last chunk counts too: only at its end is the file known to be whole.
-    std::io::copy(&mut opener.by_ref().take(limits::MAX_MODEL_BYTES), &mut std::io::sink())
-        .map_err(cloister_seal::Error::from)?;
+    // It reads to the end, past the last chunk: only there is the file known to be whole.
+    let package = Package::from_tar(sealed.open(key, Purpose::Model)?)?;
     if package.manifest().name != name {
         return Err(Error::Mislabelled("name"));
     }

@@ -134,6 +134,11 @@ impl Operations {
         Ok(keys.create(account, String::new(), Some(policy.to_owned()), now)?.arn.clone())
     }
 
+    /// Another policy without a request: for whoever runs the simulator.
+    pub(crate) fn put_key_policy_for(&self, key_arn: &str, policy: &str) -> Result<(), Exception> {
+        self.keys().put_policy(key_arn, policy.to_owned())
+    }
+
     fn describe_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
         let keys = self.keys();
         let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:DescribeKey", call)?;

@@ -164,6 +164,14 @@ impl Running {
         self.shared.operations.create_key_for(account, policy, now)
     }
 
+    /// Puts a key under another policy, as its owner would with `PutKeyPolicy`.
+    ///
+    /// # Errors
+    /// The [`Exception`] that the owner would get.
+    pub fn put_key_policy(&self, key_arn: &str, policy: &str) -> Result<(), Exception> {
+        self.shared.operations.put_key_policy_for(key_arn, policy)
+    }
+
     /// Misbehaves from the next request on, until told otherwise.
     pub fn inject(&self, fault: Fault) {
         self.shared.faults.set(Some(fault), None);
