@@ -15,6 +15,10 @@ pub const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// machine, during which the client only waits.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Once the enclave or the client has ended its side, a relayed connection on which no byte moves is cut after this. The enclave
+/// hangs up on clients that say nothing; a client that ignores it would keep its place among [`MAX_RELAYED`] otherwise.
+pub const HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// After SIGTERM, how long relayed connections may take to end, unless told otherwise. Under the 30 seconds that Kubernetes
 /// leaves between SIGTERM and SIGKILL.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);

@@ -134,7 +134,11 @@ impl Parent {
 }
 
 async fn serve_clients(listener: Listener, settings: &Settings, shutdown: impl Future<Output = ()>) {
-    let bytes = RelayLimits { buffer_bytes: limits::RELAY_BUFFER_BYTES, idle_timeout: settings.idle_timeout };
+    let bytes = RelayLimits {
+        buffer_bytes: limits::RELAY_BUFFER_BYTES,
+        idle_timeout: settings.idle_timeout,
+        half_close_timeout: limits::HALF_CLOSE_TIMEOUT,
+    };
     let relay = Relay::new(settings.enclave.clone(), settings.max_relayed, settings.dial_timeout, bytes);
     let bounds = ServeLimits {
         max_connections: settings.max_relayed.saturating_add(limits::REFUSALS_AT_ONCE),

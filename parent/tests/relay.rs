@@ -156,6 +156,25 @@ fn a_client_past_the_limit_is_closed_and_a_place_that_is_left_is_given_again() {
 }
 
 #[test]
+fn clients_that_stay_silent_after_the_enclave_hung_up_give_their_places_back() {
+    let parent = Parent::start(b"sealed", &["--max-clients", "2"], &[]);
+    let enclave = parent.enclave();
+    let _silent = [parent.client(), parent.client()];
+    let inside = [enclave.accept().unwrap(), enclave.accept().unwrap()];
+    assert_eq!(parent.metric("cloister_parent_relay_connections"), Some(2.0));
+    drop(inside);
+    let start = Instant::now();
+    until("both places", || (parent.metric("cloister_parent_relay_connections") == Some(0.0)).then_some(()));
+    assert!(start.elapsed() < Duration::from_secs(40), "only after {:?}", start.elapsed());
+    let mut next = parent.client();
+    next.write_all(b"x").unwrap();
+    let (mut inside, _) = enclave.accept().unwrap();
+    let mut byte = [0];
+    inside.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"x");
+}
+
+#[test]
 fn without_an_enclave_clients_are_closed_and_the_log_is_not_flooded() {
     const CLIENTS: usize = 50;
     let parent = Parent::start(b"sealed", &[], &[]);

@@ -21,6 +21,10 @@ pub(crate) const RELAY_BUFFER_BYTES: usize = 64 * 1024;
 /// which a client only waits.
 pub(crate) const RELAY_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Once one side has ended, the other may be silent for this long. An answer that is being sent goes on; a client that was hung
+/// up on and does not notice gives its place back.
+pub(crate) const RELAY_HALF_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Connections that one listener serves at once, unless told otherwise.
 pub(crate) const MAX_CONNECTIONS: usize = 256;
 

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{Error, limits};
 
@@ -18,11 +19,18 @@ pub struct RelayLimits {
     pub buffer_bytes: usize,
     /// A connection on which no byte moves, in neither direction, for this long is cut.
     pub idle_timeout: Duration,
+    /// Once one direction has ended, a connection on which no byte moves for this long is cut. A side that has gone then
+    /// holds no place for long, however silent the other is.
+    pub half_close_timeout: Duration,
 }
 
 impl Default for RelayLimits {
     fn default() -> Self {
-        Self { buffer_bytes: limits::RELAY_BUFFER_BYTES, idle_timeout: limits::RELAY_IDLE_TIMEOUT }
+        Self {
+            buffer_bytes: limits::RELAY_BUFFER_BYTES,
+            idle_timeout: limits::RELAY_IDLE_TIMEOUT,
+            half_close_timeout: limits::RELAY_HALF_CLOSE_TIMEOUT,
+        }
     }
 }
 
@@ -36,7 +44,7 @@ pub struct Relayed {
 }
 
 /// Carries bytes between `a` and `b` until both have ended. The end of one direction is passed on as a half-close while the
-/// other direction goes on.
+/// other direction goes on, for as long as bytes still move in it.
 ///
 /// # Errors
 /// [`Error::RelayIdle`] and [`Error::RelayBroken`], both with what was delivered until then.
@@ -54,9 +62,7 @@ where
             Ok(_) => Ok(progress.relayed()),
             Err(source) => Err(Error::RelayBroken { source, relayed: progress.relayed() }),
         },
-        () = progress.idle_for(limits.idle_timeout) => {
-            Err(Error::RelayIdle { after: limits.idle_timeout, relayed: progress.relayed() })
-        }
+        after = progress.idle(limits) => Err(Error::RelayIdle { after, relayed: progress.relayed() }),
     }
 }
 
@@ -66,11 +72,21 @@ struct Progress {
     last: AtomicU64,
     a_to_b: AtomicU64,
     b_to_a: AtomicU64,
+    /// Whether one side has said all that it will.
+    half_closed: AtomicBool,
+    closing: Notify,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { start: Instant::now(), last: AtomicU64::new(0), a_to_b: AtomicU64::new(0), b_to_a: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            last: AtomicU64::new(0),
+            a_to_b: AtomicU64::new(0),
+            b_to_a: AtomicU64::new(0),
+            half_closed: AtomicBool::new(false),
+            closing: Notify::new(),
+        }
     }
 
     fn mark(&self) {
@@ -82,13 +98,27 @@ impl Progress {
         Relayed { a_to_b: self.a_to_b.load(Ordering::Relaxed), b_to_a: self.b_to_a.load(Ordering::Relaxed) }
     }
 
-    async fn idle_for(&self, limit: Duration) {
+    fn half_close(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+        self.closing.notify_one();
+    }
+
+    /// Waits until nothing has moved for too long, and says how long that was.
+    async fn idle(&self, limits: &RelayLimits) -> Duration {
         loop {
+            let limit = if self.half_closed.load(Ordering::Relaxed) {
+                limits.half_close_timeout.min(limits.idle_timeout)
+            } else {
+                limits.idle_timeout
+            };
             let end = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
             if Instant::now() >= end {
-                return;
+                return limit;
             }
-            tokio::time::sleep_until(end).await;
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = self.closing.notified() => {}
+            }
         }
     }
 }
@@ -102,9 +132,13 @@ struct Watched<'a, S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let (before, room) = (buf.filled().len(), buf.remaining());
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if matches!(result, Poll::Ready(Ok(()))) {
             self.progress.mark();
+            if room > 0 && buf.filled().len() == before {
+                self.progress.half_close();
+            }
         }
         result
     }

@@ -76,7 +76,7 @@ async fn a_client_that_stalls_is_cut() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_cut_though_the_server_has_more_to_say() {
-    let limits = RelayLimits { idle_timeout: Duration::from_millis(200), buffer_bytes: 1024 };
+    let limits = RelayLimits { idle_timeout: Duration::from_millis(200), buffer_bytes: 1024, ..RelayLimits::default() };
     let (_client, mut server, relay) = relayed(limits).await;
     let flood = tokio::spawn(async move {
         let block = vec![0; 64 * 1024];
@@ -85,6 +85,43 @@ async fn a_client_that_never_reads_is_cut_though_the_server_has_more_to_say() {
     let error = tokio::time::timeout(SOON, relay).await.unwrap().unwrap().unwrap_err();
     assert!(matches!(error, Error::RelayIdle { .. }), "{error}");
     tokio::time::timeout(SOON, flood).await.unwrap().unwrap();
+}
+
+fn short_half_close() -> RelayLimits {
+    RelayLimits { half_close_timeout: Duration::from_millis(300), ..RelayLimits::default() }
+}
+
+#[tokio::test]
+async fn a_client_that_stays_silent_after_the_server_hung_up_is_cut() {
+    let (_client, server, relay) = relayed(short_half_close()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(server);
+    let error = tokio::time::timeout(SOON, relay).await.unwrap().unwrap().unwrap_err();
+    let Error::RelayIdle { after, .. } = error else { panic!("{error}") };
+    assert_eq!(after, Duration::from_millis(300));
+}
+
+#[tokio::test]
+async fn a_server_that_stays_silent_after_the_client_hung_up_is_cut() {
+    let (client, _server, relay) = relayed(short_half_close()).await;
+    drop(client);
+    let error = tokio::time::timeout(SOON, relay).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, Error::RelayIdle { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_half_closed_connection_on_which_bytes_still_move_goes_on() {
+    let (mut client, mut server, relay) = relayed(short_half_close()).await;
+    client.shutdown().await.unwrap();
+    for _ in 0..8 {
+        server.write_all(b".").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    server.shutdown().await.unwrap();
+    let mut said = String::new();
+    client.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "........");
+    assert!(relay.await.unwrap().is_ok());
 }
 
 #[tokio::test]
