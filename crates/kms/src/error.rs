@@ -1,10 +1,12 @@
 //! Why no key was released or made.
 
+use std::error::Error as StdError;
+
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_types::error::display::DisplayErrorContext;
 
 use crate::cms;
-use crate::limits::{CALL_TIMEOUT, KEY_BYTES, MAX_CIPHERTEXT_BYTES, MAX_TRIES};
+use crate::limits::{CALL_TIMEOUT, KEY_BYTES, MAX_CIPHERTEXT_BYTES, MAX_CODE_BYTES, MAX_TEXT_BYTES, MAX_TRIES};
 use crate::recipient::KeyGenerationFailed;
 
 /// What this crate's calls return.
@@ -95,6 +97,12 @@ pub enum Error {
     /// KMS cannot be reached.
     #[error("KMS cannot be reached: {0}")]
     Unreachable(String),
+    /// The answer is not one of KMS's. Nothing of it is quoted: it may hold a key.
+    #[error("KMS's answer (HTTP status {status}) cannot be read: it was not used")]
+    Unreadable {
+        /// The HTTP status.
+        status: u16,
+    },
     /// Another refusal.
     #[error("KMS refused ({code}): {message}")]
     Refused {
@@ -156,17 +164,21 @@ impl Call<'_> {
     /// Names what the SDK reports.
     pub(crate) fn error<E>(self, error: SdkError<E>) -> Error
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        E: ProvideErrorMetadata + StdError + 'static,
     {
         match &error {
             SdkError::TimeoutError(_) => Error::TimedOut,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Error::TimedOut,
-            SdkError::ServiceError(service) => {
-                let code = service.err().code().unwrap_or("no code").to_owned();
-                let message = service.err().message().unwrap_or_default().to_owned();
-                self.refusal(code, message)
-            }
-            _ => Error::Unreachable(DisplayErrorContext(&error).to_string()),
+            // A success that the SDK could not read ends here too, without a code.
+            SdkError::ServiceError(service) => match service.err().code() {
+                Some(code) => {
+                    let message = bounded(service.err().message().unwrap_or_default(), MAX_TEXT_BYTES);
+                    self.refusal(bounded(code, MAX_CODE_BYTES), message)
+                }
+                None => Error::Unreadable { status: service.raw().status().as_u16() },
+            },
+            SdkError::ResponseError(answer) => Error::Unreadable { status: answer.raw().status().as_u16() },
+            other => Error::Unreachable(bounded(&cause(other), MAX_TEXT_BYTES)),
         }
     }
 
@@ -194,4 +206,34 @@ impl Call<'_> {
             _ => Error::Refused { code, message },
         }
     }
+}
+
+/// Why nothing came back, in words that are ours alone: the SDK's own quote whole answers and requests.
+fn cause(error: &(dyn StdError + 'static)) -> String {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(ours) = error.downcast_ref::<cloister_aws_http::Error>() {
+            return ours.to_string();
+        }
+        match error.downcast_ref() {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => {
+                return "there are no AWS credentials to ask with: set AWS_PROFILE, or log in".to_owned();
+            }
+            Some(_) => return "the AWS credentials to ask with could not be had; log in again".to_owned(),
+            None => source = error.source(),
+        }
+    }
+    "the request could not be made or sent".to_owned()
+}
+
+/// What another party said, fit for a log and a terminal: without control characters, and cut.
+pub(crate) fn bounded(text: &str, most: usize) -> String {
+    let mut kept = String::new();
+    for character in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if kept.len() + character.len_utf8() > most {
+            break;
+        }
+        kept.push(character);
+    }
+    kept
 }

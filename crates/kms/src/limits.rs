@@ -29,5 +29,11 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Longest that one try may take, its connection included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest text of another party in an error, in bytes: KMS's sentences are shorter.
+pub const MAX_TEXT_BYTES: usize = 1024;
+
+/// Longest name of an error of KMS's, of a key or of an algorithm in an error, in bytes.
+pub const MAX_CODE_BYTES: usize = 256;
+
 /// Longest key policy that is read, in bytes: KMS accepts up to 32 KiB.
 pub const MAX_POLICY_BYTES: usize = 32 * 1024;

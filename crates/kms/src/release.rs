@@ -10,8 +10,8 @@ use cloister_seal::DataKey;
 
 use crate::client::KmsClient;
 use crate::cms::open_cms;
-use crate::error::{Call, Error, Result};
-use crate::limits::{KEY_BYTES, MAX_CIPHERTEXT_BYTES};
+use crate::error::{Call, Error, Result, bounded};
+use crate::limits::{KEY_BYTES, MAX_CIPHERTEXT_BYTES, MAX_CODE_BYTES};
 use crate::recipient::RecipientKey;
 
 /// The PCRs that key policies name most: the whole image, kernel, application, role, instance and signing certificate.
@@ -91,7 +91,7 @@ fn open(answer: &DecryptOutput, key_arn: &str, key: &RecipientKey) -> Result<Dat
     check_key(key_arn, answer.key_id())?;
     if answer.encryption_algorithm() != Some(&EncryptionAlgorithmSpec::SymmetricDefault) {
         return Err(Error::OtherAlgorithm(
-            answer.encryption_algorithm().map(|algorithm| algorithm.as_str().to_owned()),
+            answer.encryption_algorithm().map(|algorithm| bounded(algorithm.as_str(), MAX_CODE_BYTES)),
         ));
     }
     let message = answer.ciphertext_for_recipient().ok_or(Error::NothingForRecipient)?;
@@ -103,7 +103,7 @@ pub(crate) fn check_key(expected: &str, returned: Option<&str>) -> Result<()> {
     if returned == Some(expected) {
         return Ok(());
     }
-    Err(Error::OtherKey { expected: expected.to_owned(), returned: returned.map(str::to_owned) })
+    Err(Error::OtherKey { expected: expected.to_owned(), returned: returned.map(|arn| bounded(arn, MAX_CODE_BYTES)) })
 }
 
 /// Takes exactly 32 bytes as a data key.
