@@ -179,7 +179,7 @@ impl Target {
             match outcome {
                 Ok(session) => return Ok((policy, session)),
                 Err(error) if Instant::now() < end && may_come(&error) => tokio::time::sleep(WAIT_STEP).await,
-                Err(error) => return Err(failure(error)),
+                Err(error) => return Err(unproven(error)),
             }
         }
     }
@@ -196,9 +196,22 @@ fn may_come(error: &Error) -> bool {
     )
 }
 
+/// Before an enclave is verified: nothing of the caller's was looked at yet, so that nothing of it can be at fault. An answer
+/// that holds no document proves nothing.
+fn unproven(error: Error) -> Failure {
+    match error {
+        Error::NotVerified(_) | Error::Certificate | Error::TooLarge { .. } | Error::Malformed { .. } => {
+            Failure::not_verified(error)
+        }
+        other => Failure::unavailable(other),
+    }
+}
+
+/// Once it is verified.
 fn failure(error: Error) -> Failure {
     match error {
-        Error::NotVerified(_) | Error::Certificate => Failure::not_verified(error),
+        // Too slow, or too many at once (RFC 9110, section 15.5.9; RFC 6585, section 4): another time may do.
+        Error::Refused { status: 408 | 429, .. } => Failure::unavailable(error),
         Error::Refused { status: 400..=499, .. } | Error::Views { .. } => Failure::input(error),
         other => Failure::unavailable(other),
     }
@@ -260,5 +273,37 @@ fn meaning(index: u16) -> &'static str {
         16 => "  the model",
         17 => "  the configuration",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> Error {
+        let (kind, title) = ("about:blank".to_owned(), "no".to_owned());
+        Error::Refused { status, kind, title, detail: None, retry_after: None }
+    }
+
+    #[test]
+    fn a_refusal_before_anything_was_sent_does_not_blame_the_input() {
+        for status in [400, 404, 413, 429, 500, 503] {
+            assert_eq!(unproven(refused(status)).code(), 69, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_document_proves_nothing() {
+        let what = "the request for an attestation document";
+        assert_eq!(unproven(Error::TooLarge { what, limit: 1 }).code(), 77);
+        assert_eq!(unproven(Error::Malformed { what, reason: String::new() }).code(), 77);
+        assert_eq!(unproven(Error::Certificate).code(), 77);
+    }
+
+    #[test]
+    fn a_refused_image_is_bad_input_unless_another_time_may_do() {
+        for (status, code) in [(400, 65), (413, 65), (422, 65), (408, 69), (429, 69), (500, 69), (503, 69)] {
+            assert_eq!(failure(refused(status)).code(), code, "{status}");
+        }
     }
 }

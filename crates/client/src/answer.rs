@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloister_imaging::View;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Probability (0 to 1) by label; for the screening network the labels are `benign` and `malignant`.
 pub type Scores = BTreeMap<String, f64>;
@@ -29,7 +29,7 @@ pub struct Classification {
     /// Where the network looked: y, x in the window's mirrored coordinates, in pixels.
     pub best_center: [i64; 2],
     /// Mean probability by label.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "scores")]
     pub scores: Scores,
     /// How many crops were averaged.
     pub crops: u32,
@@ -42,7 +42,7 @@ pub struct Classification {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Breast {
     /// Mean probability by label.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "scores")]
     pub scores: Scores,
 }
 
@@ -57,6 +57,12 @@ pub struct Exam {
     pub model: Model,
 }
 
+/// The numbers among the members that are not known. A later enclave may answer more than this client knows of.
+fn scores<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scores, D::Error> {
+    let members = BTreeMap::<String, serde_json::Value>::deserialize(deserializer)?;
+    Ok(members.into_iter().filter_map(|(label, value)| Some((label, value.as_f64()?))).collect())
+}
+
 /// RFC 9457, section 3.
 #[derive(Deserialize)]
 pub(crate) struct Problem {
@@ -69,4 +75,31 @@ pub(crate) struct Problem {
 
 fn about_blank() -> String {
     "about:blank".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCORES: [(&str, f64); 2] = [("benign", 0.25), ("malignant", 1.0)];
+
+    fn expected() -> Scores {
+        SCORES.map(|(label, score)| (label.to_owned(), score)).into()
+    }
+
+    #[test]
+    fn members_that_a_later_enclave_adds_are_no_scores_and_no_errors() {
+        let json = r#"{"view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, -6], "benign": 0.25, "malignant": 1,
+            "crops": 10, "receipt": {"signature": "AAAA"}, "note": "new", "parts": [1, 2], "nothing": null}"#;
+        let answer: Classification = serde_json::from_str(json).unwrap();
+        assert_eq!((answer.scores, answer.crops, answer.model), (expected(), 10, None));
+        let json = r#"{"benign": 0.25, "malignant": 1, "receipt": "AAAA", "sure": true}"#;
+        assert_eq!(serde_json::from_str::<Breast>(json).unwrap().scores, expected());
+    }
+
+    #[test]
+    fn an_answer_without_a_known_member_is_refused() {
+        let json = r#"{"view": "L-CC", "window": [1, 2, 3, 4], "benign": 0.25, "crops": 10}"#;
+        assert!(serde_json::from_str::<Classification>(json).is_err());
+    }
 }

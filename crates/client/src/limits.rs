@@ -20,6 +20,9 @@ pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
 /// An answer holds numbers and names, never pixels.
 pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
+/// What is kept of each of a refusal's sentences. Ours are shorter.
+pub const MAX_REFUSAL_CHARACTERS: usize = 500;
+
 /// The client's nonce: as long as the digests around it, half of what the security module takes.
 pub const NONCE_BYTES: usize = 32;
 

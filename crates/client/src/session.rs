@@ -94,7 +94,9 @@ impl Unverified {
     /// Asks for an attestation document over a fresh nonce and holds it against the policy and this connection's key.
     ///
     /// # Errors
-    /// [`Error::NotVerified`] with the first reason found; anything else means that no document could be had.
+    /// [`Error::NotVerified`] with the first reason found. [`Error::TooLarge`] and [`Error::Malformed`] are answers that hold no
+    /// document, so that nothing is proved either. Anything else, [`Error::Refused`] among it, means that no document could
+    /// be had now.
     pub async fn verify(mut self, policy: &Policy, at: SystemTime) -> Result<Session, Error> {
         let mut nonce = [0; limits::NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Random)?;
@@ -228,13 +230,25 @@ fn refusal(parts: &http::response::Parts, body: &[u8]) -> Error {
         title: status.canonical_reason().unwrap_or("no reason given").to_owned(),
         detail: None,
     });
+    // Whoever answers may have proved nothing yet, and these words end up on terminals and in logs.
     Error::Refused {
         status: status.as_u16(),
-        kind: problem.kind,
-        title: problem.title,
-        detail: problem.detail,
+        kind: printable(&problem.kind),
+        title: printable(&problem.title),
+        detail: problem.detail.as_deref().map(printable),
         retry_after: seconds.map(Duration::from_secs),
     }
+}
+
+/// The other side's words without what steers a terminal or hides text, and cut.
+fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .take(limits::MAX_REFUSAL_CHARACTERS)
+        .collect()
 }
 
 fn parse<T: serde::de::DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, Error> {

@@ -6,7 +6,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, version};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use webpki::EndEntityCert;
 
 use crate::Error;
 
@@ -27,14 +27,12 @@ pub(crate) fn config() -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// The SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), in DER, of the key that signed the handshake.
+/// The SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), in DER, of the key that signed the handshake. The reader is the one that
+/// the handshake's signature was checked with, so that both speak of the same key.
 pub(crate) fn public_key(certificates: Option<&[CertificateDer<'_>]>) -> Result<Vec<u8>, Error> {
     let first = certificates.and_then(<[_]>::first).ok_or(Error::Certificate)?;
-    let (rest, certificate) = X509Certificate::from_der(first).map_err(|_| Error::Certificate)?;
-    if !rest.is_empty() {
-        return Err(Error::Certificate);
-    }
-    Ok(certificate.tbs_certificate.subject_pki.raw.to_vec())
+    let certificate = EndEntityCert::try_from(first).map_err(|_| Error::Certificate)?;
+    Ok(certificate.subject_public_key_info().to_vec())
 }
 
 /// Takes any certificate, because the attestation document vouches for its key afterwards, but only from a peer that

@@ -1,0 +1,249 @@
+//! What a client makes of answers, before and after the enclave is verified: a small TLS server that attests and then says what it
+//! is told to.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use cloister_attest::{Binding, Measurement, Policy, Root};
+use cloister_client::{Error, Options, Session, connect, limits};
+use cloister_imaging::View;
+use cloister_nsm::{AttestRequest, Nsm};
+use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+use cloister_transport::Address;
+use rcgen::{CertifiedKey, PublicKeyData, generate_simple_self_signed};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::version;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const IMAGE: [u8; 48] = [0xc1; 48];
+const PNG: &[u8] = b"\x89PNG and so on";
+
+/// What the server says to a request for a document, and to any other.
+#[derive(Clone)]
+struct Script {
+    /// The true document where there is nothing.
+    attestation: Option<Vec<u8>>,
+    other: Vec<u8>,
+}
+
+struct Server {
+    address: Address,
+    policy: Policy,
+}
+
+impl Server {
+    async fn start(script: Script) -> Self {
+        let authority = Authority::ephemeral().unwrap();
+        let simulated = Simulated { pcrs: (0..3).map(|index| (index, IMAGE)).collect(), ..Simulated::default() };
+        let nsm = Arc::new(SimulatedNsm::new(&authority, simulated).unwrap());
+        let (acceptor, spki) = acceptor(&[&version::TLS13]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, script, nsm, spki) = (acceptor.clone(), script.clone(), nsm.clone(), spki.clone());
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    converse(stream, &script, &*nsm, &spki).await;
+                });
+            }
+        });
+        let pcrs: BTreeMap<_, _> = (0..3).map(|index| (index, IMAGE)).collect();
+        let accepted = Measurement { label: "the test's".into(), until: None, pcrs };
+        let root = Root::from_pem(authority.root_pem()).unwrap();
+        Self { address, policy: Policy::new(root, Duration::from_secs(300), vec![accepted]).unwrap() }
+    }
+
+    async fn verify(&self, options: Options) -> Result<Session, Error> {
+        connect(&self.address, options).await?.verify(&self.policy, SystemTime::now()).await
+    }
+}
+
+fn acceptor(versions: &[&'static rustls::SupportedProtocolVersion]) -> (TlsAcceptor, Vec<u8>) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["enclave.invalid".to_owned()]).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), signing_key.subject_public_key_info())
+}
+
+/// Reads a request's head and body, and gives the head.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    stream.read_exact(&mut vec![0; length]).await.ok()?;
+    Some(head)
+}
+
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, nsm: &SimulatedNsm, spki: &[u8]) {
+    while let Some(head) = request(&mut stream).await {
+        let nonce = head.strip_prefix("get /v1/attestation?nonce=").and_then(|rest| rest.split(' ').next());
+        let bytes = match (nonce, &script.attestation) {
+            (None, _) => script.other.clone(),
+            (Some(_), Some(given)) => given.clone(),
+            (Some(nonce), None) => {
+                let request = AttestRequest {
+                    nonce: Some(hex::decode(nonce).unwrap()),
+                    user_data: Some(Binding::of(spki).encode()),
+                    ..AttestRequest::default()
+                };
+                answer("200 OK", &nsm.attest(&request).unwrap())
+            }
+        };
+        if bytes.is_empty() {
+            // Says nothing, and keeps the connection.
+            std::future::pending::<()>().await;
+        }
+        stream.write_all(&bytes).await.ok();
+    }
+}
+
+fn answer(status: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nRetry-After: 7\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+async fn unverified(attestation: Vec<u8>) -> Error {
+    let server = Server::start(Script { attestation: Some(attestation), other: Vec::new() }).await;
+    server.verify(Options::default()).await.err().unwrap()
+}
+
+/// What a verified enclave's answer to an image ends in.
+async fn classified(other: Vec<u8>) -> Result<cloister_client::Classification, Error> {
+    let server = Server::start(Script { attestation: None, other }).await;
+    let options = Options { answer_timeout: Duration::from_millis(500), ..Options::default() };
+    let mut session = server.verify(options).await.unwrap();
+    session.classify(PNG.to_vec(), View::LCc, None, None).await
+}
+
+#[tokio::test]
+async fn a_verified_enclave_s_answer_is_read() {
+    let json =
+        br#"{"view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {}}"#;
+    let answer = classified(answer("200 OK", json)).await.unwrap();
+    assert_eq!(answer.scores, BTreeMap::from([("benign".to_owned(), 0.5)]));
+}
+
+#[tokio::test]
+async fn a_refusal_in_place_of_a_document_is_told_without_what_steers_a_terminal() {
+    let long = "x".repeat(100_000);
+    let body = format!(
+        r#"{{"type": "urn:\u001b]0;owned\u0007", "title": "\u001b[2J{long}", "detail": "one\r\ntwo \u202egpj.exe \u009b31m"}}"#
+    );
+    let error = unverified(answer("400 Bad Request", body.as_bytes())).await;
+    let shown = error.to_string();
+    assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown:?}");
+    let Error::Refused { status: 400, kind, title, detail, retry_after } = error else { panic!("{error}") };
+    assert_eq!(kind, "urn:\u{fffd}]0;owned\u{fffd}");
+    assert_eq!(title.chars().count(), limits::MAX_REFUSAL_CHARACTERS);
+    assert_eq!(detail.as_deref(), Some("one\u{fffd}\u{fffd}two \u{fffd}gpj.exe \u{fffd}31m"));
+    assert_eq!(retry_after, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn what_is_longer_than_any_document_is_not_read() {
+    let error = unverified(answer("200 OK", &vec![0; limits::MAX_DOCUMENT_BYTES + 1])).await;
+    assert!(matches!(error, Error::TooLarge { limit: limits::MAX_DOCUMENT_BYTES, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_document_does_not_verify() {
+    for nonsense in [&b""[..], b"<html>", &[0x84; 4096]] {
+        let error = unverified(answer("200 OK", nonsense)).await;
+        assert!(matches!(error, Error::NotVerified(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_what_the_interface_says_is_malformed() {
+    for body in [&b"{}"[..], b"[1, 2]", br#"{"view": "L-CC"}"#, b"\xff"] {
+        let error = classified(answer("200 OK", body)).await.unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_read() {
+    let error = classified(answer("200 OK", &vec![b' '; limits::MAX_ANSWER_BYTES + 1])).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: limits::MAX_ANSWER_BYTES, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_enclave_that_does_not_answer_is_given_up_in_time() {
+    let start = Instant::now();
+    let error = classified(Vec::new()).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { after, .. } if after == Duration::from_millis(500)), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_refused_image_says_why() {
+    let body =
+        br#"{"type": "urn:cloister:problem:image", "title": "The image cannot be used", "detail": "no breast in it"}"#;
+    let error = classified(answer("422 Unprocessable Content", body)).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Refused { status: 422, kind, .. } if kind == "urn:cloister:problem:image"),
+        "{error}"
+    );
+    assert!(error.to_string().ends_with("(422): The image cannot be used: no breast in it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_without_words_is_told_by_its_status() {
+    let error = classified(answer("503 Service Unavailable", b"<html>")).await.unwrap_err();
+    assert!(matches!(&error, Error::Refused { status: 503, title, .. } if title == "Service Unavailable"), "{error}");
+}
+
+#[tokio::test]
+async fn an_exam_of_another_set_than_the_four_views_is_not_sent() {
+    let server = Server::start(Script { attestation: None, other: answer("500 Not Reached", b"") }).await;
+    let mut session = server.verify(Options::default()).await.unwrap();
+    let images = |views: &[View]| views.iter().map(|view| (*view, PNG.to_vec())).collect::<Vec<_>>();
+    let three = images(&[View::LCc, View::RCc, View::RMlo]);
+    let error = session.exam(three, None, None).await.unwrap_err();
+    assert!(matches!(error, Error::Views { view: View::LMlo, problem: "missing" }), "{error}");
+    let twice = images(&[View::LCc, View::LCc, View::RCc, View::LMlo, View::RMlo]);
+    let error = session.exam(twice, None, None).await.unwrap_err();
+    assert!(matches!(error, Error::Views { view: View::LCc, problem: "there twice" }), "{error}");
+}
+
+#[tokio::test]
+async fn another_tls_than_1_3_and_no_tls_at_all_are_no_connection() {
+    let (acceptor, _) = acceptor(&[&version::TLS12]);
+    for tls in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            if tls {
+                drop(acceptor.accept(stream).await);
+            } else {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+            }
+        });
+        let error = connect(&address, Options::default()).await.err().unwrap();
+        assert!(matches!(error, Error::Handshake { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
+    drop(listener);
+    let error = connect(&address, Options::default()).await.err().unwrap();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
