@@ -1,24 +1,21 @@
 //! `cloister policy`: what a client demands of an enclave, written from measurements and a model package.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::{Args, Subcommand};
-use cloister_attest::{Measurement, Policy, Root};
+use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR, Measurement, Policy, Root, extended, limits, parse_pcr};
 use cloister_model::Package;
 
 use crate::failure::Failure;
 use crate::files;
 use crate::output;
 
-/// The PCR that holds the model package's digest (extended once from zero).
-const MODEL_PCR: u16 = 16;
-/// The PCR that holds the configuration's digest.
-const CONFIGURATION_PCR: u16 = 17;
-/// SHA-384.
-const PCR_BYTES: usize = 48;
+/// PCRs by number.
+type Pcrs = BTreeMap<u16, [u8; limits::PCR]>;
 
 /// The verbs of `cloister policy`.
 #[derive(Subcommand)]
@@ -44,6 +41,9 @@ pub struct Make {
     /// The model package's folder: pins PCR16.
     #[arg(long)]
     package: Option<PathBuf>,
+    /// Accept the image whatever model it runs.
+    #[arg(long)]
+    any_model: bool,
     /// The image's configuration file: pins PCR17.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -67,14 +67,28 @@ pub fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn make(arguments: &Make) -> Result<(), Failure> {
-    let mut pcrs = arguments.pcrs.iter().map(|text| pcr(text)).collect::<Result<BTreeMap<_, _>, _>>()?;
+    let mut pcrs = Pcrs::new();
+    for text in &arguments.pcrs {
+        let (index, value) = parse_pcr(text).map_err(|error| Failure::usage(format!("--pcr: {error}")))?;
+        pin(&mut pcrs, index, value, "another --pcr")?;
+    }
+    match (pcrs.contains_key(&MODEL_PCR) || arguments.package.is_some(), arguments.any_model) {
+        (false, false) => {
+            return Err(Failure::usage(
+                "no model is pinned: name its package with --package, or accept every model with --any-model",
+            ));
+        }
+        (true, true) => return Err(Failure::usage("--any-model contradicts the model that is pinned; leave one out")),
+        _ => {}
+    }
     if let Some(dir) = &arguments.package {
         let package = Package::open(dir).map_err(|e| Failure::input(format!("{}: {e}", dir.display())))?;
-        pcrs.insert(MODEL_PCR, extended(&package.digest()));
+        pin(&mut pcrs, MODEL_PCR, extended(&package.digest()), "--pcr besides --package")?;
     }
     if let Some(path) = &arguments.config {
         let config = files::read(path)?;
-        pcrs.insert(CONFIGURATION_PCR, extended(digest(&SHA384, &config).as_ref()));
+        let value = extended(digest(&SHA384, &config).as_ref());
+        pin(&mut pcrs, CONFIGURATION_PCR, value, "--pcr besides --config")?;
     }
     let root = match &arguments.root {
         Some(path) => Root::from_pem(&files::read_text(path)?).map_err(Failure::input)?,
@@ -85,21 +99,15 @@ fn make(arguments: &Make) -> Result<(), Failure> {
     files::write(&arguments.out, policy.to_toml().as_bytes())
 }
 
-/// `SHA384(0^48 || value)`: what a PCR holds that was extended once.
-fn extended(value: &[u8]) -> [u8; PCR_BYTES] {
-    let mut input = vec![0; PCR_BYTES];
-    input.extend_from_slice(value);
-    let mut pcr = [0; PCR_BYTES];
-    pcr.copy_from_slice(digest(&SHA384, &input).as_ref());
-    pcr
-}
-
-fn pcr(text: &str) -> Result<(u16, [u8; PCR_BYTES]), Failure> {
-    let wrong = || Failure::usage(format!("--pcr {text:?} is not INDEX=HEX, such as 0=…96 hexadecimal digits…"));
-    let (index, value) = text.split_once('=').ok_or_else(wrong)?;
-    let mut bytes = [0; PCR_BYTES];
-    hex::decode_to_slice(value, &mut bytes).map_err(|_| wrong())?;
-    Ok((index.parse().map_err(|_| wrong())?, bytes))
+/// Pins one PCR, which `by` may not have pinned before: of two values, one would be lost without a word.
+fn pin(pcrs: &mut Pcrs, index: u16, value: [u8; limits::PCR], by: &str) -> Result<(), Failure> {
+    match pcrs.entry(index) {
+        Entry::Vacant(place) => {
+            place.insert(value);
+            Ok(())
+        }
+        Entry::Occupied(_) => Err(Failure::usage(format!("PCR{index} is pinned twice, by {by} too; leave one out"))),
+    }
 }
 
 fn show(path: &Path) -> Result<(), Failure> {

@@ -363,6 +363,9 @@ pub enum PolicyError {
         /// The PCR.
         index: u16,
     },
+    /// An argument that is no PCR's value.
+    #[error("{0:?} is not INDEX=HEX: a number from 0 to 31, and 96 hexadecimal digits")]
+    PcrArgument(String),
     /// An entry that does not pin the image.
     #[error("entry {label:?} does not pin PCR{index}: 0, 1 and 2 together are the image")]
     Unpinned {

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::error::PolicyError;
 use crate::limits;
+use crate::pcr::parse_index;
 use crate::policy::{Measurement, Policy};
 use crate::root::Root;
 use crate::verify::rfc3339;
@@ -95,9 +96,7 @@ impl Entry {
         };
         let mut values = BTreeMap::new();
         for (key, value) in pcrs {
-            // "07" and "+7" are numbers too, and would allow one PCR twice.
-            let index = key.parse::<u16>().ok().filter(|index| index.to_string() == key);
-            let Some(index) = index else { return Err(PolicyError::PcrNumber { label, key }) };
+            let Some(index) = parse_index(&key) else { return Err(PolicyError::PcrNumber { label, key }) };
             let mut bytes = [0; limits::PCR];
             if hex::decode_to_slice(&value, &mut bytes).is_err() {
                 return Err(PolicyError::PcrValue { label, index });
