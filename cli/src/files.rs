@@ -1,8 +1,11 @@
 //! Files that a person names on the command line: read within a bound, written whole or not at all.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::fs::{File, Permissions};
+use std::io::{BufWriter, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
@@ -25,13 +28,40 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(read(path)?).map_err(|_| Failure::input(format!("{} is not text", path.display())))
 }
 
-/// Writes a file under a temporary name beside it, then renames: nobody sees half of it.
+/// Who may read a written file.
+pub enum Readers {
+    /// Its owner alone.
+    Owner,
+    /// Everyone.
+    Everyone,
+}
+
+/// Writes a file that everyone may read, whole or not at all.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::input(format!("cannot write {}: {error}", path.display()));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let mut file = File::create(&partial).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    replace(path, Readers::Everyone, |file| file.write_all(bytes))
+}
+
+/// Has a file written under a name of its own beside its place, then renames it: nobody sees half of it, and two who write at once
+/// do not write into each other. What is not whole is removed again.
+pub fn replace(
+    path: &Path,
+    readers: Readers,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::input(format!("cannot write {}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mode = match readers {
+        Readers::Owner => 0o600,
+        Readers::Everyone => 0o666,
+    };
+    // The mode at creation is subject to the umask, as for any file.
+    let partial = tempfile::Builder::new().permissions(Permissions::from_mode(mode)).tempfile_in(folder);
+    let mut partial: NamedTempFile = partial.map_err(|error| failed(&error))?;
+    let mut writer = BufWriter::new(partial.as_file_mut());
+    fill(&mut writer).map_err(|error| failed(&error))?;
+    writer.flush().map_err(|error| failed(&error))?;
+    drop(writer);
+    partial.as_file().sync_all().map_err(|error| failed(&error))?;
+    partial.persist(path).map_err(|error| failed(&error))?;
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `cloister model seal`: a model package sealed under a KMS key that opens for one measured image only.
 
-use std::io::{BufWriter, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +8,6 @@ use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{AuditError, Error as KmsError, KmsClient, Settings, context};
 use cloister_model::Package;
 use cloister_seal::{DataKey, Header, Purpose, Sealer, limits};
-use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 use crate::files;
@@ -104,19 +103,12 @@ async fn audit(seal: &Seal, client: &KmsClient) -> Result<(), Failure> {
 }
 
 fn write(out: &Path, package: &Package, header: &Header, key: &DataKey) -> Result<(), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::input(format!("cannot write {}: {error}", out.display()));
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Mode 0600, and removed again unless it is whole.
-    let mut partial = NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
-    let writer = BufWriter::new(partial.as_file_mut());
-    let mut sealer = Sealer::new(writer, header, key).map_err(|error| failed(&error))?;
-    package.write_tar(&mut sealer).map_err(|error| failed(&error))?;
-    let mut writer = sealer.finish().map_err(|error| failed(&error))?;
-    writer.flush().map_err(|error| failed(&error))?;
-    drop(writer);
-    partial.as_file().sync_all().map_err(|error| failed(&error))?;
-    partial.persist(out).map_err(|error| failed(&error))?;
-    Ok(())
+    files::replace(out, files::Readers::Owner, |writer| {
+        let mut sealer = Sealer::new(writer, header, key).map_err(io::Error::other)?;
+        package.write_tar(&mut sealer).map_err(io::Error::other)?;
+        sealer.finish().map_err(io::Error::other)?;
+        Ok(())
+    })
 }
 
 fn kms_failure(error: KmsError) -> Failure {
