@@ -10,8 +10,9 @@ use crate::{Error, limits, names};
 /// The only format there is.
 pub const FORMAT: u32 = 1;
 
-/// The fields of an answer, which no label may take the name of.
-const RESERVED_LABELS: [&str; 4] = ["view", "window", "best_center", "crops"];
+/// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
+const RESERVED_LABELS: [&str; 8] =
+    ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"];
 
 /// The largest side of a network's window, in pixels.
 const MAX_WINDOW_SIDE: usize = cloister_imaging::limits::MAX_NETWORK_SIDE;
@@ -166,7 +167,8 @@ impl Manifest {
     /// # Errors
     /// Text that is not TOML, unknown, missing or unusable fields.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let manifest: Self = toml::from_str(text).map_err(|error| Error::Manifest(error.to_string()))?;
+        // Its message alone: the whole error quotes the line, and a manifest comes out of a sealed file.
+        let manifest: Self = toml::from_str(text).map_err(|error| Error::Manifest(error.message().to_owned()))?;
         manifest.check()?;
         Ok(manifest)
     }

@@ -49,6 +49,25 @@ fn package() -> Package {
     Package::new(&Manifest::from_toml(MANIFEST).unwrap(), networks()).unwrap()
 }
 
+#[test]
+fn a_manifest_that_cannot_be_read_is_not_quoted() {
+    for broken in ["intended_use = secret words", "sides = \"secret words\""] {
+        let text = MANIFEST.replacen("intended_use = \"tests\"", broken, 1);
+        let error = Manifest::from_toml(&text).unwrap_err();
+        assert!(matches!(error, Error::Manifest(_)), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret words"), "{error}");
+    }
+}
+
+#[test]
+fn no_label_takes_the_name_of_a_member_of_an_answer() {
+    for label in ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"] {
+        let text = MANIFEST.replace("malignant", label);
+        let error = Manifest::from_toml(&text).unwrap_err();
+        assert!(matches!(&error, Error::ManifestValue { field, .. } if field == "labels"), "{label}: {error}");
+    }
+}
+
 fn archived(package: &Package) -> Vec<u8> {
     let mut archive = Vec::new();
     package.write_tar(&mut archive).unwrap();
