@@ -7,6 +7,7 @@ use cloister_tests::{Front, Setup, World, binary, image, run};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_enclave_says_so_everywhere() {
@@ -44,6 +45,9 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
         "/invocations",
     ] {
         assert!(paths.iter().any(|path| path == wanted), "{wanted} is not described");
+    }
+    for label in ["benign", "malignant"] {
+        assert_eq!(page["components"]["schemas"]["Scored"]["properties"][label]["type"], "number", "{label}");
     }
     for path in &paths {
         let answer = front.get(path).await;
@@ -107,4 +111,16 @@ fn an_enclave_without_a_device_or_a_configuration_says_which() {
     let absent = run(Command::new(binary("cloister-enclave")).args(["--config", "/nonexistent/enclave.toml"]));
     assert_eq!(absent.code, 1);
     assert!(absent.stderr.contains("/nonexistent/enclave.toml"), "{}", absent.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_inside_a_connection_that_agreed_on_http_1_is_refused() {
+    let world = World::ready(Setup::default()).await;
+    let mut stream = Front::tls_with(&world.server, b"http/1.1").await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(preface).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"", "an HTTP/2 server would send its settings");
 }

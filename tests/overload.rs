@@ -69,3 +69,57 @@ async fn connections_that_say_nothing_do_not_keep_others_out() {
     }
     assert_eq!(Front::connect(&world.server).await.get("/readyz").await.status, 200);
 }
+
+/// What a server says before it closes, and how long that took.
+async fn until_closed(stream: &mut (impl AsyncReadExt + Unpin), patience: Duration) -> (String, Duration) {
+    let begun = Instant::now();
+    let mut answer = Vec::new();
+    // A reset ends a connection as well as a close does.
+    let ended = tokio::time::timeout(patience, stream.read_to_end(&mut answer)).await;
+    assert!(ended.is_ok(), "the connection was never closed");
+    (String::from_utf8_lossy(&answer).into_owned(), begun.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_multipart_body_whose_boundary_never_comes_is_refused_early() {
+    let world = World::ready(narrow()).await;
+    let mut endless = Front::tls(&world.server).await;
+    let head = "POST /v1/exams HTTP/1.1\r\nHost: enclave.invalid\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    endless.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [b"10000\r\n".as_slice(), &[b'-'; 0x1_0000], b"\r\n"].concat();
+    for _ in 0..16 {
+        endless.write_all(&chunk).await.unwrap();
+    }
+    endless.flush().await.unwrap();
+    let (answer, _) = until_closed(&mut endless, Duration::from_secs(9)).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("body-broken") && answer.contains("no part"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_finish_tls_and_say_nothing_are_let_go() {
+    let world = World::ready(Setup::default()).await;
+    for protocol in ["http/1.1", "h2"] {
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            silent.push(Front::tls_with(&world.server, protocol.as_bytes()).await);
+        }
+        for stream in &mut silent {
+            until_closed(stream, Duration::from_secs(25)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_asks_first_and_is_refused_is_not_told_to_go_on() {
+    let world = World::ready(Setup::default()).await;
+    let mut asking = Front::tls(&world.server).await;
+    let head = "POST /v1/images?view=L-CC HTTP/1.1\r\nHost: enclave.invalid\r\nExpect: 100-continue\r\n\
+                Content-Length: 99999999\r\n\r\n";
+    asking.write_all(head.as_bytes()).await.unwrap();
+    asking.flush().await.unwrap();
+    let (answer, took) = until_closed(&mut asking, Duration::from_secs(20)).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(took < Duration::from_secs(1), "it waited for a body that never comes: {took:?}");
+}

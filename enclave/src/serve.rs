@@ -8,8 +8,10 @@ mod exams;
 mod health;
 mod images;
 mod openapi;
+mod parts;
 mod problem;
 mod sagemaker;
+mod upload;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::limits;
 use crate::state::State;
 use admission::Admission;
 use problem::Problem;
@@ -62,9 +65,20 @@ impl Server {
             identity: self.identity,
             nsm: self.nsm,
             admission: Arc::new(Admission::new(self.config.serve.queue, self.config.threads())),
-            metrics: self.metrics,
+            metrics: self.metrics.clone(),
         };
-        connection::serve(listener, tls, router(shared), shutdown).await;
+        tokio::select! {
+            () = connection::serve(listener, tls, router(shared), shutdown) => {}
+            () = upkeep(self.metrics) => {}
+        }
+    }
+}
+
+/// Never returns; a select ends it.
+async fn upkeep(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(limits::METRICS_UPKEEP).await;
+        metrics.run_upkeep();
     }
 }
 
@@ -81,8 +95,7 @@ fn router(shared: Shared) -> Router {
         .route("/invocations", post(sagemaker::post))
         .fallback(|| async { Problem::NotFound })
         .method_not_allowed_fallback(|| async { Problem::Method })
-        // Bodies are bounded by the admission's budget, part by part.
-        .layer(DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::max(limits::MAX_EXAM_BYTES))
         .layer(middleware::from_fn(discard::after_refusal))
         .layer(middleware::from_fn(count))
         .with_state(shared)

@@ -1,6 +1,6 @@
 //! Who may come in: a budget for the bytes being uploaded, a bounded queue, and as many workers as processors.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -13,19 +13,48 @@ pub(super) struct Admission {
     bytes: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     workers: Arc<Semaphore>,
+    decoded: Arc<Semaphore>,
     attestations: Semaphore,
     places: usize,
 }
 
-/// Bytes of the budget, given back when dropped.
-pub(super) struct Reserved {
-    _permit: OwnedSemaphorePermit,
+/// A body's share of the budget. It grows as bytes arrive and is given back with the last clone.
+#[derive(Clone)]
+pub(super) struct Reserved(Arc<Share>);
+
+struct Share {
+    budget: Arc<Semaphore>,
+    limit: usize,
+    taken: Mutex<Taken>,
 }
 
-/// A place in the queue, then a worker; both given back when dropped.
+struct Taken {
+    bytes: usize,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reserved {
+    /// Sets memory aside for the next bytes of the body.
+    pub(super) fn grow(&self, bytes: usize) -> Result<(), Problem> {
+        let Share { budget, limit, taken } = &*self.0;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.bytes += bytes;
+        if taken.bytes > *limit {
+            return Err(Problem::BodyTooLarge { limit: *limit });
+        }
+        let missing = taken.bytes.div_ceil(BUDGET_UNIT).saturating_sub(taken.permit.num_permits());
+        let missing = u32::try_from(missing).map_err(|_| Problem::Busy)?;
+        let more = Arc::clone(budget).try_acquire_many_owned(missing).map_err(|_| Problem::Busy)?;
+        taken.permit.merge(more);
+        Ok(())
+    }
+}
+
+/// A place in the queue, then a worker, then memory for pixels; all given back when dropped.
 pub(super) struct Turn {
     _place: OwnedSemaphorePermit,
     _worker: OwnedSemaphorePermit,
+    _decoded: OwnedSemaphorePermit,
 }
 
 impl Admission {
@@ -36,34 +65,37 @@ impl Admission {
             bytes: Arc::new(Semaphore::new(limits::UPLOAD_BUDGET_BYTES / BUDGET_UNIT)),
             queue: Arc::new(Semaphore::new(places)),
             workers: Arc::new(Semaphore::new(workers)),
+            decoded: Arc::new(Semaphore::new(limits::DECODED_BUDGET_BYTES / BUDGET_UNIT)),
             attestations: Semaphore::new(limits::MAX_CONCURRENT_ATTESTATIONS),
             places,
         }
     }
 
-    /// Sets memory aside for a body, before its first byte is read.
+    /// Lets a body in: one of a declared length past its limit, or past a full queue, is refused before its first byte.
     pub(super) fn reserve(&self, declared: Option<u64>, limit: usize) -> Result<Reserved, Problem> {
-        let length = match declared.map(usize::try_from) {
-            Some(Ok(length)) if length <= limit => length,
-            Some(_) => return Err(Problem::BodyTooLarge { limit }),
-            None => limit,
-        };
+        if declared.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
+            return Err(Problem::BodyTooLarge { limit });
+        }
         if self.queue.available_permits() == 0 {
             return Err(Problem::QueueFull);
         }
-        let units = u32::try_from(length.div_ceil(BUDGET_UNIT)).map_err(|_| Problem::BodyTooLarge { limit })?;
-        let permit = Arc::clone(&self.bytes).try_acquire_many_owned(units).map_err(|_| Problem::Busy)?;
-        Ok(Reserved { _permit: permit })
+        let permit = Arc::clone(&self.bytes).try_acquire_owned().map_err(|_| Problem::Busy)?;
+        let taken = Mutex::new(Taken { bytes: 0, permit });
+        Ok(Reserved(Arc::new(Share { budget: Arc::clone(&self.bytes), limit, taken })))
     }
 
-    /// A place in the queue for `images`, refused at once when there is none, then a worker, waited for.
-    pub(super) async fn turn(&self, images: usize) -> Result<Turn, Problem> {
+    /// A place in the queue for `images`, refused at once when there is none; then a worker, and memory for the largest of the
+    /// images once decoded, both waited for.
+    pub(super) async fn turn(&self, images: usize, decoded_bytes: usize) -> Result<Turn, Problem> {
         let places = u32::try_from(images.min(self.places)).unwrap_or(u32::MAX);
         let place = Arc::clone(&self.queue).try_acquire_many_owned(places).map_err(|_| Problem::QueueFull)?;
         metrics::gauge!("cloister_queue_depth").set(self.depth());
-        let worker =
-            Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Problem::Internal("the workers are gone"))?;
-        Ok(Turn { _place: place, _worker: worker })
+        let units = decoded_bytes.min(limits::DECODED_BUDGET_BYTES).div_ceil(BUDGET_UNIT);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        let gone = |_| Problem::Internal("the workers are gone");
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
+        let decoded = Arc::clone(&self.decoded).acquire_many_owned(units).await.map_err(gone)?;
+        Ok(Turn { _place: place, _worker: worker, _decoded: decoded })
     }
 
     pub(super) async fn attestation(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
@@ -89,24 +121,49 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_unknown_length_counts_as_the_largest() {
+    fn bodies_take_the_budget_as_they_arrive_and_give_it_back_whole() {
         let admission = Admission::new(1, 1);
-        let half = limits::UPLOAD_BUDGET_BYTES / 2;
-        let first = admission.reserve(None, half).unwrap();
-        let second = admission.reserve(None, half).unwrap();
-        assert!(matches!(admission.reserve(None, 1), Err(Problem::Busy)));
-        drop((first, second));
-        assert!(admission.reserve(None, 1).is_ok());
+        let all = limits::UPLOAD_BUDGET_BYTES;
+        let slow = admission.reserve(Some(all as u64), all).unwrap();
+        let fast = admission.reserve(None, all).unwrap();
+        fast.grow(all - BUDGET_UNIT).unwrap();
+        assert!(matches!(admission.reserve(None, all), Err(Problem::Busy)), "there is nothing left");
+        assert!(slow.grow(BUDGET_UNIT).is_ok(), "its first unit was its own");
+        assert!(matches!(slow.grow(1), Err(Problem::Busy)));
+        let clone = fast.clone();
+        drop(fast);
+        assert!(matches!(admission.reserve(None, all), Err(Problem::Busy)), "a clone still holds it");
+        drop((clone, slow));
+        assert!(admission.reserve(None, all).unwrap().grow(all).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_grows_past_its_limit_is_refused() {
+        let reserved = Admission::new(1, 1).reserve(None, 10).unwrap();
+        assert!(reserved.grow(10).is_ok());
+        assert!(matches!(reserved.grow(1), Err(Problem::BodyTooLarge { limit: 10 })));
+    }
+
+    #[tokio::test]
+    async fn images_that_do_not_fit_decoded_wait_for_those_that_do() {
+        let admission = Admission::new(2, 2);
+        let large = limits::DECODED_BUDGET_BYTES / 2 + 1;
+        let first = admission.turn(1, large).await.unwrap();
+        let second = admission.turn(1, large);
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert!(second.await.is_ok());
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_a_free_place_admits() {
         let admission = Admission::new(1, 1);
-        let at_work = admission.turn(1).await.unwrap();
-        let waiting = admission.turn(1);
+        let at_work = admission.turn(1, 0).await.unwrap();
+        let waiting = admission.turn(1, 0);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert!(matches!(admission.turn(1).await, Err(Problem::QueueFull)));
+        assert!(matches!(admission.turn(1, 0).await, Err(Problem::QueueFull)));
         assert!(matches!(admission.reserve(Some(1), 1), Err(Problem::QueueFull)));
         drop(at_work);
         assert!(waiting.await.is_ok());
@@ -115,6 +172,6 @@ mod tests {
     #[tokio::test]
     async fn an_exam_larger_than_the_whole_queue_is_admitted_when_nothing_else_waits() {
         let admission = Admission::new(1, 1);
-        assert!(admission.turn(4).await.is_ok());
+        assert!(admission.turn(4, 0).await.is_ok());
     }
 }

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use cloister_transport::{Listener, ServeLimits, Stream};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 
 use crate::limits;
-
-/// HTTP/2 streams at once on one connection: an exam, and what a front end asks beside it.
-const MAX_STREAMS: u32 = 16;
 
 pub(super) async fn serve(
     listener: Listener,
@@ -45,27 +45,78 @@ async fn one(stream: Stream, acceptor: TlsAcceptor, router: Router, mut ended: w
         Ok(Err(error)) => return refused(&error.to_string()),
         Err(_) => return refused("too slow"),
     };
+    let builder = builder(stream.get_ref().1.alpn_protocol());
+    let (open, requests) = watch::channel(0);
+    let counted = service_fn(move |request: Request<Incoming>| {
+        let (answer, open) = (router.clone().oneshot(request), Open::count(&open));
+        async move {
+            let answer = answer.await;
+            drop(open);
+            answer
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), counted);
+    tokio::pin!(connection);
+    let patience = tokio::select! {
+        result = connection.as_mut() => return closed(result),
+        () = idle(requests) => limits::GOODBYE_TIMEOUT,
+        () = tokio::time::sleep(limits::CONNECTION_LIFETIME) => limits::DRAIN_TIMEOUT,
+        _ = ended.wait_for(|ended| *ended) => limits::DRAIN_TIMEOUT,
+    };
+    connection.as_mut().graceful_shutdown();
+    match timeout(patience, connection).await {
+        Ok(result) => closed(result),
+        Err(_) => tracing::debug!("a connection did not end in time and is cut"),
+    }
+}
+
+/// HTTP as TLS agreed on it (RFC 7301); 1.1 with a client that named nothing.
+fn builder(agreed: Option<&[u8]>) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::REQUEST_HEAD_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::CONNECTION_IDLE_TIMEOUT)
+        .max_buf_size(limits::HTTP1_BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(limits::REQUEST_HEAD_TIMEOUT)
+        .max_concurrent_streams(limits::HTTP2_STREAMS)
+        .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(limits::HTTP2_HEAD_BYTES)
+        .keep_alive_interval(limits::CONNECTION_IDLE_TIMEOUT)
         .keep_alive_timeout(limits::UPLOAD_IDLE_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::pin!(connection);
-    let ending = async {
-        tokio::select! {
-            () = tokio::time::sleep(limits::CONNECTION_LIFETIME) => {}
-            _ = ended.wait_for(|ended| *ended) => {}
-        }
-    };
-    tokio::select! {
-        result = connection.as_mut() => return closed(result),
-        () = ending => connection.as_mut().graceful_shutdown(),
+    if agreed == Some(b"h2") { builder.http2_only() } else { builder.http1_only() }
+}
+
+/// A request that is being answered.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn count(open: &watch::Sender<usize>) -> Self {
+        open.send_modify(|requests| *requests += 1);
+        Self(open.clone())
     }
-    closed(connection.await);
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|requests| *requests -= 1);
+    }
+}
+
+/// Completes when a connection has asked for nothing at first, or for long. An HTTP/2 client could hold it by pings else.
+async fn idle(mut requests: watch::Receiver<usize>) {
+    let mut patience = limits::REQUEST_HEAD_TIMEOUT;
+    loop {
+        match timeout(patience, requests.changed()).await {
+            Ok(Ok(())) => patience = limits::CONNECTION_IDLE_TIMEOUT,
+            Ok(Err(_)) => return,
+            Err(_) if *requests.borrow() == 0 => return,
+            Err(_) => {}
+        }
+    }
 }
 
 fn refused(reason: &str) {

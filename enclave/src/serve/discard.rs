@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
@@ -17,10 +18,15 @@ use crate::limits;
 
 /// A body that its handler reads and that is still there afterwards.
 #[derive(Clone)]
-struct Lent(Arc<Mutex<Body>>);
+struct Lent(Arc<Mutex<Inner>>);
+
+struct Inner {
+    body: Body,
+    begun: bool,
+}
 
 impl Lent {
-    fn body(&self) -> MutexGuard<'_, Body> {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -30,23 +36,28 @@ impl HttpBody for Lent {
     type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut *self.body()).poll_frame(cx)
+        let mut inner = self.inner();
+        inner.begun = true;
+        Pin::new(&mut inner.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body().is_end_stream()
+        self.inner().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body().size_hint()
+        self.inner().body.size_hint()
     }
 }
 
 pub(super) async fn after_refusal(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let lent = Lent(Arc::new(Mutex::new(body)));
+    let asks_first = parts.headers.contains_key(header::EXPECT);
+    let lent = Lent(Arc::new(Mutex::new(Inner { body, begun: false })));
     let response = next.run(Request::from_parts(parts, Body::new(lent.clone()))).await;
-    if !response.status().is_success() && !lent.is_end_stream() {
+    // Reading the body of a sender that asks first, and was not told yes, would tell it yes (RFC 9110, section 10.1.1).
+    let unsent = asks_first && !lent.inner().begun;
+    if !response.status().is_success() && !lent.is_end_stream() && !unsent {
         // Whether or not the body came to its end, the answer goes out now.
         let _ = timeout(limits::DISCARD_TIMEOUT, discard(lent)).await;
     }
@@ -54,7 +65,7 @@ pub(super) async fn after_refusal(request: Request, next: Next) -> Response {
 }
 
 async fn discard(mut body: Lent) {
-    let mut left = limits::MAX_EXAM_BYTES;
+    let mut left = limits::MAX_DISCARDED_BYTES;
     while let Ok(Some(Ok(frame))) = timeout(limits::DISCARD_IDLE_TIMEOUT, body.frame()).await {
         let length = frame.data_ref().map_or(0, Bytes::len);
         match left.checked_sub(length) {

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Multipart, Query, State};
-use axum::http::HeaderMap;
+use axum::extract::{Query, Request, State};
 use cloister_imaging::{Laterality, View};
 use cloister_model::Classification;
 use serde::{Deserialize, Serialize};
@@ -15,8 +13,10 @@ use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::images::{Scored, before, classify, crops, declared_length, in_worker, ready};
+use super::images::{Scored, classify, crops, declared_length, decoded_bytes, in_worker, ready};
+use super::parts::{Part, Parts};
 use super::problem::Problem;
+use super::upload::{append, before};
 use crate::limits;
 use crate::state::ModelIdentity;
 
@@ -56,26 +56,20 @@ pub(super) struct Parameters {
 pub(super) async fn post(
     State(shared): State<Shared>,
     query: Result<Query<Parameters>, QueryRejection>,
-    headers: HeaderMap,
-    parts: Result<Multipart, MultipartRejection>,
+    request: Request,
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let crops = crops(parameters.crops)?;
-    four(&shared, crops, &headers, parts).await.map(Json)
+    four(&shared, crops, request).await.map(Json)
 }
 
 /// Receives, queues and classifies the four views.
-pub(super) async fn four(
-    shared: &Shared,
-    crops: Option<u32>,
-    headers: &HeaderMap,
-    parts: Result<Multipart, MultipartRejection>,
-) -> Result<Answer, Problem> {
-    let parts = parts.map_err(|error| Problem::NotMultipart(error.body_text()))?;
+pub(super) async fn four(shared: &Shared, crops: Option<u32>, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
-    let reserved = shared.admission.reserve(declared_length(headers), limits::MAX_EXAM_BYTES)?;
-    let images = receive(parts).await?;
-    let turn = shared.admission.turn(images.len()).await?;
+    let reserved = shared.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
+    let images = receive(Parts::of(request, reserved.clone()).await?).await?;
+    let largest = images.iter().map(|(_, image)| decoded_bytes(image)).max().unwrap_or(0);
+    let turn = shared.admission.turn(images.len(), largest).await?;
     let network = Arc::clone(&loaded);
     let views = in_worker((reserved, turn), move || {
         let one = |(view, image): (View, Vec<u8>)| {
@@ -88,11 +82,11 @@ pub(super) async fn four(
 }
 
 /// The four images in the order of [`View::ALL`].
-async fn receive(mut parts: Multipart) -> Result<Vec<(View, Vec<u8>)>, Problem> {
+async fn receive(mut parts: Parts) -> Result<Vec<(View, Vec<u8>)>, Problem> {
     let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
     let mut images = BTreeMap::new();
-    while let Some(part) = before(deadline, parts.next_field()).await?.map_err(broken)? {
-        let name = part.name().unwrap_or_default();
+    while let Some(part) = before(deadline, parts.next()).await?? {
+        let name = part.name();
         let view: View = name.parse().map_err(|_| Problem::PartUnknown(name.chars().take(40).collect()))?;
         if images.contains_key(&view) {
             return Err(Problem::PartTwice(view));
@@ -103,19 +97,12 @@ async fn receive(mut parts: Multipart) -> Result<Vec<(View, Vec<u8>)>, Problem> 
     View::ALL.into_iter().map(|view| Ok((view, images.remove(&view).ok_or(Problem::PartMissing(view))?))).collect()
 }
 
-async fn receive_part(mut part: Field<'_>, deadline: Deadline) -> Result<Vec<u8>, Problem> {
+async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>, Problem> {
     let mut image = Vec::new();
-    while let Some(data) = before(deadline, part.chunk()).await?.map_err(broken)? {
-        if image.len() + data.len() > limits::MAX_IMAGE_BYTES {
-            return Err(Problem::BodyTooLarge { limit: limits::MAX_IMAGE_BYTES });
-        }
-        image.extend_from_slice(&data);
+    while let Some(data) = before(deadline, part.chunk()).await?? {
+        append(&mut image, &data)?;
     }
     if image.is_empty() { Err(Problem::Empty) } else { Ok(image) }
-}
-
-fn broken(error: axum::extract::multipart::MultipartError) -> Problem {
-    Problem::BodyBroken(error.body_text())
 }
 
 /// The mean of each side's views, label by label.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
@@ -12,11 +12,12 @@ use cloister_imaging::{DecodeLimits, View, decode};
 use cloister_model::{Classification, Classifier};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant as Deadline, timeout, timeout_at};
+use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
 use super::problem::Problem;
+use super::upload::{Upload, append, before};
 use crate::limits;
 use crate::state::{Loaded, ModelIdentity, Phase};
 
@@ -41,7 +42,10 @@ pub(super) struct Scored {
     best_center: [i64; 2],
     /// How many crops were averaged.
     crops: u32,
-    /// A probability for each label of the model, such as `malignant`.
+    /// A probability for each label of the model; the screening model has these two.
+    #[schema(value_type = f64, minimum = 0, maximum = 1)]
+    benign: f64,
+    /// See `benign`.
     #[schema(value_type = f64, minimum = 0, maximum = 1)]
     malignant: f64,
 }
@@ -93,8 +97,8 @@ pub(super) async fn one(
 ) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
     let reserved = shared.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
-    let image = receive(body).await?;
-    let turn = shared.admission.turn(1).await?;
+    let image = receive(Upload::new(body, reserved.clone())).await?;
+    let turn = shared.admission.turn(1, decoded_bytes(&image)).await?;
     let network = Arc::clone(&loaded);
     let classification =
         in_worker((reserved, turn), move || classify(&network.classifier, &image, view, crops)).await?;
@@ -151,7 +155,7 @@ pub(super) fn classify(
     crops: Option<u32>,
 ) -> Result<Classification, Problem> {
     let begun = Instant::now();
-    let pixels = decode(image, &DecodeLimits::default()).map_err(Problem::NotAnImage)?;
+    let pixels = decode(image, &DecodeLimits::default()).map_err(|error| Problem::Image(None, error))?;
     let crops = crops.unwrap_or(limits::DEFAULT_CROPS);
     let classification = classifier.classify(&pixels, view, crops).map_err(|error| match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
@@ -165,28 +169,26 @@ pub(super) fn classify(
     Ok(classification)
 }
 
-/// Reads a body within its bounds of size and time.
-async fn receive(mut body: Body) -> Result<Vec<u8>, Problem> {
-    let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
-    let expected = body.size_hint().exact().and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(expected.min(limits::MAX_IMAGE_BYTES));
-    while let Some(frame) = before(deadline, body.frame()).await? {
-        let frame = frame.map_err(|error| Problem::BodyBroken(error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limits::MAX_IMAGE_BYTES {
-            return Err(Problem::BodyTooLarge { limit: limits::MAX_IMAGE_BYTES });
-        }
-        bytes.extend_from_slice(&data);
-    }
-    if bytes.is_empty() { Err(Problem::Empty) } else { Ok(bytes) }
+/// What an image takes in memory once it is decoded, as its header says (PNG, third edition, section 11.2.1); what its decoder
+/// would refuse as too large takes none.
+pub(super) fn decoded_bytes(image: &[u8]) -> usize {
+    let side = |at: usize| image.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let (Some(width), Some(height)) = (side(16), side(20)) else { return 0 };
+    let pixels = u64::from(width) * u64::from(height);
+    let pixels = usize::try_from(pixels).ok().filter(|&pixels| pixels <= DecodeLimits::default().pixels);
+    pixels.unwrap_or(0) * limits::DECODED_BYTES_PER_PIXEL
 }
 
-/// The next piece of a body, before the client counts as stalled and before the whole is due.
-pub(super) async fn before<F: Future>(deadline: Deadline, next: F) -> Result<F::Output, Problem> {
-    timeout_at(deadline, timeout(limits::UPLOAD_IDLE_TIMEOUT, next))
-        .await
-        .map_err(|_| Problem::BodyStalled)?
-        .map_err(|_| Problem::BodyStalled)
+/// Reads a body whole.
+async fn receive(mut upload: Upload) -> Result<Vec<u8>, Problem> {
+    let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
+    let mut image = Vec::new();
+    while let Some(frame) = before(deadline, upload.frame()).await? {
+        if let Ok(data) = frame?.into_data() {
+            append(&mut image, &data)?;
+        }
+    }
+    if image.is_empty() { Err(Problem::Empty) } else { Ok(image) }
 }
 
 #[cfg(test)]
@@ -205,12 +207,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_body_is_no_image() {
-        assert!(matches!(receive(Body::empty()).await, Err(Problem::Empty)));
+        let reserved = super::super::admission::Admission::new(1, 1).reserve(None, 10).unwrap();
+        assert!(matches!(receive(Upload::new(Body::empty(), reserved)).await, Err(Problem::Empty)));
     }
 
-    #[tokio::test]
-    async fn a_body_that_is_due_and_not_there_has_stalled() {
-        let never = futures_util::future::pending::<()>();
-        assert!(matches!(before(Deadline::now(), never).await, Err(Problem::BodyStalled)));
+    #[test]
+    fn an_image_counts_as_its_header_says_and_what_will_be_refused_counts_as_nothing() {
+        let png = |width: u32, height: u32| {
+            [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()].concat()
+        };
+        assert_eq!(decoded_bytes(&png(1000, 2000)), 16_000_000);
+        assert_eq!(decoded_bytes(&png(u32::MAX, u32::MAX)), 0);
+        assert_eq!(decoded_bytes(b"\x89PNG"), 0);
     }
 }

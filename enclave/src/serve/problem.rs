@@ -22,7 +22,7 @@ pub(super) struct Details {
 }
 
 /// Everything that a request can be refused for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Problem {
     NotFound,
     Method,
@@ -38,7 +38,6 @@ pub(super) enum Problem {
     PartUnknown(String),
     PartTwice(imaging::View),
     PartMissing(imaging::View),
-    NotAnImage(imaging::Error),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
     Attestation,
@@ -64,8 +63,7 @@ impl Problem {
             Self::PartUnknown(_) => (StatusCode::BAD_REQUEST, "part-unknown", "A part is not named by a view"),
             Self::PartTwice(_) => (StatusCode::BAD_REQUEST, "part-twice", "A view is there twice"),
             Self::PartMissing(_) => (StatusCode::BAD_REQUEST, "part-missing", "A view is missing"),
-            Self::NotAnImage(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-an-image", "The image cannot be decoded"),
-            Self::Image(..) => (StatusCode::UNPROCESSABLE_ENTITY, "image", "The image cannot be classified"),
+            Self::Image(_, error) => image_parts(error),
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
             }
@@ -85,11 +83,12 @@ impl Problem {
             Self::PartTwice(view) | Self::PartMissing(view) | Self::ViewNotServed(view) => Some(view.to_string()),
             Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
             Self::BodyStalled => Some(format!(
-                "{} seconds without a byte, or {} seconds in all",
+                "{} seconds without a byte, less than {} bytes a second, or {} seconds in all",
                 limits::UPLOAD_IDLE_TIMEOUT.as_secs(),
+                limits::MIN_UPLOAD_BYTES_PER_SECOND,
                 limits::UPLOAD_TIMEOUT.as_secs()
             )),
-            Self::NotAnImage(error) | Self::Image(None, error) => Some(error.to_string()),
+            Self::Image(None, error) => Some(error.to_string()),
             Self::Image(Some(view), error) => Some(format!("{view}: {error}")),
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound | Self::Method | Self::QueueFull | Self::Busy | Self::Empty | Self::Attestation => None,
@@ -98,11 +97,42 @@ impl Problem {
 
     pub(super) fn with_view(self, view: imaging::View) -> Self {
         match self {
-            Self::Image(None, error) | Self::NotAnImage(error) => Self::Image(Some(view), error),
+            Self::Image(None, error) => Self::Image(Some(view), error),
             other => other,
         }
     }
 }
+
+/// What an image is refused for: the same alone and in an exam.
+fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static str) {
+    use imaging::Error as E;
+    const UNREADABLE: StatusCode = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+    match error {
+        E::FileTooLarge { .. } | E::TooManyPixels { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", "The image is too large")
+        }
+        E::NotPng => (UNREADABLE, "not-a-png", "The image is not a PNG file"),
+        E::Truncated | E::Damaged(_) => (UNREADABLE, "image-damaged", "The PNG file is damaged"),
+        E::Colour | E::Palette | E::Alpha => (UNREADABLE, "image-colour", "The image is not plain greyscale"),
+        E::BitDepth(_) => (UNREADABLE, "image-bit-depth", "The image has too few grey levels"),
+        E::AllZero => (UNFIT, "image-all-zero", "The image is empty"),
+        E::NonZeroBackground | E::Frame => (UNFIT, "image-background", "The image's background is not 0"),
+        E::WrongSide { .. } => (UNFIT, "image-wrong-side", "The image shows the other breast than its view says"),
+        E::NoBreast(_) | E::TooSmall { .. } => (UNFIT, "image-no-breast", "There is no breast in the image"),
+        E::UnknownView(_) | E::NetworkWindow { .. } | E::BufferLength { .. } | E::Encode(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside the enclave")
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.parts().2)
+    }
+}
+
+impl std::error::Error for Problem {}
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {

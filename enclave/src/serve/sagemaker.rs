@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 
@@ -28,12 +28,11 @@ const ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-
 pub(super) async fn post(State(shared): State<Shared>, request: Request<Body>) -> Result<Response, Problem> {
     let (view, crops) = attributes(request.headers())?;
     let crops = images::crops(crops)?;
-    let headers = request.headers().clone();
-    if is_multipart(&headers) {
-        let parts = Multipart::from_request(request, &shared).await;
-        return Ok(Json(exams::four(&shared, crops, &headers, parts).await?).into_response());
+    if is_multipart(request.headers()) {
+        return Ok(Json(exams::four(&shared, crops, request).await?).into_response());
     }
     let view = view.ok_or_else(|| Problem::Query(format!("{ATTRIBUTES} names no view, such as view=L-CC")))?;
+    let headers = request.headers().clone();
     let answer = images::one(&shared, images::view(&view)?, crops, &headers, request.into_body()).await?;
     Ok(Json(answer).into_response())
 }
