@@ -48,7 +48,7 @@ impl Server {
                 let (acceptor, script, nsm, spki) = (acceptor.clone(), script.clone(), nsm.clone(), spki.clone());
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    converse(stream, &script, &*nsm, &spki).await;
+                    converse(stream, &script, &nsm, &spki).await;
                 });
             }
         });
