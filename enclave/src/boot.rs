@@ -9,8 +9,6 @@ use cloister_model::Classifier;
 use cloister_nsm::Nsm;
 use tokio::task::JoinSet;
 
-pub use measure::{CONFIGURATION_PCR, MODEL_PCR};
-
 use crate::config::Config;
 use crate::parent::{Event, Events, Parent, backoff};
 use crate::state::{Loaded, ModelIdentity, Phase, State};

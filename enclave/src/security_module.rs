@@ -19,8 +19,9 @@ pub mod simulated {
     use std::path::PathBuf;
     use std::sync::Arc;
 
-    use anyhow::{Context, Result, bail};
+    use anyhow::{Context, Result};
     use clap::Args;
+    use cloister_attest::parse_pcr;
     use cloister_nsm::Nsm;
     use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 
@@ -32,8 +33,8 @@ pub mod simulated {
         pub simulated_nsm: Option<PathBuf>,
 
         /// SIMULATION: a PCR's value, as INDEX=HEX (96 digits).
-        #[arg(long, value_name = "INDEX=HEX", requires = "simulated_nsm")]
-        pub simulated_pcr: Vec<String>,
+        #[arg(long, value_name = "INDEX=HEX", requires = "simulated_nsm", value_parser = parse_pcr)]
+        pub simulated_pcr: Vec<(u16, [u8; 48])>,
 
         /// SIMULATION: behave like an enclave in debug mode, with PCR0 to 2 all zero.
         #[arg(long, requires = "simulated_nsm")]
@@ -47,16 +48,9 @@ pub mod simulated {
     pub fn open(flags: &Flags) -> Result<Option<Arc<dyn Nsm>>> {
         let Some(dir) = &flags.simulated_nsm else { return Ok(None) };
         let authority = Authority::open(dir).with_context(|| format!("the authority in {}", dir.display()))?;
-        let pcrs = flags.simulated_pcr.iter().map(|text| pcr(text)).collect::<Result<BTreeMap<_, _>>>()?;
+        let pcrs = flags.simulated_pcr.iter().copied().collect::<BTreeMap<_, _>>();
         let module_id = format!("i-simulated-enc{:08x}", std::process::id());
         let nsm = SimulatedNsm::new(&authority, Simulated { pcrs, debug: flags.simulated_debug, module_id })?;
         Ok(Some(Arc::new(nsm)))
-    }
-
-    fn pcr(text: &str) -> Result<(u16, [u8; 48])> {
-        let Some((index, value)) = text.split_once('=') else { bail!("{text:?} is not INDEX=HEX") };
-        let mut bytes = [0; 48];
-        hex::decode_to_slice(value, &mut bytes).with_context(|| format!("{text:?} is not 96 hexadecimal digits"))?;
-        Ok((index.parse().with_context(|| format!("{index:?} is not the index of a PCR"))?, bytes))
     }
 }

@@ -53,7 +53,7 @@ struct Attest {
     #[arg(long)]
     public_key: Option<PathBuf>,
     /// A PCR as INDEX=HEX, 48 bytes; more than one may be given. The others are a simulated enclave's usual ones.
-    #[arg(long = "pcr", value_parser = pcr)]
+    #[arg(long = "pcr", value_parser = cloister_attest::parse_pcr)]
     pcrs: Vec<(u16, [u8; 48])>,
     /// Claim debug mode: PCR0, 1 and 2 are zero.
     #[arg(long)]
@@ -167,12 +167,6 @@ async fn terminated() {
         }
         Err(_) => std::future::pending().await,
     }
-}
-
-fn pcr(text: &str) -> Result<(u16, [u8; 48])> {
-    let (index, value) = text.split_once('=').context("a PCR is given as INDEX=HEX")?;
-    let value = hex::decode(value)?.try_into().ok().context("a PCR has 48 bytes")?;
-    Ok((index.parse()?, value))
 }
 
 fn tcp(text: &str) -> Result<SocketAddr> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
-use cloister_attest::{Measurement, Policy, Root};
+use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR, Measurement, Policy, Root, extended};
 use cloister_client::{Error, Options, Session, connect};
 use cloister_imaging::View;
 use cloister_sim::kms::{Config, Running, Server};
@@ -304,20 +304,15 @@ pub fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
 
 fn pinned(root: &Root, pcr0: &[u8; 48], package: &Path, config: &Path) -> Policy {
     let package = cloister_model::Package::open(package).expect("a package");
-    let config = sha384(&[&std::fs::read(config).expect("the configuration")]);
+    let config = std::fs::read(config).expect("the configuration");
+    let config = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &config);
     let pcrs = BTreeMap::from([
         (0, *pcr0),
         (1, pcr(1)),
         (2, pcr(2)),
-        (16, sha384(&[&[0; 48], &package.digest()])),
-        (17, sha384(&[&[0; 48], &config])),
+        (MODEL_PCR, extended(&package.digest())),
+        (CONFIGURATION_PCR, extended(config.as_ref())),
     ]);
     let accept = Measurement { label: "the image under test".to_owned(), until: None, pcrs };
     Policy::new(root.clone(), Duration::from_secs(300), vec![accept]).expect("a policy")
-}
-
-fn sha384(parts: &[&[u8]]) -> [u8; 48] {
-    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA384);
-    parts.iter().for_each(|part| context.update(part));
-    context.finish().as_ref().try_into().expect("48 bytes")
 }

@@ -1,14 +1,9 @@
 //! The model and the configuration in the measurement: extended once, locked, and from then on in every document.
 
+use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR};
 use cloister_nsm::Nsm;
 
 use super::Error;
-
-/// Holds `SHA384(0^48 || package digest)`.
-pub const MODEL_PCR: u16 = 16;
-
-/// Holds `SHA384(0^48 || SHA384(configuration file))`.
-pub const CONFIGURATION_PCR: u16 = 17;
 
 pub(super) fn measure(nsm: &dyn Nsm, package: [u8; 48], configuration: [u8; 48]) -> Result<(), Error> {
     for (index, value) in [(MODEL_PCR, package), (CONFIGURATION_PCR, configuration)] {
