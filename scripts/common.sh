@@ -37,9 +37,9 @@ build_all() {
     cargo build --locked --workspace --all-targets
 }
 
-# target_dir [PROFILE]: where the binaries of a profile are.
+# target_dir PROFILE: where the binaries of a profile are.
 target_dir() {
-    case "${1:-dev}" in
+    case "$1" in
         dev) printf '%s\n' "${CARGO_TARGET_DIR:-target}/debug" ;;
         *) printf '%s\n' "${CARGO_TARGET_DIR:-target}/$1" ;;
     esac

@@ -6,7 +6,7 @@ set -euo pipefail
 
 say "build"
 build_all >&2
-bin="$(target_dir)"
+bin="$(target_dir dev)"
 cloister="$bin/cloister"
 work="$(mktemp -d "${TMPDIR:-/tmp}/cloister-demo.XXXXXX")"
 processes=()

@@ -49,7 +49,8 @@ pub const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 128 * 1024;
 /// See [`MIN_UPLOAD_BYTES_PER_SECOND`].
 pub const RATE_WINDOW: Duration = Duration::from_secs(10);
 
-/// One image's bytes: the largest detectors give 17 megapixels of 16 bits, which compress to less than this.
+/// One image's bytes. The largest detectors give 28 megapixels of 16 bits, 56 MB raw; with half of that background they compress to
+/// less than this, and a typical view takes 4 MB.
 pub const MAX_IMAGE_BYTES: usize = 40 * 1024 * 1024;
 
 /// Four images, and the text between them.

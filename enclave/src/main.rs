@@ -18,6 +18,11 @@ use cloister_transport::Listener;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
 
+// Exit codes (the numbers of BSD `sysexits.h`).
+const USAGE: u8 = 64;
+const BAD_INPUT: u8 = 65;
+const UNAVAILABLE: u8 = 69;
+
 /// Runs inside a Nitro Enclave: earns its model's key by attestation and classifies mammograms.
 #[derive(Parser)]
 #[command(name = "cloister-enclave", version)]
@@ -37,25 +42,38 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .init();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { USAGE } else { 0 };
+            // Nothing is left to report to when the terminal itself is gone.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let config = match Config::read(&arguments.config) {
+        Ok(config) => Arc::new(config),
+        Err(error) => return failed(BAD_INPUT, &error.into()),
+    };
     let run = || -> Result<()> {
-        let arguments = Arguments::parse();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let outcome = runtime.block_on(run(&arguments));
+        let outcome = runtime.block_on(run(&arguments, config));
         // A fetch or a classification may still be on its thread, and nobody waits for it any more.
         runtime.shutdown_timeout(limits::LAST_EVENT_TIMEOUT);
         outcome
     };
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cloister-enclave: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(UNAVAILABLE, &error),
     }
 }
 
-async fn run(arguments: &Arguments) -> Result<()> {
-    let config = Arc::new(Config::read(&arguments.config)?);
+fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
+    eprintln!("cloister-enclave: {error:#}");
+    ExitCode::from(code)
+}
+
+async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     let nsm = open_nsm(arguments)?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
     let identity = Arc::new(Identity::generate()?);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR, Measurement, Policy, Root, extended};
@@ -126,7 +125,7 @@ impl World {
         let kms = Server::start(Config::local(authority.root_pem())).await.expect("a KMS");
         let opens_for = setup.key_opens_for.unwrap_or(setup.enclave.pcr0);
         let key_arn = kms.create_key("111122223333", &key_policy(&opens_for)).expect("a key");
-        let package = setup.package.clone().unwrap_or_else(demo_package);
+        let package = setup.package.clone().unwrap_or_else(|| demo_package(&dir));
         let sealed = dir.join("model.sealed");
         seal(&package, &key_arn, &kms, &dir, &sealed);
         spoil(&Spoil { package: &package, key_arn: &key_arn, sealed: &sealed, kms: &kms });
@@ -249,18 +248,11 @@ fn key_policy(pcr0: &[u8; 48]) -> String {
     .to_string()
 }
 
-/// The demonstration's package, made once for all stories of this process.
-fn demo_package() -> PathBuf {
-    static PACKAGE: OnceLock<TempDir> = OnceLock::new();
-    let folder = PACKAGE.get_or_init(|| {
-        let folder = TempDir::new().expect("a temporary folder");
-        run(Command::new(binary("cloister"))
-            .args(["model", "demo", "--seed", "1", "--out"])
-            .arg(folder.path().join("package")))
-        .success();
-        folder
-    });
-    folder.path().join("package")
+/// The demonstration's package.
+fn demo_package(dir: &Path) -> PathBuf {
+    let folder = dir.join("package");
+    run(Command::new(binary("cloister")).args(["model", "demo", "--seed", "1", "--out"]).arg(&folder)).success();
+    folder
 }
 
 fn seal(package: &Path, key_arn: &str, kms: &Running, dir: &Path, out: &Path) {
