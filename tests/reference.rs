@@ -1,27 +1,11 @@
 //! The published architecture with given weights: the reference's scores, through the whole attested path.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use cloister_imaging::View;
 use cloister_tests::{EnclaveSetup, Setup, World, binary, run};
 use serde_json::Value;
-
-/// The reference data, which is not part of the repository.
-fn data() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let data = std::env::var_os("CLOISTER_DATA").map_or(beside, PathBuf::from);
-    if data.join("reference/expected.json").is_file() {
-        return Some(data);
-    }
-    assert!(
-        std::env::var_os("CLOISTER_REQUIRE_DATA").is_none(),
-        "the reference data is required and not at {}",
-        data.display()
-    );
-    eprintln!("skipped: the reference data is not at {} (set CLOISTER_DATA)", data.display());
-    None
-}
 
 /// What the model's owner gets with `cloister model run`.
 fn locally(package: &Path, image: &Path, view: View, crops: u32) -> Value {
@@ -35,7 +19,8 @@ fn locally(package: &Path, image: &Path, view: View, crops: u32) -> Value {
 async fn the_four_reference_cases_score_as_the_reference_locally_and_through_the_attested_path() {
     const TOLERANCE: f64 = 1e-4;
     const MOST_MEMORY: u64 = 700_000_000;
-    let Some(data) = data() else { return };
+    let Some(expected) = cloister_test_data::path("reference/expected.json") else { return };
+    let data = expected.ancestors().nth(2).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("package");
     let mut convert = Command::new(binary("cloister"));

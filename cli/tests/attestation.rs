@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -112,15 +112,7 @@ fn json(output: &Output) -> Value {
 
 /// A real document of the given data, or nothing and a word about it.
 fn real_document() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let folder = std::env::var_os("CLOISTER_DATA").map_or_else(beside, PathBuf::from);
-    let path = folder.join("nitro/attestation-1.cbor");
-    if path.is_file() {
-        return path.canonicalize().ok();
-    }
-    assert_ne!(std::env::var("CLOISTER_REQUIRE_DATA").as_deref(), Ok("1"), "{} is missing", path.display());
-    println!("skipped: {} is missing; set CLOISTER_DATA", path.display());
-    None
+    cloister_test_data::path("nitro/attestation-1.cbor")?.canonicalize().ok()
 }
 
 #[test]

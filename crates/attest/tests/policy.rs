@@ -6,7 +6,7 @@
     reason = "a helper of a test fails as the test does, or says that it skips"
 )]
 
-mod data;
+mod encoding;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ fn refused(file: &str) -> PolicyError {
 /// The first real document, and a time thirty seconds after it was signed.
 fn document() -> Option<(Vec<u8>, SystemTime)> {
     let signed = UNIX_EPOCH + Duration::from_millis(1_734_075_478_960);
-    Some((data::read("nitro/attestation-1.cbor")?, signed + Duration::from_secs(30)))
+    Some((cloister_test_data::read("nitro/attestation-1.cbor")?, signed + Duration::from_secs(30)))
 }
 
 fn check(file: &str, at: SystemTime, document: &[u8]) -> Result<String, Error> {
@@ -83,7 +83,7 @@ fn the_files_defaults_are_the_documented_ones() {
     assert!(policy.root().is_amazon());
     assert_eq!(policy.accept()[0].label, "release 1.0");
     assert_eq!(policy.accept()[0].until, None);
-    assert_eq!(policy.accept()[0].pcrs[&1].to_vec(), data::hex(PCR1));
+    assert_eq!(policy.accept()[0].pcrs[&1].to_vec(), encoding::hex(PCR1));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_root_that_cannot_be_one_is_refused() {
     assert!(matches!(refused(&file().replace("amazon", "Amazon")), PolicyError::RootNotPem));
     let Some((document, _)) = document() else { return };
     let parsed = cloister_attest::parse(&document).unwrap();
-    let leaf = format!("\"\"\"\n{}\"\"\"", data::pem(&parsed.certificate));
+    let leaf = format!("\"\"\"\n{}\"\"\"", encoding::pem(&parsed.certificate));
     let error = refused(&file().replace("\"amazon\"", &leaf));
     assert!(matches!(error, PolicyError::UnusableRoot(_)), "a leaf is no root: {error}");
 }
@@ -160,7 +160,7 @@ fn a_root_that_cannot_be_one_is_refused() {
 fn a_policy_with_a_root_of_its_own_survives_its_file() {
     let Some((document, _)) = document() else { return };
     let regional = cloister_attest::parse(&document).unwrap().cabundle.remove(1);
-    let root = Root::from_pem(&data::pem(&regional)).unwrap();
+    let root = Root::from_pem(&encoding::pem(&regional)).unwrap();
     let accept = Policy::from_toml(&file()).unwrap().accept().to_vec();
     let policy = Policy::new(root, Duration::from_secs(60), accept).unwrap();
     assert_eq!(Policy::from_toml(&policy.to_toml()).unwrap(), policy);

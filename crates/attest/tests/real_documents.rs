@@ -6,7 +6,7 @@
     reason = "a helper of a test fails as the test does, or says that it skips"
 )]
 
-mod data;
+mod encoding;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SIGNED_MS: [u64; 2] = [1_734_075_478_960, 1_723_012_689_640];
 
 fn documents() -> Option<[(Vec<u8>, SystemTime); 2]> {
-    let read = |name| data::read(&format!("nitro/{name}"));
+    let read = |name| cloister_test_data::read(&format!("nitro/{name}"));
     let signed = SIGNED_MS.map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
     Some([(read("attestation-1.cbor")?, signed[0]), (read("attestation-2.cbor")?, signed[1])])
 }
@@ -40,7 +40,7 @@ fn both_documents_verify_at_their_own_time() {
     for ((document, signed), (module, pcr0)) in documents.iter().zip(expected) {
         let verified = verify(document, &Root::amazon(), *signed).unwrap();
         assert_eq!(verified.module_id, module);
-        assert_eq!(verified.pcrs[&0], data::hex(pcr0));
+        assert_eq!(verified.pcrs[&0], encoding::hex(pcr0));
         assert_eq!(verified.pcrs.keys().copied().collect::<Vec<_>>(), (0..16).collect::<Vec<_>>());
         assert_eq!(verified.timestamp, *signed);
         assert_eq!((verified.user_data.as_ref(), verified.nonce.as_ref()), (None, None));
@@ -78,7 +78,7 @@ fn a_document_is_refused_under_another_root_than_its_own() {
     let Some([(document, signed), _]) = documents() else { return };
     // A regional CA of the chain: a good certificate of AWS's, and not the root.
     let regional = parse(&document).unwrap().cabundle.remove(1);
-    let other = Root::from_pem(&data::pem(&regional)).unwrap();
+    let other = Root::from_pem(&encoding::pem(&regional)).unwrap();
     let error = verify(&document, &other, signed).unwrap_err();
     assert_eq!(error, Error::UnpinnedRoot { found: Root::amazon().fingerprint(), pinned: other.fingerprint() });
 }

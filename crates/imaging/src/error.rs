@@ -75,7 +75,9 @@ pub enum Error {
     #[error("no breast was found: nothing in the image is thicker than {0} pixels")]
     NoBreast(usize),
     /// The breast enters from the other edge than the view says.
-    #[error("the image looks like a {found} breast, but the view says {view}: check the view, or mirror the image")]
+    #[error(
+        "the image looks like a {found} breast, but the view says {view}: check the view, or whether the export mirrored the image"
+    )]
     WrongSide {
         /// The view that was asked for.
         view: View,

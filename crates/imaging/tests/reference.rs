@@ -1,8 +1,6 @@
 //! The two real images, against the published pipeline's own windows and centres.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod data;
-
 use cloister_imaging::{DecodeLimits, Error, Laterality, Noise, View, decode, prepare};
 use ndarray::{Array2, s};
 use serde::Deserialize;
@@ -24,12 +22,12 @@ fn network(view: View) -> (usize, usize) {
 }
 
 fn cases() -> Option<Vec<(Case, Array2<u16>)>> {
-    let cases: Vec<Case> = serde_json::from_slice(&data::read("reference/expected.json")?).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&cloister_test_data::read("reference/expected.json")?).unwrap();
     assert_eq!(cases.len(), 4);
     cases
         .into_iter()
         .map(|case| {
-            let image = decode(&data::read(&case.image)?, &DecodeLimits::default()).unwrap();
+            let image = decode(&cloister_test_data::read(&case.image)?, &DecodeLimits::default()).unwrap();
             Some((case, image))
         })
         .collect()

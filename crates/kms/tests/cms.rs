@@ -1,7 +1,6 @@
 //! The reader of `CiphertextForRecipient`: real messages, our own, and hostile ones. A general reader (rasn) is the second opinion.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use cloister_kms::cms::{Envelope, Error};
@@ -23,17 +22,9 @@ fn message(form: ContentForm) -> Vec<u8> {
 
 /// The two messages that AWS sent, each with its parts; none, and a word why, where the data is not at hand.
 fn real_messages() -> Vec<(Vec<u8>, serde_json::Value)> {
-    let folder = std::env::var_os("CLOISTER_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from)
-        .join("nitro");
-    let Ok(parts) = std::fs::read(folder.join("kms-cms-parts.json")) else {
-        let required = std::env::var("CLOISTER_REQUIRE_DATA").is_ok_and(|value| value == "1");
-        assert!(!required, "CLOISTER_REQUIRE_DATA=1 and there is no kms-cms-parts.json in {}", folder.display());
-        eprintln!("skipped: no real CMS messages in {} (set CLOISTER_DATA)", folder.display());
-        return Vec::new();
-    };
+    let Some(parts) = cloister_test_data::read("nitro/kms-cms-parts.json") else { return Vec::new() };
     let parts: serde_json::Value = serde_json::from_slice(&parts).unwrap();
-    let read = |name: &str| (std::fs::read(folder.join(name).with_extension("ber")).unwrap(), parts[name].clone());
+    let read = |name: &str| (cloister_test_data::read(&format!("nitro/{name}.ber")).unwrap(), parts[name].clone());
     vec![read("kms-cms-1"), read("kms-cms-2")]
 }
 

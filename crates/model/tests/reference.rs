@@ -17,9 +17,9 @@ fn integers(value: &Value) -> Vec<i64> {
 
 #[test]
 fn windows_centres_and_probabilities_are_those_of_the_reference() {
-    let Some(expected) = common::data("reference/expected.json") else { return };
+    let Some(expected) = cloister_test_data::path("reference/expected.json") else { return };
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
-    let checkpoint = Checkpoint::open(&common::data("reference/random-a.p").unwrap()).unwrap();
+    let checkpoint = Checkpoint::open(&cloister_test_data::path("reference/random-a.p").unwrap()).unwrap();
     let options = ConvertOptions { known_answers: false, ..ConvertOptions::default() };
     let classifier = Classifier::load(&convert_checkpoint(&checkpoint, &options).unwrap(), 2).unwrap();
     assert_eq!(cases.len(), 4);
