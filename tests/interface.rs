@@ -1,9 +1,7 @@
 //! The enclave's interface as others rely on it: health, metrics, OpenAPI, SageMaker's contract.
 
-use std::process::Command;
-
 use cloister_imaging::View;
-use cloister_tests::{Front, Setup, World, binary, image, run};
+use cloister_tests::{Front, Setup, World, image};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -104,28 +102,6 @@ async fn http_2_is_served_on_the_same_port() {
     tokio::spawn(connection);
     let request = hyper::Request::get("https://enclave.invalid/readyz").body(Full::<Bytes>::default()).unwrap();
     assert_eq!(requests.send_request(request).await.unwrap().status(), 200);
-}
-
-#[test]
-fn an_enclave_without_a_device_or_a_configuration_says_which() {
-    let absent = run(Command::new(binary("cloister-enclave")).args(["--config", "/nonexistent/enclave.toml"]));
-    assert_eq!(absent.code, 65);
-    assert!(absent.stderr.contains("/nonexistent/enclave.toml"), "{}", absent.stderr);
-
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("enclave.toml");
-    let key = "arn:aws:kms:us-east-1:111122223333:key/00000000-0000-4000-8000-000000000000";
-    std::fs::write(
-        &config,
-        format!("version = 1\n[model]\nname = \"m\"\nminimum_version = 1\nkey_arns = [\"{key}\"]\n"),
-    )
-    .unwrap();
-    let no_device = run(Command::new(binary("cloister-enclave")).arg("--config").arg(&config));
-    assert_eq!(no_device.code, 69, "{no_device:?}");
-    assert!(no_device.stderr.contains("/dev/nsm"), "{}", no_device.stderr);
-
-    let usage = run(Command::new(binary("cloister-enclave")).arg("--no-such-flag"));
-    assert_eq!(usage.code, 64, "{usage:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
