@@ -9,8 +9,8 @@ scripts/lint.sh
 say "build"
 build_all
 
-if [ -z "${CLOISTER_DATA:-}" ]; then
-    say "NOT RUN: tests on real mammograms and real AWS documents skip themselves, because CLOISTER_DATA names no folder with them"
+if [ ! -d "${CLOISTER_DATA:-../shared/data}" ]; then
+    say "NOT RUN: tests on real mammograms and real AWS documents skip themselves, because neither CLOISTER_DATA nor ../shared/data is a folder with them"
 fi
 say "tests"
 if cargo nextest --version >/dev/null 2>&1; then
