@@ -47,6 +47,15 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
     for label in ["benign", "malignant"] {
         assert_eq!(page["components"]["schemas"]["Scored"]["properties"][label]["type"], "number", "{label}");
     }
+    for path in ["/v1/images", "/v1/exams"] {
+        let responses = &page["paths"][path]["post"]["responses"];
+        for status in ["400", "408", "413", "415", "422", "503"] {
+            assert!(
+                responses[status]["content"]["application/problem+json"].is_object(),
+                "{path} {status}: {responses}"
+            );
+        }
+    }
     for path in &paths {
         let answer = front.get(path).await;
         assert_ne!(answer.status, 404, "{path} is described and not there");

@@ -45,12 +45,7 @@ pub(super) struct Parameters {
         each an image as /v1/images takes it"),
     responses(
         (status = 200, body = Answer),
-        (status = 400, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 408, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 413, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 415, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 422, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 503, body = super::problem::Details, content_type = "application/problem+json"),
+        super::problem::Refusals,
     )
 )]
 pub(super) async fn post(

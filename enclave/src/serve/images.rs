@@ -67,12 +67,7 @@ pub(super) struct Parameters {
     request_body(content = Vec<u8>, content_type = "image/png", description = "An 8- or 16-bit greyscale PNG, background 0"),
     responses(
         (status = 200, body = Answer),
-        (status = 400, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 408, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 413, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 415, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 422, body = super::problem::Details, content_type = "application/problem+json"),
-        (status = 503, body = super::problem::Details, content_type = "application/problem+json"),
+        super::problem::Refusals,
     )
 )]
 pub(super) async fn post(

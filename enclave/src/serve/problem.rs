@@ -21,6 +21,30 @@ pub(super) struct Details {
     detail: Option<String>,
 }
 
+/// The refusals of a classification, for the interface's description.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "describes what Problem answers")]
+pub(super) enum Refusals {
+    /// The query or the body cannot be used.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Request(Details),
+    /// The body did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Stalled(Details),
+    /// The body or the image is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Details),
+    /// The image is of a kind that is not taken.
+    #[response(status = 415, content_type = "application/problem+json")]
+    Format(Details),
+    /// The image cannot be classified.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Image(Details),
+    /// Not ready, or too much at once; Retry-After says when.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Later(Details),
+}
+
 /// Everything that a request can be refused for.
 #[derive(Clone, Debug)]
 pub(super) enum Problem {
