@@ -1,11 +1,18 @@
 //! The measured configuration: what the image allows. Nothing that comes from the parent can widen it.
 
+mod access;
+mod launch;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use cloister_transport::Address;
 use serde::Deserialize;
+
+pub use access::{Access, Token};
+pub use launch::{Launch, Setting};
 
 use crate::limits;
 
@@ -53,6 +60,20 @@ pub struct Config {
     /// Where and how much to serve.
     #[serde(default)]
     pub serve: Serve,
+    /// How long the enclave's own keys are used.
+    #[serde(default)]
+    pub keys: Keys,
+    /// How the clock is watched.
+    #[serde(default)]
+    pub clock: Clock,
+    /// Who may ask; whoever reaches the port when absent.
+    pub access: Option<Access>,
+    /// What the parent may set, and what may leave.
+    #[serde(default)]
+    pub launch: Launch,
+    /// Data owners' keys, for sealed images.
+    #[serde(default)]
+    pub data: Data,
     #[serde(skip, default = "unmeasured")]
     digest: [u8; 48],
 }
@@ -122,6 +143,42 @@ impl Default for Serve {
     }
 }
 
+/// How long the enclave's own keys are used.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// New connections get a new TLS key and a new receipt key after that many seconds.
+    pub rotate_seconds: u64,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { rotate_seconds: limits::DEFAULT_KEY_LIFETIME.as_secs() }
+    }
+}
+
+/// How the clock is watched.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clock {
+    /// Between two comparisons with the security module's.
+    pub check_seconds: u64,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { check_seconds: limits::MAX_CLOCK_CHECK_INTERVAL.as_secs() }
+    }
+}
+
+/// Data owners' keys, for sealed images.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The full ARNs of the keys that may have sealed an image; none by default, and then no sealed image is taken.
+    pub key_arns: Vec<String>,
+}
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
@@ -172,7 +229,18 @@ impl Config {
         if self.serve.threads > limits::MAX_THREADS {
             return invalid("serve.threads", "is more than 256");
         }
-        Ok(())
+        let key_lifetime = Duration::from_secs(self.keys.rotate_seconds);
+        if !(limits::MIN_KEY_LIFETIME..=limits::MAX_KEY_LIFETIME).contains(&key_lifetime) {
+            return invalid("keys.rotate_seconds", "is not between 1 and 604800 (a week)");
+        }
+        let interval = Duration::from_secs(self.clock.check_seconds);
+        if !(limits::MIN_CLOCK_CHECK_INTERVAL..=limits::MAX_CLOCK_CHECK_INTERVAL).contains(&interval) {
+            return invalid("clock.check_seconds", "is not between 1 and 3600 (an hour)");
+        }
+        if !self.data.key_arns.iter().all(|arn| cloister_kms::region_of(arn).is_ok()) {
+            return invalid("data.key_arns", "holds something else than full key ARNs (an alias can be moved)");
+        }
+        self.access.as_ref().map_or(Ok(()), Access::check)
     }
 
     /// SHA-384 of the file's bytes, which PCR17 is extended with.
@@ -240,5 +308,44 @@ mod tests {
         assert!(matches!(Config::parse(&none), Err(Error::Invalid { field: "model.key_arns", .. })));
         let endless = format!("{LEAST}\n[serve]\nqueue = 100000");
         assert!(matches!(Config::parse(&endless), Err(Error::Invalid { field: "serve.queue", .. })));
+    }
+
+    fn refused(section: &str) -> &'static str {
+        match Config::parse(&format!("{LEAST}\n{section}")) {
+            Err(Error::Invalid { field, .. }) => field,
+            other => panic!("{section}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_closed_and_kept_short() {
+        let config = Config::parse(LEAST).unwrap();
+        assert!(config.access.is_none() && config.data.key_arns.is_empty());
+        assert!(config.launch.parent_may_set.is_empty() && !config.launch.logs && !config.launch.memory_figures);
+        assert_eq!(config.keys.rotate_seconds, 24 * 60 * 60);
+        assert_eq!(config.clock.check_seconds, 60 * 60);
+    }
+
+    #[test]
+    fn keys_that_live_too_long_and_a_clock_that_is_not_watched_are_refused() {
+        assert_eq!(refused("[keys]\nrotate_seconds = 0"), "keys.rotate_seconds");
+        assert_eq!(refused("[keys]\nrotate_seconds = 604801"), "keys.rotate_seconds");
+        assert_eq!(refused("[clock]\ncheck_seconds = 0"), "clock.check_seconds");
+        assert_eq!(refused("[clock]\ncheck_seconds = 3601"), "clock.check_seconds");
+    }
+
+    #[test]
+    fn an_access_that_lets_nobody_in_is_refused() {
+        assert_eq!(refused("[access]"), "access");
+        let token = format!("[[access.tokens]]\nname = \"gateway\"\nsha256 = \"{}\"", "ab".repeat(32));
+        assert!(Config::parse(&format!("{LEAST}\n{token}")).is_ok());
+        assert_eq!(refused(&format!("[access]\nrequests_per_minute = 0\n{token}")), "access.requests_per_minute");
+    }
+
+    #[test]
+    fn a_data_key_by_its_alias_and_a_setting_that_nobody_knows_are_refused() {
+        assert_eq!(refused("[data]\nkey_arns = [\"alias/images\"]"), "data.key_arns");
+        let unknown = Config::parse(&format!("{LEAST}\n[launch]\nparent_may_set = [\"debug\"]"));
+        assert!(matches!(unknown, Err(Error::Malformed(_))));
     }
 }

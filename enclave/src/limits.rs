@@ -141,3 +141,22 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time that the last event has to reach the parent.
 pub const LAST_EVENT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A TLS key and a receipt key, when the configuration does not say: a day, so that what one key signed is little.
+pub const DEFAULT_KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// The least and the most that a configuration may ask for.
+pub const MIN_KEY_LIFETIME: Duration = Duration::from_secs(1);
+/// See [`MIN_KEY_LIFETIME`].
+pub const MAX_KEY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How far the enclave's clock and the security module's may be apart. Beyond it receipts would be dated wrongly, and clients, which
+/// allow a minute, would refuse documents.
+pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
+/// Between two comparisons of the clocks.
+pub const MIN_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// See [`MIN_CLOCK_CHECK_INTERVAL`]; the default too.
+pub const MAX_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Bearer tokens in a configuration: each is compared with every request's.
+pub const MAX_TOKENS: usize = 256;

@@ -39,6 +39,10 @@ pub mod simulated {
         /// SIMULATION: behave like an enclave in debug mode, with PCR0 to 2 all zero.
         #[arg(long, requires = "simulated_nsm")]
         pub simulated_debug: bool,
+
+        /// SIMULATION: a file with the seconds by which the module's clock is ahead of the machine's (negative: behind), read each time.
+        #[arg(long, value_name = "FILE", requires = "simulated_nsm")]
+        pub simulated_clock: Option<PathBuf>,
     }
 
     /// Opens the simulated module that the flags describe, if they do.
@@ -50,7 +54,11 @@ pub mod simulated {
         let authority = Authority::open(dir).with_context(|| format!("the authority in {}", dir.display()))?;
         let pcrs = flags.simulated_pcr.iter().copied().collect::<BTreeMap<_, _>>();
         let module_id = format!("i-simulated-enc{:08x}", std::process::id());
-        let nsm = SimulatedNsm::new(&authority, Simulated { pcrs, debug: flags.simulated_debug, module_id })?;
+        let simulated = Simulated { pcrs, debug: flags.simulated_debug, module_id };
+        let nsm = match &flags.simulated_clock {
+            Some(file) => SimulatedNsm::with_clock_of(&authority, simulated, file)?,
+            None => SimulatedNsm::new(&authority, simulated)?,
+        };
         Ok(Some(Arc::new(nsm)))
     }
 }

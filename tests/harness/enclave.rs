@@ -8,6 +8,9 @@ use cloister_transport::Address;
 use crate::process::{Process, binary};
 use crate::world::{MODEL, pcr};
 
+/// Where the world's folder says by how many seconds the security module's clock is ahead.
+pub(crate) const CLOCK_FILE: &str = "nsm-clock";
+
 /// What an enclave is started with.
 #[derive(Clone)]
 pub struct EnclaveSetup {
@@ -25,6 +28,8 @@ pub struct EnclaveSetup {
     pub queue: usize,
     /// Processors; 0 means all.
     pub threads: usize,
+    /// Further sections of its measured configuration, in TOML.
+    pub extra: String,
 }
 
 impl Default for EnclaveSetup {
@@ -37,6 +42,7 @@ impl Default for EnclaveSetup {
             key_arns: Vec::new(),
             queue: 16,
             threads: 0,
+            extra: String::new(),
         }
     }
 }
@@ -69,8 +75,8 @@ impl Enclave {
              [model]\nname = {:?}\nminimum_version = {}\nkey_arns = {keys:?}\n\
              [kms]\nendpoint = {:?}\nca = \"\"\"\n{}\"\"\"\n\
              [parent]\ncontrol = \"unix://{folder}/control\"\negress = \"unix://{folder}/egress\"\n\
-             [serve]\nlisten = \"unix://{folder}/enclave\"\nqueue = {}\nthreads = {}\n",
-            setup.model, setup.minimum_version, near.kms_endpoint, near.kms_ca, setup.queue, setup.threads
+             [serve]\nlisten = \"unix://{folder}/enclave\"\nqueue = {}\nthreads = {}\n{}\n",
+            setup.model, setup.minimum_version, near.kms_endpoint, near.kms_ca, setup.queue, setup.threads, setup.extra
         );
         let config = near.folder.join("enclave.toml");
         std::fs::write(&config, text).expect("the folder takes files");
@@ -82,6 +88,7 @@ impl Enclave {
         if setup.debug {
             command.arg("--simulated-debug");
         }
+        command.arg("--simulated-clock").arg(near.folder.join(CLOCK_FILE));
         let mut process = Process::start(near.folder, "enclave", &mut command);
         process.until("listening", |words| words.contains("listening").then_some(()));
         Self { process, address: Address::Unix(near.folder.join("enclave")), config }

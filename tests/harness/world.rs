@@ -13,7 +13,7 @@ use cloister_sim::nsm::Authority;
 use cloister_transport::Address;
 use tempfile::TempDir;
 
-use crate::enclave::{Enclave, EnclaveSetup, Neighbours};
+use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours};
 use crate::process::{Process, binary, run};
 
 /// The name of the demonstration model.
@@ -167,6 +167,11 @@ impl World {
             key_arn: &self.key_arn,
         };
         self.enclave = Enclave::start(setup, &near);
+    }
+
+    /// Sets the security module's clock ahead of the machine's, or behind it.
+    pub fn set_module_clock(&self, ahead_seconds: i64) {
+        std::fs::write(self.folder().join(CLOCK_FILE), ahead_seconds.to_string()).expect("the folder takes files");
     }
 
     /// Where all its files are.

@@ -1,6 +1,7 @@
 //! The module itself: PCRs, their locks, and what each call answers.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -32,10 +33,12 @@ struct Register {
 }
 
 /// How far the module's clock is from the machine's.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Offset {
     Ahead(Duration),
     Behind(Duration),
+    /// As the file says at each reading, in seconds, negative when behind; not at all while there is no file.
+    File(PathBuf),
 }
 
 impl SimulatedNsm {
@@ -52,6 +55,12 @@ impl SimulatedNsm {
     /// A module whose clock is behind the machine's. Its certificates follow its clock.
     pub fn with_clock_behind(authority: &Authority, simulated: Simulated, behind: Duration) -> Result<Self, Error> {
         Self::build(authority, simulated, Offset::Behind(behind), &|_, _| {})
+    }
+
+    /// A module whose clock can be set while it runs: `file` holds by how many seconds it is ahead, a negative number when it is
+    /// behind. Without the file, or with anything else in it, the clock is the machine's.
+    pub fn with_clock_of(authority: &Authority, simulated: Simulated, file: &Path) -> Result<Self, Error> {
+        Self::build(authority, simulated, Offset::File(file.to_owned()), &|_, _| {})
     }
 
     pub(super) fn with_spoilt_chain(
@@ -173,10 +182,17 @@ impl State {
 }
 
 impl Offset {
-    fn now(self) -> Option<SystemTime> {
+    fn now(&self) -> Option<SystemTime> {
+        let now = SystemTime::now();
         match self {
-            Self::Ahead(ahead) => SystemTime::now().checked_add(ahead),
-            Self::Behind(behind) => SystemTime::now().checked_sub(behind),
+            Self::Ahead(ahead) => now.checked_add(*ahead),
+            Self::Behind(behind) => now.checked_sub(*behind),
+            Self::File(file) => {
+                let text = std::fs::read_to_string(file).unwrap_or_default();
+                let ahead = text.trim().parse::<i64>().unwrap_or(0);
+                let by = Duration::from_secs(ahead.unsigned_abs());
+                if ahead < 0 { now.checked_sub(by) } else { now.checked_add(by) }
+            }
         }
     }
 }
