@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use cloister_enclave::boot::Boot;
 use cloister_enclave::config::Config;
-use cloister_enclave::identity::Identity;
+use cloister_enclave::identity::Rotation;
 use cloister_enclave::parent::{Event, Events, Parent};
 use cloister_enclave::serve::Server;
 use cloister_enclave::state::State;
@@ -76,7 +76,7 @@ fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
 async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     let nsm = open_nsm(arguments)?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
-    let identity = Arc::new(Identity::generate()?);
+    let keys = Arc::new(Rotation::begin(None)?);
     let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
     tracing::info!(address = %listener.local_address(), threads = config.threads(), "listening");
 
@@ -91,7 +91,7 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
         state: state.clone(),
     };
     let boot = tokio::spawn(boot.watched());
-    let server = Server { config, nsm, identity, state, metrics };
+    let server = Server { config, nsm, keys, state, metrics };
     server.run(listener, cloister_transport::termination()?).await;
     boot.abort();
     events.tell(Event::Stopping);

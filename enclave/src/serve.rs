@@ -15,6 +15,7 @@ mod upload;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
@@ -26,7 +27,7 @@ use cloister_transport::Listener;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::Config;
-use crate::identity::Identity;
+use crate::identity::Rotation;
 use crate::limits;
 use crate::state::State;
 use admission::Admission;
@@ -36,7 +37,6 @@ use problem::Problem;
 #[derive(Clone)]
 struct Shared {
     state: State,
-    identity: Arc<Identity>,
     nsm: Arc<dyn Nsm>,
     admission: Arc<Admission>,
     metrics: PrometheusHandle,
@@ -48,8 +48,8 @@ pub struct Server {
     pub config: Arc<Config>,
     /// The security module.
     pub nsm: Arc<dyn Nsm>,
-    /// This process's TLS key.
-    pub identity: Arc<Identity>,
+    /// This process's keys.
+    pub keys: Arc<Rotation>,
     /// How far the boot has come.
     pub state: State,
     /// What `/metrics` shows.
@@ -59,16 +59,16 @@ pub struct Server {
 impl Server {
     /// Serves until `shutdown` completes, then lets open requests end.
     pub async fn run(self, listener: Listener, shutdown: impl Future<Output = ()> + Send) {
-        let tls = self.identity.tls();
         let shared = Shared {
             state: self.state,
-            identity: self.identity,
             nsm: self.nsm,
             admission: Arc::new(Admission::new(self.config.serve.queue, self.config.threads())),
             metrics: self.metrics.clone(),
         };
+        let key_lifetime = Duration::from_secs(self.config.keys.rotate_seconds);
         tokio::select! {
-            () = connection::serve(listener, tls, router(shared), shutdown) => {}
+            () = connection::serve(listener, Arc::clone(&self.keys), router(shared), shutdown) => {}
+            () = self.keys.run(key_lifetime) => {}
             () = upkeep(self.metrics) => {}
         }
     }

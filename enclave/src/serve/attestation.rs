@@ -1,13 +1,17 @@
 //! `GET /v1/attestation`: a document over the caller's nonce and this connection's key.
 
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use cloister_nsm::AttestRequest;
 use serde::Deserialize;
 
+use std::sync::Arc;
+
 use super::Shared;
 use super::problem::Problem;
+use crate::identity::Identity;
 use crate::limits;
 use crate::state::Phase;
 
@@ -31,6 +35,7 @@ pub(super) struct Parameters {
 )]
 pub(super) async fn get(
     State(shared): State<Shared>,
+    Extension(identity): Extension<Arc<Identity>>,
     query: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
@@ -41,7 +46,7 @@ pub(super) async fn get(
     }
     let _permit = shared.admission.attestation().await?;
     let request =
-        AttestRequest { public_key: None, user_data: Some(shared.identity.user_data().to_vec()), nonce: Some(nonce) };
+        AttestRequest { public_key: None, user_data: Some(identity.user_data().to_vec()), nonce: Some(nonce) };
     let nsm = shared.nsm.clone();
     let document = tokio::task::spawn_blocking(move || nsm.attest(&request))
         .await

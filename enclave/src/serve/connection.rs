@@ -10,21 +10,20 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::identity::{Identity, Rotation};
 use crate::limits;
 
 pub(super) async fn serve(
     listener: Listener,
-    tls: Arc<ServerConfig>,
+    keys: Arc<Rotation>,
     router: Router,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let (ending, ended) = watch::channel(false);
     let serve_limits = ServeLimits {
         max_connections: limits::MAX_CONNECTIONS,
@@ -35,19 +34,21 @@ pub(super) async fn serve(
         shutdown.await;
         ending.send_replace(true);
     };
-    let handle = move |stream: Stream| one(stream, acceptor.clone(), router.clone(), ended.clone());
+    let handle = move |stream: Stream| one(stream, keys.current(), router.clone(), ended.clone());
     cloister_transport::serve(listener, &serve_limits, shutdown, move |stream, _peer| handle(stream)).await;
 }
 
-async fn one(stream: Stream, acceptor: TlsAcceptor, router: Router, mut ended: watch::Receiver<bool>) {
-    let stream = match timeout(limits::HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended: watch::Receiver<bool>) {
+    let handshake = TlsAcceptor::from(identity.tls()).accept(stream);
+    let stream = match timeout(limits::HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return refused(&error.to_string()),
         Err(_) => return refused("too slow"),
     };
     let builder = builder(stream.get_ref().1.alpn_protocol());
     let (open, requests) = watch::channel(0);
-    let counted = service_fn(move |request: Request<Incoming>| {
+    let counted = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&identity));
         let (answer, open) = (router.clone().oneshot(request), Open::count(&open));
         async move {
             let answer = answer.await;
