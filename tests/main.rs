@@ -3,6 +3,7 @@
 mod boot;
 mod bystander;
 mod classify;
+mod clock;
 mod images;
 mod interface;
 mod overload;

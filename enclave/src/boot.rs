@@ -16,6 +16,9 @@ use crate::state::{Loaded, ModelIdentity, Phase, State};
 /// Why the model is not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] crate::clock::Error),
     /// The parent.
     #[error(transparent)]
     Parent(#[from] crate::parent::Error),
@@ -119,9 +122,10 @@ impl Boot {
         };
         match self.load(package).await {
             Ok(loaded) => {
-                let ModelIdentity { name, version, .. } = loaded.model.clone();
                 self.state.set(Phase::Ready(Arc::new(loaded)));
-                self.events.tell(Event::Ready { model: name, version });
+                if let Some(event) = self.state.ready_event() {
+                    self.events.tell(event);
+                }
             }
             Err(error) => {
                 let reason = error.to_string();

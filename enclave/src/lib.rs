@@ -4,6 +4,7 @@
 //! It holds no cryptography and no image processing of its own: those are crates.
 
 pub mod boot;
+pub mod clock;
 pub mod config;
 pub mod identity;
 pub mod limits;

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use cloister_enclave::boot::Boot;
+use cloister_enclave::clock::Watch;
 use cloister_enclave::config::Config;
 use cloister_enclave::identity::Rotation;
 use cloister_enclave::parent::{Event, Events, Parent};
@@ -91,9 +93,17 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
         state: state.clone(),
     };
     let boot = tokio::spawn(boot.watched());
+    let clock = Watch {
+        nsm: Arc::clone(&nsm),
+        state: state.clone(),
+        events: events.clone(),
+        interval: Duration::from_secs(config.clock.check_seconds),
+    };
+    let clock = tokio::spawn(clock.run());
     let server = Server { config, nsm, keys, state, metrics };
     server.run(listener, cloister_transport::termination()?).await;
     boot.abort();
+    clock.abort();
     events.tell(Event::Stopping);
     tokio::time::sleep(limits::LAST_EVENT_TIMEOUT).await;
     Ok(())

@@ -7,6 +7,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+use crate::parent::Event;
+
 /// The model that is loaded, as answers and events name it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ModelIdentity {
@@ -41,22 +43,52 @@ pub enum Phase {
 #[derive(Clone)]
 pub struct State {
     phase: watch::Sender<Phase>,
+    hindrance: watch::Sender<Option<String>>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { phase: watch::Sender::new(Phase::Starting("the boot has begun".to_owned())) }
+        Self {
+            phase: watch::Sender::new(Phase::Starting("the boot has begun".to_owned())),
+            hindrance: watch::Sender::new(None),
+        }
     }
 }
 
 impl State {
-    /// The phase now.
+    /// The phase now. What hinders an enclave that is ready makes it wait.
     pub fn phase(&self) -> Phase {
-        self.phase.borrow().clone()
+        let phase = self.phase.borrow().clone();
+        match (&phase, &*self.hindrance.borrow()) {
+            (Phase::Ready(_), Some(reason)) => Phase::Starting(reason.clone()),
+            _ => phase,
+        }
+    }
+
+    /// Keeps the enclave from serving until [`State::unhindered`], whatever its boot has come to.
+    pub(crate) fn hinder(&self, reason: String) {
+        self.hindrance.send_replace(Some(reason));
+        self.measure();
+    }
+
+    /// Takes back what hindered.
+    pub(crate) fn unhindered(&self) {
+        self.hindrance.send_replace(None);
+        self.measure();
+    }
+
+    /// What an enclave that serves has to say of itself.
+    pub(crate) fn ready_event(&self) -> Option<Event> {
+        let Phase::Ready(loaded) = self.phase() else { return None };
+        Some(Event::Ready { model: loaded.model.name.clone(), version: loaded.model.version })
     }
 
     pub(crate) fn set(&self, phase: Phase) {
-        metrics::gauge!("cloister_ready").set(if matches!(phase, Phase::Ready(_)) { 1.0 } else { 0.0 });
         self.phase.send_replace(phase);
+        self.measure();
+    }
+
+    fn measure(&self) {
+        metrics::gauge!("cloister_ready").set(if matches!(self.phase(), Phase::Ready(_)) { 1.0 } else { 0.0 });
     }
 }

@@ -54,6 +54,8 @@ pub struct Setup {
     pub package: Option<PathBuf>,
     /// Whether the proxy may connect to the KMS.
     pub kms_not_listed: bool,
+    /// By how many seconds the security module's clock is ahead of the machine's.
+    pub module_clock_ahead: i64,
 }
 
 /// What can be spoilt before the parent gives the sealed file out and the enclave asks the KMS.
@@ -131,6 +133,7 @@ impl World {
         spoil(&Spoil { package: &package, key_arn: &key_arn, sealed: &sealed, kms: &kms });
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
         let (parent, server, pod) = start_parent(&dir, &sealed);
+        std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let near = Neighbours {
             folder: &dir,
             authority: &authority_dir,
@@ -197,6 +200,15 @@ impl World {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
+        }
+    }
+
+    /// Waits until an enclave that was not ready serves again.
+    pub async fn ready_again(&self) {
+        let end = Instant::now() + BOOT_PATIENCE;
+        while let Err(error) = self.try_session(&self.policy).await {
+            assert!(Instant::now() < end, "not ready again: {error}\n{}", self.enclave.process.words());
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

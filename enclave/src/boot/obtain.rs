@@ -1,5 +1,7 @@
 //! From a sealed file in the parent's hands to an open package in the enclave's.
 
+use std::sync::Arc;
+
 use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{KmsClient, Release, Settings, context};
 use cloister_model::Package;
@@ -13,6 +15,7 @@ use crate::parent::{Credentials, SealedFile};
 
 impl Boot {
     pub(super) async fn obtain(&self) -> Result<Package, Error> {
+        crate::clock::compare(Arc::clone(&self.nsm)).await?;
         let file = SealedFile::new(self.parent.clone(), Handle::current());
         let sealed = spawn_blocking(move || Sealed::read_header(file)).await??;
         self.check(sealed.header())?;

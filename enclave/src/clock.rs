@@ -1,0 +1,126 @@
+//! The enclave's clock against the security module's. Where they are far apart, what is dated here would mislead for years, and KMS
+//! and clients would refuse what is signed here without saying why.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cloister_nsm::{AttestRequest, Nsm};
+
+use crate::limits;
+use crate::parent::{Event, Events};
+use crate::state::State;
+
+/// Why the clock cannot be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The security module gave no time.
+    #[error("the security module gave no time to compare the clock with: {0}")]
+    Nsm(#[from] cloister_nsm::Error),
+    /// The security module's answer holds no time.
+    #[error("the security module's document cannot be read, so that the clock cannot be compared: {0}")]
+    Document(#[from] cloister_attest::Error),
+    /// The clocks are apart.
+    #[error(
+        "the enclave's clock is {} s {} the security module's; {} s are allowed",
+        by.as_secs(),
+        if *ahead { "ahead of" } else { "behind" },
+        limits::MAX_CLOCK_DIFFERENCE.as_secs()
+    )]
+    Apart {
+        /// By how much.
+        by: Duration,
+        /// Whether the enclave's is ahead.
+        ahead: bool,
+    },
+    /// The comparing thread died.
+    #[error("the comparison of the clocks ended unexpectedly")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// Compares the two clocks.
+///
+/// # Errors
+/// [`Error::Apart`] past [`limits::MAX_CLOCK_DIFFERENCE`]; a security module that gives no time.
+pub async fn compare(nsm: Arc<dyn Nsm>) -> Result<(), Error> {
+    tokio::task::spawn_blocking(move || {
+        let before = SystemTime::now();
+        let document = nsm.attest(&AttestRequest::default())?;
+        let after = SystemTime::now();
+        judge(before, cloister_attest::parse(&document)?.timestamp, after)
+    })
+    .await?
+}
+
+/// The module's time lies somewhere between ours before and after it was asked.
+fn judge(before: SystemTime, module: SystemTime, after: SystemTime) -> Result<(), Error> {
+    let ahead = before.duration_since(module).unwrap_or_default();
+    let behind = module.duration_since(after).unwrap_or_default();
+    let by = ahead.max(behind);
+    if by > limits::MAX_CLOCK_DIFFERENCE { Err(Error::Apart { by, ahead: ahead > behind }) } else { Ok(()) }
+}
+
+/// Goes on comparing.
+pub struct Watch {
+    /// The security module.
+    pub nsm: Arc<dyn Nsm>,
+    /// Where a bad clock shows.
+    pub state: State,
+    /// Where it is told.
+    pub events: Events,
+    /// Between two comparisons.
+    pub interval: Duration,
+}
+
+impl Watch {
+    /// Compares after each interval; never returns. A clock that comes right again ends what it hindered.
+    pub async fn run(self) {
+        let mut wrong = false;
+        loop {
+            tokio::time::sleep(self.interval).await;
+            match compare(Arc::clone(&self.nsm)).await {
+                Ok(()) if wrong => {
+                    wrong = false;
+                    self.state.unhindered();
+                    if let Some(event) = self.state.ready_event() {
+                        self.events.tell(event);
+                    }
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    let reason = error.to_string();
+                    self.state.hinder(reason.clone());
+                    if !wrong {
+                        self.events.tell(Event::Waiting { reason });
+                    }
+                    wrong = true;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn at(seconds: u64) -> SystemTime {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn five_minutes_are_allowed_and_a_second_more_is_not() {
+        assert!(judge(at(1000), at(1300), at(1000)).is_ok());
+        assert!(judge(at(1300), at(1000), at(1300)).is_ok());
+        let slow = judge(at(1000), at(1301), at(1000)).unwrap_err();
+        assert!(matches!(slow, Error::Apart { ahead: false, .. }), "{slow}");
+        let fast = judge(at(1301), at(1000), at(1301)).unwrap_err();
+        assert_eq!(fast.to_string(), "the enclave's clock is 301 s ahead of the security module's; 300 s are allowed");
+    }
+
+    #[test]
+    fn a_module_that_takes_long_to_answer_does_not_make_the_clock_wrong() {
+        assert!(judge(at(1000), at(1400), at(1500)).is_ok());
+    }
+}
