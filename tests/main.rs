@@ -8,4 +8,5 @@ mod images;
 mod interface;
 mod overload;
 mod reference;
+mod rotation;
 mod verification;

@@ -98,20 +98,24 @@ impl Unverified {
     /// document, so that nothing is proved either. Anything else, [`Error::Refused`] among it, means that no document could
     /// be had now.
     pub async fn verify(mut self, policy: &Policy, at: SystemTime) -> Result<Session, Error> {
+        let attested = self.attest(policy, at).await?;
+        Ok(Session { connection: self, attested })
+    }
+
+    async fn attest(&mut self, policy: &Policy, at: SystemTime) -> Result<Attested, Error> {
         let mut nonce = [0; limits::NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Random)?;
         let document = self.attestation(&nonce).await?;
         let expected = Expected { nonce: Some(&nonce), at, tls_public_key: Some(&self.tls_public_key) };
         let (verified, accepted) = policy.verify(&document, &expected)?;
-        let attested = Attested {
+        Ok(Attested {
             label: accepted.label,
             module_id: verified.module_id.clone(),
             timestamp: verified.timestamp,
             pcrs: verified.pcrs.clone(),
             document,
             tls_public_key: self.tls_public_key.clone(),
-        };
-        Ok(Session { connection: self, attested })
+        })
     }
 
     async fn attestation(&mut self, nonce: &[u8]) -> Result<Vec<u8>, Error> {
@@ -147,6 +151,15 @@ impl Session {
     /// What was proved.
     pub fn attested(&self) -> &Attested {
         &self.attested
+    }
+
+    /// Verifies the enclave once more over the same connection, for sessions that are kept for long.
+    ///
+    /// # Errors
+    /// As [`Unverified::verify`]; a session that fails to prove itself again should be dropped.
+    pub async fn verify_again(&mut self, policy: &Policy, at: SystemTime) -> Result<(), Error> {
+        self.attested = self.connection.attest(policy, at).await?;
+        Ok(())
     }
 
     /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one.
