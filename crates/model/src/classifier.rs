@@ -96,6 +96,11 @@ impl Classifier {
         })
     }
 
+    /// What is done to an image before a network sees it.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        &self.preprocessing
+    }
+
     /// The views that the model has a network for.
     pub fn views(&self) -> impl Iterator<Item = View> {
         self.views.keys().copied()

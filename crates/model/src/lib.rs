@@ -15,6 +15,7 @@ mod convert;
 mod demo;
 mod error;
 mod input;
+mod kernels;
 pub mod limits;
 mod manifest;
 mod names;
@@ -26,6 +27,7 @@ pub use classifier::{Classification, Classifier};
 pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
 pub use demo::{demo_options, random_checkpoint};
 pub use error::Error;
+pub use kernels::kernels;
 pub use manifest::{
     FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
     ViewNetwork,

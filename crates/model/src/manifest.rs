@@ -286,6 +286,14 @@ impl Preprocessing {
         }
     }
 
+    /// The seed of the generator that moves and scales the crops; nothing is drawn for a single one.
+    pub fn seed(&self, crops: u32) -> Option<u32> {
+        match self {
+            Self::ScreeningMammogram1(numbers) if crops > 1 => Some(numbers.seed),
+            Self::ScreeningMammogram1(_) | Self::Resize1(_) => None,
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
         match self {
             Self::ScreeningMammogram1(given) => given.check(),
