@@ -4,6 +4,7 @@ mod boot;
 mod bystander;
 mod classify;
 mod clock;
+mod flaky;
 mod images;
 mod interface;
 mod overload;

@@ -51,9 +51,12 @@ impl Default for EnclaveSetup {
 pub(crate) struct Neighbours<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) authority: &'a Path,
-    pub(crate) kms_endpoint: &'a str,
+    pub(crate) kms_endpoint: String,
     pub(crate) kms_ca: &'a str,
     pub(crate) key_arn: &'a str,
+    /// The names of its ways to parent and proxy, in the folder.
+    pub(crate) control: &'a str,
+    pub(crate) egress: &'a str,
 }
 
 /// A running enclave.
@@ -74,9 +77,17 @@ impl Enclave {
             "version = 1\n\
              [model]\nname = {:?}\nminimum_version = {}\nkey_arns = {keys:?}\n\
              [kms]\nendpoint = {:?}\nca = \"\"\"\n{}\"\"\"\n\
-             [parent]\ncontrol = \"unix://{folder}/control\"\negress = \"unix://{folder}/egress\"\n\
+             [parent]\ncontrol = \"unix://{folder}/{}\"\negress = \"unix://{folder}/{}\"\n\
              [serve]\nlisten = \"unix://{folder}/enclave\"\nqueue = {}\nthreads = {}\n{}\n",
-            setup.model, setup.minimum_version, near.kms_endpoint, near.kms_ca, setup.queue, setup.threads, setup.extra
+            setup.model,
+            setup.minimum_version,
+            near.kms_endpoint,
+            near.kms_ca,
+            near.control,
+            near.egress,
+            setup.queue,
+            setup.threads,
+            setup.extra
         );
         let config = near.folder.join("enclave.toml");
         std::fs::write(&config, text).expect("the folder takes files");

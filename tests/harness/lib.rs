@@ -1,11 +1,13 @@
 //! What the stories share: a whole system on one machine, each party a real process on real sockets, with the simulated NSM and KMS.
 
 mod enclave;
+mod flaky;
 mod http;
 mod process;
 mod world;
 
 pub use enclave::{Enclave, EnclaveSetup};
+pub use flaky::Flaky;
 pub use http::{Answer, Front};
 pub use process::{Output, Process, binary, run};
 pub use world::{MODEL, Setup, Spoil, World, image, pcr, start_parent};

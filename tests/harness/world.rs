@@ -14,6 +14,7 @@ use cloister_transport::Address;
 use tempfile::TempDir;
 
 use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours};
+use crate::flaky::Flaky;
 use crate::process::{Process, binary, run};
 
 /// The name of the demonstration model.
@@ -54,6 +55,8 @@ pub struct Setup {
     pub package: Option<PathBuf>,
     /// Whether the proxy may connect to the KMS.
     pub kms_not_listed: bool,
+    /// Whether every so many streams are cut: between clients and parent, enclave and parent, enclave and proxy.
+    pub cut_every: Option<usize>,
     /// By how many seconds the security module's clock is ahead of the machine's.
     pub module_clock_ahead: i64,
 }
@@ -102,6 +105,8 @@ pub struct World {
     pub policy: Policy,
     /// The simulated root.
     pub root: Root,
+    /// The relays that cut streams, where the setup asked for them.
+    pub flaky: Vec<Flaky>,
     authority: PathBuf,
     folder: TempDir,
 }
@@ -134,17 +139,27 @@ impl World {
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
         let (parent, server, pod) = start_parent(&dir, &sealed);
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
-        let near = Neighbours {
-            folder: &dir,
-            authority: &authority_dir,
-            kms_endpoint: &endpoint(&kms),
-            kms_ca: &kms.ca_pem,
-            key_arn: &key_arn,
-        };
-        let enclave = Enclave::start(&setup.enclave, &near);
+        let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
+        let enclave =
+            Enclave::start(&setup.enclave, &neighbours(&dir, &authority_dir, &kms, &key_arn, !flaky.is_empty()));
         let policy = pinned(&root, &setup.enclave.pcr0, &package, &enclave.config);
         let authority = authority_dir;
-        Self { enclave, parent, proxy, kms, key_arn, package, sealed, server, pod, policy, root, authority, folder }
+        Self {
+            enclave,
+            parent,
+            proxy,
+            kms,
+            key_arn,
+            package,
+            sealed,
+            server,
+            pod,
+            policy,
+            root,
+            flaky,
+            authority,
+            folder,
+        }
     }
 
     /// Puts another key policy in force, as the key's owner would.
@@ -162,13 +177,8 @@ impl World {
     /// Ends the enclave, and starts another in its place.
     pub fn restart(&mut self, setup: &EnclaveSetup) {
         self.enclave.process.terminate();
-        let near = Neighbours {
-            folder: self.folder.path(),
-            authority: &self.authority,
-            kms_endpoint: &endpoint(&self.kms),
-            kms_ca: &self.kms.ca_pem,
-            key_arn: &self.key_arn,
-        };
+        let folder = self.folder.path();
+        let near = neighbours(folder, &self.authority, &self.kms, &self.key_arn, !self.flaky.is_empty());
         self.enclave = Enclave::start(setup, &near);
     }
 
@@ -247,6 +257,29 @@ impl World {
         command.args([verb, "--server", &self.server.to_string()]).arg("--policy").arg(self.policy_file());
         command
     }
+}
+
+fn neighbours<'a>(
+    folder: &'a Path,
+    authority: &'a Path,
+    kms: &'a Running,
+    key_arn: &'a str,
+    flaky: bool,
+) -> Neighbours<'a> {
+    let [control, egress] = if flaky { ["flaky-control", "flaky-egress"] } else { ["control", "egress"] };
+    Neighbours { folder, authority, kms_endpoint: endpoint(kms), kms_ca: &kms.ca_pem, key_arn, control, egress }
+}
+
+/// Puts a relay that cuts streams in each way, and gives the clients' one.
+async fn cut_streams(dir: &Path, server: Address, every: Option<usize>) -> (Vec<Flaky>, Address) {
+    let Some(every) = every else { return (Vec::new(), server) };
+    let unix = |name: &str| Address::Unix(dir.join(name));
+    let control = Flaky::start(&unix("flaky-control"), unix("control"), every).await;
+    let egress = Flaky::start(&unix("flaky-egress"), unix("egress"), every).await;
+    let local = "tcp://127.0.0.1:0".parse().expect("an address");
+    let clients = Flaky::start(&local, server, every).await;
+    let address = clients.address.clone();
+    (vec![clients, control, egress], address)
 }
 
 /// The endpoint by name: certificates and allowlists speak of names.
