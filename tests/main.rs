@@ -9,5 +9,6 @@ mod images;
 mod interface;
 mod overload;
 mod reference;
+mod rollback;
 mod rotation;
 mod verification;

@@ -10,4 +10,4 @@ pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;
 pub use http::{Answer, Front};
 pub use process::{Output, Process, binary, run};
-pub use world::{MODEL, Setup, Spoil, World, image, pcr, start_parent};
+pub use world::{MODEL, Setup, Spoil, World, demo_package_of_version, image, pcr, start_parent};

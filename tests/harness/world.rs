@@ -79,6 +79,11 @@ impl Spoil<'_> {
         seal(self.package, self.key_arn, self.kms, folder, &again);
         again
     }
+
+    /// Another package in the place of this world's own.
+    pub fn seal_instead(&self, package: &Path) {
+        seal(package, self.key_arn, self.kms, self.sealed.parent().expect("a folder"), self.sealed);
+    }
 }
 
 /// A whole system.
@@ -174,6 +179,22 @@ impl World {
         world
     }
 
+    /// Seals another package under the same key into the file that the parent hands out.
+    pub fn hand_out(&self, package: &Path) {
+        let new = self.sealed.with_extension("new");
+        seal(package, &self.key_arn, &self.kms, self.folder.path(), &new);
+        std::fs::rename(&new, &self.sealed).expect("the folder takes files");
+    }
+
+    /// What a client pins that trusts this image with that package.
+    pub fn measurement(&self, label: &str, package: &Path) -> Measurement {
+        let mut pinned = self.policy.accept()[0].clone();
+        let package = cloister_model::Package::open(package).expect("a package");
+        pinned.label = label.to_owned();
+        pinned.pcrs.insert(MODEL_PCR, extended(&package.digest()));
+        pinned
+    }
+
     /// Ends the enclave, and starts another in its place.
     pub fn restart(&mut self, setup: &EnclaveSetup) {
         self.enclave.process.terminate();
@@ -199,9 +220,14 @@ impl World {
 
     /// A verified connection, once the enclave is ready.
     pub async fn session(&self) -> Session {
+        self.session_with(&self.policy).await
+    }
+
+    /// The same for a client that pins something else.
+    pub async fn session_with(&self, policy: &Policy) -> Session {
         let end = Instant::now() + BOOT_PATIENCE;
         loop {
-            match self.try_session(&self.policy).await {
+            match self.try_session(policy).await {
                 Ok(session) => return session,
                 Err(Error::NotVerified(error)) => panic!("not verified: {error}\n{}", self.enclave.process.words()),
                 Err(error) => {
@@ -296,6 +322,17 @@ fn key_policy(pcr0: &[u8; 48]) -> String {
          "Condition": {"StringEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": hex::encode(pcr0)}}},
     ]})
     .to_string()
+}
+
+/// The demonstration's package in another version.
+pub fn demo_package_of_version(dir: &Path, version: u32) -> PathBuf {
+    let folder = demo_package(&dir.join(version.to_string()));
+    let manifest = folder.join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    let other = text.replace("\nversion = 1\n", &format!("\nversion = {version}\n"));
+    assert!(version == 1 || other != text, "the manifest has no version");
+    std::fs::write(&manifest, other).expect("the folder takes files");
+    folder
 }
 
 /// The demonstration's package.
