@@ -9,11 +9,10 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use cloister_attest::{Error, Expected, Policy, Root, limits, parse, verify};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::attestation::report::{Report, Verification};
 use crate::failure::Failure;
+use crate::words::parse_time;
 use crate::{files, output, policy};
 
 /// The verbs of `cloister attestation`.
@@ -124,9 +123,4 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 fn print(report: &Report<'_>, json: bool) -> Result<(), Failure> {
     if json { output::json(report) } else { output::line(report.to_string().trim_end()) }
-}
-
-fn parse_time(text: &str) -> Result<SystemTime, String> {
-    let time = OffsetDateTime::parse(text, &Rfc3339);
-    time.map(SystemTime::from).map_err(|_| "not a time like 2027-01-01T00:00:00Z".into())
 }

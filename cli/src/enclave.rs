@@ -10,11 +10,10 @@ use cloister_client::{Attested, Error, Options, Scores, Session, connect};
 use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 use crate::output::UploadBar;
+use crate::words::{meaning, rfc3339};
 use crate::{files, output, policy};
 
 /// Between two tries of `--wait`.
@@ -224,7 +223,7 @@ fn scores(scores: &Scores) -> String {
 
 impl Proof {
     fn new(policy: &Policy, attested: &Attested) -> Self {
-        let signed_at = OffsetDateTime::from(attested.timestamp).format(&Rfc3339).unwrap_or_default();
+        let signed_at = rfc3339(attested.timestamp);
         let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &attested.tls_public_key);
         Self {
             accepted_as: attested.label.clone(),
@@ -252,7 +251,7 @@ impl Proof {
             short(&self.tls_public_key_sha384)
         ))?;
         for (index, value) in &self.pcrs {
-            output::line(format_args!("  PCR{index:<10}{}…{}", short(value), meaning(*index)))?;
+            output::line(format_args!("  PCR{index:<10}{}…  {}", short(value), meaning(*index)))?;
         }
         Ok(())
     }
@@ -260,20 +259,6 @@ impl Proof {
 
 fn short(hex: &str) -> &str {
     hex.get(..24).unwrap_or(hex)
-}
-
-fn meaning(index: u16) -> &'static str {
-    match index {
-        0 => "  the whole image",
-        1 => "  kernel and boot",
-        2 => "  application",
-        3 => "  the parent's IAM role",
-        4 => "  the parent's instance",
-        8 => "  the image's signer",
-        16 => "  the model",
-        17 => "  the configuration",
-        _ => "",
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod output;
 mod policy;
 mod seal;
 mod synthetic;
+mod words;
 
 use std::process::ExitCode;
 

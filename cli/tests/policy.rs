@@ -145,8 +145,9 @@ fn a_policy_is_shown_as_it_was_made() {
     // The SHA-256 of Amazon's root certificate, as AWS publishes it for nitro-enclaves.
     let root = "641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b";
     assert!(shown.contains(&format!("SHA-256 {root}")), "{shown}");
-    assert!(shown.contains("maximum age 300 s") && shown.contains("label = \"a label\""), "{shown}");
-    assert!(shown.contains(&format!("2 = \"{}\"", "a2".repeat(48))), "{shown}");
+    assert!(shown.contains("maximum age   300 s") && shown.contains("accepts       a label"), "{shown}");
+    assert!(shown.contains(&format!("PCR2          {}  the application", "a2".repeat(48))), "{shown}");
+    assert!(shown.contains("any model is accepted") && shown.contains("no end"), "{shown}");
     assert_eq!(show("missing").status.code(), Some(INPUT));
     fs::write(world.path("broken"), "version = 2").unwrap();
     assert_eq!(show("broken").status.code(), Some(INPUT));
@@ -158,4 +159,50 @@ fn a_policy_replaces_the_one_before_and_leaves_nothing_beside_it() {
     fs::write(world.path("policy.toml"), "old").unwrap();
     world.made(&["--any-model"]);
     assert_eq!(fs::read_dir(world.folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_roll_over_keeps_the_old_image_until_its_end_and_adds_the_new_one() {
+    let world = World::new();
+    let until = "2027-01-01T00:00:00Z";
+    let old = world.made(&[&pcr(16, "16"), "--until", until, "--max-age", "60"]);
+    fs::rename(world.path("policy.toml"), world.path("old")).unwrap();
+    let measurements = format!(
+        r#"{{"Measurements": {{"PCR0": "{}", "PCR1": "{}", "PCR2": "{}", "PCR8": "{}"}}}}"#,
+        "b0".repeat(48),
+        "b1".repeat(48),
+        "b2".repeat(48),
+        "b8".repeat(48)
+    );
+    fs::write(world.path("measurements"), measurements).unwrap();
+    let add = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloister"));
+        command.current_dir(world.folder.path()).args(["policy", "make", "--out", "policy.toml"]).args(arguments);
+        command.output().unwrap()
+    };
+    let new = ["--measurements", "measurements", &pcr(16, "17"), "--label", "the new one", "--add-to", "old"];
+    let output = add(&new);
+    assert!(output.status.success(), "{output:?}");
+    let policy = Policy::from_toml(&fs::read_to_string(world.path("policy.toml")).unwrap()).unwrap();
+    assert_eq!(policy.max_age(), old.max_age());
+    let [first, second] = policy.accept() else { panic!("{policy:?}") };
+    assert_eq!(first, &old.accept()[0]);
+    assert!(first.until.is_some() && second.until.is_none());
+    assert_eq!((second.label.as_str(), second.pcrs[&0], second.pcrs[&8]), ("the new one", [0xb0; 48], [0xb8; 48]));
+
+    let again = add(&["--measurements", "measurements", "--any-model", "--label", "a label", "--add-to", "old"]);
+    assert_eq!(again.status.code(), Some(USAGE), "a label twice: {again:?}");
+    let both = add(&[&new[..], &["--max-age", "300"]].concat());
+    assert_eq!(both.status.code(), Some(USAGE), "two maximum ages: {both:?}");
+}
+
+#[test]
+fn a_file_that_holds_no_measurements_and_a_pcr_from_two_places_are_refused() {
+    let world = World::new();
+    fs::write(world.path("config"), "{}").unwrap();
+    world.refuses(&["--any-model", "--measurements", "config"], INPUT, "not measurements");
+    let own = format!(r#"{{"Measurements": {{"PCR0": "{}"}}}}"#, "a0".repeat(48));
+    fs::write(world.path("config"), own).unwrap();
+    world.refuses(&["--any-model", "--measurements", "config"], USAGE, "PCR0 is pinned twice");
+    world.refuses(&["--any-model", "--until", "tomorrow"], USAGE, "not a time");
 }

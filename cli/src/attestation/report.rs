@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use cloister_attest::{Binding, CertificateSummary, Document, Root};
 use serde::Serialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+
+use crate::words::{meaning, rfc3339};
 
 /// How many bytes of a field are shown to a person before its length says enough.
 const SHOWN_BYTES: usize = 32;
@@ -228,21 +229,6 @@ fn field(f: &mut fmt::Formatter<'_>, name: &str, hex: Option<&str>) -> fmt::Resu
     }
 }
 
-fn meaning(pcr: u16) -> &'static str {
-    match pcr {
-        0 => "the whole image",
-        1 => "kernel, command line, boot ramdisk",
-        2 => "the application",
-        3 => "the parent's IAM role",
-        4 => "the parent instance",
-        8 => "the certificate that signed the image",
-        16 => "the model package, in a Cloister enclave",
-        17 => "the configuration, in a Cloister enclave",
-        18.. => "measured by the application",
-        _ => "",
-    }
-}
-
 fn explanation(check: &str) -> &'static str {
     match check {
         "shape" => "its shape: the one encoding that the module uses",
@@ -263,8 +249,4 @@ fn explanation(check: &str) -> &'static str {
 fn whole_seconds(time: SystemTime) -> OffsetDateTime {
     let time = OffsetDateTime::from(time);
     time.replace_nanosecond(0).unwrap_or(time)
-}
-
-fn rfc3339(time: impl Into<OffsetDateTime>) -> String {
-    time.into().format(&Rfc3339).unwrap_or_else(|_| "a time beyond the calendar".into())
 }
