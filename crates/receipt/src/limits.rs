@@ -9,8 +9,8 @@ pub const DOCUMENT: usize = 0x3000;
 /// Bytes of an ES384 signature: r and s of 48 bytes each (RFC 9053, section 2.1).
 pub const SIGNATURE: usize = 96;
 
-/// Deepest nesting of the CBOR: the scores' map in a view's, in the array of views, in the payload's map, and one to spare.
-pub(crate) const CBOR_DEPTH: usize = 5;
+/// Deepest nesting of the CBOR: the scores' map, in a view's map, in the array of views, in the payload's map.
+pub(crate) const CBOR_DEPTH: usize = 4;
 
 /// Fewest bytes of a nonce: 128 bits, so that nobody can have asked for all of them before.
 pub const LEAST_NONCE: usize = 16;
