@@ -69,7 +69,7 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
         let answer = front.get(path).await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{path}");
     }
-    for query in ["", "view=LCC", "view=L-CC&crops=0", "view=L-CC&crops=33", "view=L-CC&patient=7"] {
+    for query in ["", "view=LCC", "view=L-CC&crops=0", "view=L-CC&crops=33", "view=L-CC&patient=7", "view=L-CC&nonce=00"] {
         let answer = front.post_image(query, "x").await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{query}");
     }
@@ -92,12 +92,16 @@ async fn sagemakers_invocations_score_as_the_enclaves_own_path_does() {
     };
     let answer = requests.send_request(request("view=L-MLO,crops=1")).await.unwrap();
     assert_eq!(answer.status(), 200);
-    let invoked: serde_json::Value =
+    let mut invoked: serde_json::Value =
         serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap();
     requests.ready().await.unwrap();
     let refused = requests.send_request(request("crops=1")).await.unwrap();
     assert_eq!(refused.status(), 400, "an image without its view");
-    let direct = Front::connect(&world.server).await.post_image("view=L-MLO&crops=1", png).await.json();
+    let mut direct = Front::connect(&world.server).await.post_image("view=L-MLO&crops=1", png).await.json();
+    // Each has a receipt of its own, which names its time.
+    for answer in [&mut invoked, &mut direct] {
+        assert!(answer.as_object_mut().unwrap().remove("receipt").unwrap().is_string());
+    }
     assert_eq!(invoked, direct);
 }
 

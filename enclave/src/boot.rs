@@ -143,6 +143,7 @@ impl Boot {
             version: manifest.version,
             digest: hex::encode(package.digest()),
         };
+        let digest = package.digest();
         let threads = self.config.threads();
         let classifier = tokio::task::spawn_blocking(move || -> Result<Classifier, Error> {
             let classifier = Classifier::load(&package, threads)?;
@@ -151,6 +152,6 @@ impl Boot {
             Ok(classifier)
         })
         .await??;
-        Ok(Loaded { classifier: Arc::new(classifier), model })
+        Ok(Loaded { classifier: Arc::new(classifier), model, digest })
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloister_attest::Binding;
+use cloister_nsm::Nsm;
+use cloister_receipt::Receipt;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PublicKeyData};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::PrivateKeyDer;
@@ -11,6 +13,8 @@ use rustls::server::NoClientAuth;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, version};
 use tokio::sync::watch;
+
+use crate::receipts::{self, Signer};
 
 /// Why the enclave's keys could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +25,17 @@ pub enum Error {
     /// TLS with it.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    /// The receipt key.
+    #[error("the receipt key cannot be made: {0}")]
+    Receipts(#[from] receipts::Error),
 }
 
-/// A TLS key of this process alone, and what attestation documents say of it. A connection has one from its first byte to its last.
+/// A TLS key and a receipt key of this process alone, and what attestation documents say of them. A connection has one identity from its
+/// first byte to its last.
 pub struct Identity {
     tls: Arc<ServerConfig>,
-    user_data: Vec<u8>,
+    receipts: Signer,
+    binding: Binding,
 }
 
 impl Identity {
@@ -38,7 +47,8 @@ impl Identity {
     pub fn generate(clients: Option<Arc<dyn ClientCertVerifier>>) -> Result<Self, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?;
         let certificate = CertificateParams::new(vec!["enclave.invalid".to_owned()])?.self_signed(&key)?;
-        let user_data = Binding::of(&key.subject_public_key_info()).encode();
+        let receipts = Signer::generate()?;
+        let binding = Binding::of(&key.subject_public_key_info()).with_receipt(receipts.public_key_der());
         let private = PrivateKeyDer::try_from(key.serialize_der())
             .map_err(|_| rustls::Error::General("the private key is not PKCS #8".to_owned()))?;
         let mut tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -48,7 +58,7 @@ impl Identity {
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // A resumed session would show the client no key to verify.
         tls.send_tls13_tickets = 0;
-        Ok(Self { tls: Arc::new(tls), user_data })
+        Ok(Self { tls: Arc::new(tls), receipts, binding })
     }
 
     /// TLS 1.3 with this key.
@@ -56,9 +66,17 @@ impl Identity {
         Arc::clone(&self.tls)
     }
 
-    /// The `user_data` of every document that speaks of this key.
-    pub fn user_data(&self) -> &[u8] {
-        &self.user_data
+    /// The `user_data` of every document that speaks of these keys.
+    pub fn user_data(&self) -> Vec<u8> {
+        self.binding.encode()
+    }
+
+    /// Dates a receipt and signs it with this identity's key.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub fn sign(&self, nsm: &dyn Nsm, receipt: Receipt) -> Result<Vec<u8>, receipts::Error> {
+        self.receipts.sign(nsm, &self.binding, receipt)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod limits;
 pub mod memory;
 pub mod parent;
+pub mod receipts;
 pub mod security_module;
 pub mod serve;
 pub mod state;

@@ -160,3 +160,12 @@ pub const MAX_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Bearer tokens in a configuration: each is compared with every request's.
 pub const MAX_TOKENS: usize = 256;
+
+/// The document that vouches for a receipt key is asked for anew after that: AWS's certificates for it live three hours.
+pub const MAX_VOUCHER_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// And when its certificate has less than that left: more than two clocks that are both right can be apart.
+pub const MIN_VOUCHER_LIFE_LEFT: Duration = Duration::from_secs(15 * 60);
+
+/// The nonce of a request for a classification, in bytes: as fresh as a document's, and no longer than a receipt takes.
+pub const REQUEST_NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;

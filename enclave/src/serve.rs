@@ -10,6 +10,7 @@ mod images;
 mod openapi;
 mod parts;
 mod problem;
+mod receipt;
 mod sagemaker;
 mod upload;
 

@@ -26,6 +26,8 @@ pub struct Loaded {
     pub classifier: Arc<Classifier>,
     /// Its name.
     pub model: ModelIdentity,
+    /// Its package's digest, SHA-384.
+    pub digest: [u8; 48],
 }
 
 /// How far the enclave has come.

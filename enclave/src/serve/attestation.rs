@@ -45,8 +45,7 @@ pub(super) async fn get(
         Phase::Starting(reason) | Phase::Failed(reason) => return Err(Problem::NotReady(reason)),
     }
     let _permit = shared.admission.attestation().await?;
-    let request =
-        AttestRequest { public_key: None, user_data: Some(identity.user_data().to_vec()), nonce: Some(nonce) };
+    let request = AttestRequest { public_key: None, user_data: Some(identity.user_data()), nonce: Some(nonce) };
     let nsm = shared.nsm.clone();
     let document = tokio::task::spawn_blocking(move || nsm.attest(&request))
         .await

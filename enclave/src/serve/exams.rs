@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
+use axum::{Extension, Json};
 use cloister_imaging::{Laterality, View};
 use cloister_model::Classification;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,12 @@ use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::images::{Scored, classify, crops, declared_length, decoded_bytes, in_worker, ready};
+use super::images::{Scored, classify, declared_length, decoded_bytes, in_worker, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
+use super::receipt::{self, Asked, Computed, Scores};
 use super::upload::{append, before};
+use crate::identity::Identity;
 use crate::limits;
 use crate::state::ModelIdentity;
 
@@ -24,23 +26,29 @@ use crate::state::ModelIdentity;
 #[derive(Serialize, ToSchema)]
 pub(super) struct Answer {
     /// `left` and `right`: by label, the mean of that side's CC and MLO views.
-    breasts: BTreeMap<&'static str, BTreeMap<String, f64>>,
+    breasts: BTreeMap<&'static str, Scores>,
     /// L-CC, R-CC, L-MLO, R-MLO.
     #[schema(value_type = Vec<Scored>)]
     views: Vec<Classification>,
     model: ModelIdentity,
+    /// The enclave's signed receipt, in base64: a COSE_Sign1 that names inputs, model and scores.
+    receipt: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
     crops: Option<u32>,
+    nonce: Option<String>,
 }
 
 /// Classifies the four views of one exam.
 #[utoipa::path(
     post, path = "/v1/exams", tag = "classification",
-    params(("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default")),
+    params(
+        ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default"),
+        ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
+    ),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
         each an image as /v1/images takes it"),
     responses(
@@ -50,30 +58,35 @@ pub(super) struct Parameters {
 )]
 pub(super) async fn post(
     State(shared): State<Shared>,
+    Extension(identity): Extension<Arc<Identity>>,
     query: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
-    let crops = crops(parameters.crops)?;
-    four(&shared, crops, request).await.map(Json)
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
+    four(&shared, asked, request).await.map(Json)
 }
 
 /// Receives, queues and classifies the four views.
-pub(super) async fn four(shared: &Shared, crops: Option<u32>, request: Request) -> Result<Answer, Problem> {
+pub(super) async fn four(shared: &Shared, asked: Asked, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
     let reserved = shared.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?).await?;
     let largest = images.iter().map(|(_, image)| decoded_bytes(image)).max().unwrap_or(0);
     let turn = shared.admission.turn(images.len(), largest).await?;
-    let network = Arc::clone(&loaded);
-    let views = in_worker((reserved, turn), move || {
+    let nsm = Arc::clone(&shared.nsm);
+    in_worker((reserved, turn), move || {
         let one = |(view, image): (View, Vec<u8>)| {
-            classify(&network.classifier, &image, view, crops).map_err(|problem| problem.with_view(view))
+            classify(&loaded.classifier, &image, view, asked.crops()).map_err(|problem| problem.with_view(view))
         };
-        images.into_iter().map(one).collect::<Result<Vec<_>, Problem>>()
+        let scored = images.into_iter().map(one).collect::<Result<Vec<_>, Problem>>()?;
+        let breasts = breasts(&scored);
+        let claims: Vec<_> = scored.iter().collect();
+        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;
+        let views = scored.into_iter().map(|scored| scored.classification).collect();
+        Ok(Answer { breasts, views, model: loaded.model.clone(), receipt })
     })
-    .await?;
-    Ok(Answer { breasts: breasts(&views), views, model: loaded.model.clone() })
+    .await
 }
 
 /// The four images in the order of [`View::ALL`].
@@ -101,9 +114,10 @@ async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>,
 }
 
 /// The mean of each side's views, label by label.
-fn breasts(views: &[Classification]) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
+fn breasts(views: &[Computed]) -> BTreeMap<&'static str, Scores> {
     let side = |laterality| {
-        let of_side: Vec<_> = views.iter().filter(|c| c.view.laterality() == laterality).collect();
+        let views = views.iter().map(|scored| &scored.classification);
+        let of_side: Vec<_> = views.filter(|c| c.view.laterality() == laterality).collect();
         let labels = of_side.first().map(|c| c.scores.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "two views")]
         let mean =
@@ -117,14 +131,15 @@ fn breasts(views: &[Classification]) -> BTreeMap<&'static str, BTreeMap<String, 
 mod tests {
     use super::*;
 
-    fn scored(view: View, malignant: f64) -> Classification {
-        Classification {
+    fn scored(view: View, malignant: f64) -> Computed {
+        let classification = Classification {
             view,
             window: [0, 1, 0, 1],
             best_center: [0, 0],
             scores: BTreeMap::from([("malignant".to_owned(), malignant)]),
             crops: 1,
-        }
+        };
+        Computed { classification, bytes_sha256: [0; 32], pixels_sha256: [0; 32], rows: 1, columns: 1 }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `POST /v1/images`: one image, one view.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
+use axum::{Extension, Json};
 use cloister_imaging::{DecodeLimits, View, decode};
 use cloister_model::{Classification, Classifier};
 use http_body_util::BodyExt;
@@ -17,7 +19,9 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::problem::Problem;
+use super::receipt::{self, Asked, Computed};
 use super::upload::{Upload, append, before};
+use crate::identity::Identity;
 use crate::limits;
 use crate::state::{Loaded, ModelIdentity, Phase};
 
@@ -28,6 +32,8 @@ pub(super) struct Answer {
     #[schema(value_type = Scored)]
     pub(super) classification: Classification,
     pub(super) model: ModelIdentity,
+    /// The enclave's signed receipt, in base64: a COSE_Sign1 that names inputs, model and scores.
+    pub(super) receipt: String,
 }
 
 /// What a classification says of one view.
@@ -55,6 +61,7 @@ pub(super) struct Scored {
 pub(super) struct Parameters {
     view: String,
     crops: Option<u32>,
+    nonce: Option<String>,
 }
 
 /// Classifies one image.
@@ -63,6 +70,7 @@ pub(super) struct Parameters {
     params(
         ("view" = String, Query, description = "L-CC, R-CC, L-MLO or R-MLO"),
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32; 10 by default"),
+        ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
     ),
     request_body(content = Vec<u8>, content_type = "image/png", description = "An 8- or 16-bit greyscale PNG, background 0"),
     responses(
@@ -72,21 +80,22 @@ pub(super) struct Parameters {
 )]
 pub(super) async fn post(
     State(shared): State<Shared>,
+    Extension(identity): Extension<Arc<Identity>>,
     query: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let view = view(&parameters.view)?;
-    let crops = crops(parameters.crops)?;
-    one(&shared, view, crops, &headers, body).await.map(Json)
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
+    one(&shared, view, asked, &headers, body).await.map(Json)
 }
 
 /// Receives, queues and classifies one image.
 pub(super) async fn one(
     shared: &Shared,
     view: View,
-    crops: Option<u32>,
+    asked: Asked,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Answer, Problem> {
@@ -94,10 +103,13 @@ pub(super) async fn one(
     let reserved = shared.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
     let image = receive(Upload::new(body, reserved.clone())).await?;
     let turn = shared.admission.turn(1, decoded_bytes(&image)).await?;
-    let network = Arc::clone(&loaded);
-    let classification =
-        in_worker((reserved, turn), move || classify(&network.classifier, &image, view, crops)).await?;
-    Ok(Answer { classification, model: loaded.model.clone() })
+    let nsm = Arc::clone(&shared.nsm);
+    in_worker((reserved, turn), move || {
+        let scored = classify(&loaded.classifier, &image, view, asked.crops())?;
+        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
+        Ok(Answer { classification: scored.classification, model: loaded.model.clone(), receipt })
+    })
+    .await
 }
 
 /// What serving needs, or why there is none.
@@ -110,15 +122,6 @@ pub(super) fn ready(shared: &Shared) -> Result<Arc<Loaded>, Problem> {
 
 pub(super) fn view(text: &str) -> Result<View, Problem> {
     text.parse().map_err(|_| Problem::Query(format!("view {text:?} is none of L-CC, R-CC, L-MLO and R-MLO")))
-}
-
-pub(super) fn crops(asked: Option<u32>) -> Result<Option<u32>, Problem> {
-    match asked {
-        Some(crops) if !(1..=limits::MAX_CROPS).contains(&crops) => {
-            Err(Problem::Query(format!("crops is {crops}; 1 to {} are taken", limits::MAX_CROPS)))
-        }
-        asked => Ok(asked),
-    }
 }
 
 pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -143,15 +146,9 @@ where
     .map_err(|_| Problem::Internal("the classification ended unexpectedly"))?
 }
 
-pub(super) fn classify(
-    classifier: &Classifier,
-    image: &[u8],
-    view: View,
-    crops: Option<u32>,
-) -> Result<Classification, Problem> {
+pub(super) fn classify(classifier: &Classifier, image: &[u8], view: View, crops: u32) -> Result<Computed, Problem> {
     let begun = Instant::now();
     let pixels = decode(image, &DecodeLimits::default()).map_err(|error| Problem::Image(None, error))?;
-    let crops = crops.unwrap_or(limits::DEFAULT_CROPS);
     let classification = classifier.classify(&pixels, view, crops).map_err(|error| match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
@@ -161,7 +158,24 @@ pub(super) fn classify(
         }
     })?;
     metrics::histogram!("cloister_classification_seconds").record(begun.elapsed().as_secs_f64());
-    Ok(classification)
+    let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
+    Ok(Computed {
+        classification,
+        bytes_sha256: sha256(image),
+        pixels_sha256: cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied()),
+        rows,
+        columns,
+    })
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+fn side(pixels: usize) -> Result<u32, Problem> {
+    u32::try_from(pixels).map_err(|_| Problem::Internal("an image is larger than it was allowed to be"))
 }
 
 /// What an image takes in memory once it is decoded, as its header says (PNG, third edition, section 11.2.1); what its decoder
@@ -191,13 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_or_a_number_of_crops_out_of_bounds_is_refused() {
+    fn a_view_that_there_is_not_is_refused() {
         assert!(matches!(view("LCC"), Err(Problem::Query(_))));
         assert!(view("L-CC").is_ok());
-        assert!(matches!(crops(Some(0)), Err(Problem::Query(_))));
-        assert!(matches!(crops(Some(limits::MAX_CROPS + 1)), Err(Problem::Query(_))));
-        assert_eq!(crops(Some(limits::MAX_CROPS)).unwrap(), Some(limits::MAX_CROPS));
-        assert_eq!(crops(None).unwrap(), None);
     }
 
     #[tokio::test]

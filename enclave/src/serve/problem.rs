@@ -65,6 +65,7 @@ pub(super) enum Problem {
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
     Attestation,
+    Receipt,
     Internal(&'static str),
 }
 
@@ -94,6 +95,7 @@ impl Problem {
             Self::Attestation => {
                 (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
             }
+            Self::Receipt => (StatusCode::SERVICE_UNAVAILABLE, "receipt", "No receipt could be signed for the answer"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside the enclave"),
         }
     }
@@ -115,7 +117,13 @@ impl Problem {
             Self::Image(None, error) => Some(error.to_string()),
             Self::Image(Some(view), error) => Some(format!("{view}: {error}")),
             Self::Internal(detail) => Some((*detail).to_owned()),
-            Self::NotFound | Self::Method | Self::QueueFull | Self::Busy | Self::Empty | Self::Attestation => None,
+            Self::NotFound
+            | Self::Method
+            | Self::QueueFull
+            | Self::Busy
+            | Self::Empty
+            | Self::Attestation
+            | Self::Receipt => None,
         }
     }
 

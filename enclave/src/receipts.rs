@@ -1,0 +1,125 @@
+//! Receipts, signed by a connection's own key: the document that vouches for the key travels in each, and is replaced before the
+//! certificate that signed it ends.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use cloister_attest::Binding;
+use cloister_nsm::{AttestRequest, Nsm};
+use cloister_receipt::{Receipt, SigningKey};
+
+use crate::limits;
+
+/// Why a receipt could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The security module did not vouch for the key.
+    #[error("the security module gave no document for the receipt key: {0}")]
+    Nsm(#[from] cloister_nsm::Error),
+    /// Its document cannot be read.
+    #[error("the security module's document for the receipt key cannot be read: {0}")]
+    Document(#[from] cloister_attest::Error),
+    /// The clock has left the life of every certificate that could be had.
+    #[error("the clock is beyond the life of the certificate that vouches for the receipt key")]
+    Clock,
+    /// The receipt itself.
+    #[error("the receipt cannot be signed: {0}")]
+    Receipt(#[from] cloister_receipt::Error),
+}
+
+/// A key that signs receipts, and what vouches for it.
+pub struct Signer {
+    key: SigningKey,
+    voucher: Mutex<Option<Voucher>>,
+}
+
+/// An attestation document about the key.
+#[derive(Clone)]
+struct Voucher {
+    document: Vec<u8>,
+    /// When the module signed it, by the module's clock.
+    signed: SystemTime,
+    /// When the certificate that signed it ends.
+    ends: SystemTime,
+    /// When it was asked for, by ours.
+    asked: SystemTime,
+}
+
+impl Signer {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// When the generator fails.
+    pub fn generate() -> Result<Self, Error> {
+        Ok(Self { key: SigningKey::generate()?, voucher: Mutex::new(None) })
+    }
+
+    /// The key's SubjectPublicKeyInfo, DER.
+    pub fn public_key_der(&self) -> &[u8] {
+        self.key.public_key_der()
+    }
+
+    /// Dates and signs a receipt. It asks the security module for a document when there is none that holds for long enough, and so
+    /// may block for milliseconds.
+    ///
+    /// # Errors
+    /// A security module that vouches for nothing; a clock that is beyond all that it vouches for.
+    pub fn sign(&self, nsm: &dyn Nsm, binding: &Binding, mut receipt: Receipt) -> Result<Vec<u8>, Error> {
+        let now = SystemTime::now();
+        let voucher = self.voucher(nsm, binding, now)?;
+        // The module's clock may be ahead of ours by what is allowed, and no receipt is older than what vouches for its key.
+        receipt.time = now.max(voucher.signed);
+        if receipt.time >= voucher.ends {
+            return Err(Error::Clock);
+        }
+        Ok(receipt.sign(&self.key, &voucher.document)?)
+    }
+
+    fn voucher(&self, nsm: &dyn Nsm, binding: &Binding, now: SystemTime) -> Result<Voucher, Error> {
+        let mut kept = self.voucher.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(voucher) = &*kept
+            && voucher.holds(now)
+        {
+            return Ok(voucher.clone());
+        }
+        let request = AttestRequest {
+            public_key: Some(self.public_key_der().to_vec()),
+            user_data: Some(binding.encode()),
+            nonce: None,
+        };
+        let document = nsm.attest(&request)?;
+        let said = cloister_attest::parse(&document)?;
+        let ends = said.chain()?.last().map(|leaf| leaf.not_after).ok_or(Error::Clock)?;
+        let voucher = Voucher { document, signed: said.timestamp, ends, asked: now };
+        *kept = Some(voucher.clone());
+        Ok(voucher)
+    }
+}
+
+impl Voucher {
+    /// Whether it need not be replaced yet. A clock that was set back is no reason to trust what was asked for later.
+    fn holds(&self, now: SystemTime) -> bool {
+        let age = now.duration_since(self.asked);
+        let left = self.ends.duration_since(now).unwrap_or(Duration::ZERO);
+        age.is_ok_and(|age| age < limits::MAX_VOUCHER_AGE) && left > limits::MIN_VOUCHER_LIFE_LEFT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    #[test]
+    fn a_voucher_is_replaced_when_it_is_old_near_its_end_or_from_the_future() {
+        let asked = SystemTime::UNIX_EPOCH + 1000 * HOUR;
+        let voucher = Voucher { document: Vec::new(), signed: asked, ends: asked + 3 * HOUR, asked };
+        assert!(voucher.holds(asked));
+        assert!(voucher.holds(asked + limits::MAX_VOUCHER_AGE - Duration::from_secs(1)));
+        assert!(!voucher.holds(asked + limits::MAX_VOUCHER_AGE));
+        assert!(!voucher.holds(asked - Duration::from_secs(1)));
+        let ending = Voucher { ends: asked + limits::MIN_VOUCHER_LIFE_LEFT, ..voucher };
+        assert!(!ending.holds(asked));
+    }
+}

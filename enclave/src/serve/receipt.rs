@@ -1,0 +1,130 @@
+//! From what was computed to the receipt that says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cloister_model::Classification;
+use cloister_nsm::Nsm;
+use cloister_receipt::{Crops, Model, Receipt, View};
+
+use super::problem::Problem;
+use crate::identity::Identity;
+use crate::limits;
+use crate::state::Loaded;
+
+/// By label, of one breast.
+pub(super) type Scores = BTreeMap<String, f64>;
+
+/// What a caller asks for besides the images, and whose key will sign the answer.
+pub(super) struct Asked {
+    /// The identity of the caller's connection.
+    pub(super) identity: Arc<Identity>,
+    /// How many crops.
+    pub(super) crops: Option<u32>,
+    /// The caller's nonce.
+    pub(super) nonce: Option<Vec<u8>>,
+}
+
+impl Asked {
+    /// Checks what came as text.
+    pub(super) fn new(identity: Arc<Identity>, crops: Option<u32>, nonce: Option<&str>) -> Result<Self, Problem> {
+        Ok(Self { identity, crops: self::crops(crops)?, nonce: nonce.map(self::nonce).transpose()? })
+    }
+
+    pub(super) fn crops(&self) -> u32 {
+        self.crops.unwrap_or(limits::DEFAULT_CROPS)
+    }
+}
+
+fn crops(asked: Option<u32>) -> Result<Option<u32>, Problem> {
+    match asked {
+        Some(crops) if !(1..=limits::MAX_CROPS).contains(&crops) => {
+            Err(Problem::Query(format!("crops is {crops}; 1 to {} are taken", limits::MAX_CROPS)))
+        }
+        asked => Ok(asked),
+    }
+}
+
+fn nonce(text: &str) -> Result<Vec<u8>, Problem> {
+    let refused = || Problem::Query("nonce is not 16 to 64 random bytes in hexadecimal".to_owned());
+    let nonce = hex::decode(text).map_err(|_| refused())?;
+    if limits::REQUEST_NONCE_BYTES.contains(&nonce.len()) { Ok(nonce) } else { Err(refused()) }
+}
+
+/// One view's scores, and which image they are of.
+pub(super) struct Computed {
+    pub(super) classification: Classification,
+    pub(super) bytes_sha256: [u8; 32],
+    pub(super) pixels_sha256: [u8; 32],
+    pub(super) rows: u32,
+    pub(super) columns: u32,
+}
+
+/// Signs what was computed, as base64 for the answer. It may ask the security module, and so blocks.
+pub(super) fn issue(
+    asked: &Asked,
+    nsm: &dyn Nsm,
+    loaded: &Loaded,
+    views: &[&Computed],
+    breasts: BTreeMap<&'static str, Scores>,
+) -> Result<String, Problem> {
+    let preprocessing = loaded.classifier.preprocessing();
+    let count = views.first().map_or(0, |scored| scored.classification.crops);
+    let receipt = Receipt {
+        nonce: asked.nonce.clone(),
+        // The signer dates it.
+        time: SystemTime::UNIX_EPOCH,
+        software: concat!("cloister-enclave ", env!("CARGO_PKG_VERSION")).to_owned(),
+        kernels: cloister_model::kernels(),
+        model: Model { name: loaded.model.name.clone(), version: loaded.model.version, digest: loaded.digest },
+        preprocessing: preprocessing.revision().to_owned(),
+        crops: Crops { seed: preprocessing.seed(count), count },
+        views: views.iter().map(|scored| claim(scored)).collect(),
+        breasts: breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
+    };
+    let signed = asked.identity.sign(nsm, receipt).map_err(|error| {
+        tracing::error!(%error, "no receipt could be signed");
+        Problem::Receipt
+    })?;
+    Ok(STANDARD.encode(signed))
+}
+
+fn claim(scored: &Computed) -> View {
+    let Classification { view, window, best_center, scores, .. } = &scored.classification;
+    View {
+        view: view.to_string(),
+        bytes_sha256: scored.bytes_sha256,
+        pixels_sha256: scored.pixels_sha256,
+        rows: scored.rows,
+        columns: scored.columns,
+        sop_instance_uid: None,
+        window: window.map(|edge| u32::try_from(edge).unwrap_or(u32::MAX)),
+        best_center: *best_center,
+        scores: scores.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_crops_out_of_bounds_is_refused() {
+        assert!(matches!(crops(Some(0)), Err(Problem::Query(_))));
+        assert!(matches!(crops(Some(limits::MAX_CROPS + 1)), Err(Problem::Query(_))));
+        assert_eq!(crops(Some(limits::MAX_CROPS)).unwrap(), Some(limits::MAX_CROPS));
+        assert_eq!(crops(None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_nonce_that_is_short_long_or_not_hexadecimal_is_refused() {
+        let long = "00".repeat(65);
+        for text in ["", "0011", "zz", long.as_str()] {
+            assert!(matches!(nonce(text), Err(Problem::Query(_))), "{text:?}");
+        }
+        assert_eq!(nonce(&"ab".repeat(16)).unwrap(), [0xab; 16]);
+    }
+}
