@@ -80,8 +80,21 @@ impl Parent {
     /// # Errors
     /// When the parent does not answer, or not with credentials.
     pub async fn credentials(&self) -> Result<Credentials, Error> {
+        self.fetch_credentials(request(Method::GET, "/v1/credentials")).await
+    }
+
+    /// Asks for others than those that the parent has at hand, which KMS took for expired.
+    ///
+    /// # Errors
+    /// As [`Parent::credentials`].
+    pub async fn renewed_credentials(&self) -> Result<Credentials, Error> {
+        let request = request(Method::GET, "/v1/credentials").header(header::CACHE_CONTROL, "no-cache");
+        self.fetch_credentials(request).await
+    }
+
+    async fn fetch_credentials(&self, request: http::request::Builder) -> Result<Credentials, Error> {
         const WHAT: &str = "credentials";
-        let request = request(Method::GET, "/v1/credentials").body(Full::default())?;
+        let request = request.body(Full::default())?;
         let answer = self.exchange(WHAT, request, limits::MAX_CREDENTIALS_BYTES).await?;
         if answer.status() != StatusCode::OK {
             return Err(status(WHAT, answer.status()));

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::{Boot, Error};
 use crate::limits;
-use crate::parent::{Credentials, SealedFile};
+use crate::parent::{Credentials, SealedFile, backoff};
 
 impl Boot {
     pub(super) async fn obtain(&self) -> Result<Package, Error> {
@@ -44,8 +44,8 @@ impl Boot {
 
     async fn release(&self, header: &Header) -> Result<DataKey, Error> {
         let mut attempt = 1;
+        let mut credentials = self.parent.credentials().await?;
         loop {
-            let credentials = self.parent.credentials().await?;
             let client = self.kms(&header.key_arn, &credentials)?;
             let release = Release {
                 nsm: self.nsm.as_ref(),
@@ -54,7 +54,11 @@ impl Boot {
                 context: &header.context,
             };
             match cloister_kms::release(&client, &release).await {
-                Err(error) if error.is_expired_token() && attempt < limits::PARENT_TRIES => attempt += 1,
+                Err(error) if error.is_expired_token() && attempt < limits::PARENT_TRIES => {
+                    tokio::time::sleep(backoff(attempt)).await;
+                    credentials = self.parent.renewed_credentials().await?;
+                    attempt += 1;
+                }
                 other => return Ok(other?),
             }
         }

@@ -23,13 +23,7 @@ use super::{attestation, exams, health, images, problem, sagemaker};
         ping,
         get
     ),
-    components(schemas(
-        images::Answer,
-        images::Scored,
-        exams::Answer,
-        problem::Details,
-        crate::state::ModelIdentity
-    ))
+    components(schemas(images::Answer, images::Scored, exams::Answer, problem::Details, crate::state::ModelIdentity))
 )]
 struct Interface;
 
