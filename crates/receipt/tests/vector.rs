@@ -1,0 +1,54 @@
+//! A receipt that another program made: Python's cbor2 and pycose, by `vector/make.py`, written from `docs/receipts.md`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use aws_lc_rs::digest::{SHA256, SHA384, digest};
+use cloister_receipt::{Crops, Model, Receipt, Scores, Unverified, View, pixels_sha256};
+
+const RECEIPT: &[u8] = include_bytes!("vector/receipt.cbor");
+const KEY: &[u8] = include_bytes!("vector/key.der");
+
+fn scores(benign: f64, malignant: f64) -> Scores {
+    BTreeMap::from([("benign".to_owned(), benign), ("malignant".to_owned(), malignant)])
+}
+
+fn view(name: &str, sop_instance_uid: Option<&str>, scores: Scores) -> View {
+    View {
+        view: name.to_owned(),
+        bytes_sha256: digest(&SHA256, name.as_bytes()).as_ref().try_into().unwrap(),
+        pixels_sha256: pixels_sha256(2, 3, [u16::MAX; 6].into_iter()),
+        rows: 2,
+        columns: 3,
+        sop_instance_uid: sop_instance_uid.map(str::to_owned),
+        window: [0, 2, 1, 3],
+        best_center: [1, -70_000],
+        scores,
+    }
+}
+
+#[test]
+fn a_receipt_that_another_program_made_is_read_and_verified() {
+    let single = 1.0 - 1.0 / f64::from(1 << 20);
+    let expected = Receipt {
+        nonce: Some((0..16).collect()),
+        time: UNIX_EPOCH + Duration::from_millis(1_790_000_000_123),
+        software: "cloister-enclave 0.1.0".to_owned(),
+        kernels: "tract 0.23.9 x86_64,avx,avx2,fma".to_owned(),
+        model: Model {
+            name: "demo".to_owned(),
+            version: 3,
+            digest: digest(&SHA384, b"package").as_ref().try_into().unwrap(),
+        },
+        preprocessing: "screening-mammogram/1".to_owned(),
+        crops: Crops { seed: Some(0), count: 10 },
+        views: vec![
+            view("L-CC", Some("1.2.840.10008.1"), scores(0.25, 0.1)),
+            view("L-MLO", None, scores(0.75, single)),
+        ],
+        breasts: BTreeMap::from([("left".to_owned(), scores(0.5, (0.1 + single) / 2.0))]),
+    };
+    let receipt = Unverified::parse(RECEIPT).unwrap();
+    assert_eq!(receipt.document(), b"an attestation document");
+    assert_eq!(receipt.verify(KEY), Ok(expected));
+}
