@@ -57,8 +57,8 @@ pub struct Make {
     /// Until when this image is accepted, such as 2027-01-01T00:00:00Z; without end by default.
     #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
     until: Option<SystemTime>,
-    /// Keep what this policy accepts, under its root and its maximum age, and accept the new image too: for a roll-over.
-    #[arg(long, value_name = "POLICY", conflicts_with_all = ["root", "max_age"])]
+    /// Keep what this policy accepts, under its root, its maximum age and its skew, and accept the new image too: for a roll-over.
+    #[arg(long, value_name = "POLICY", conflicts_with_all = ["root", "max_age", "skew"])]
     add_to: Option<PathBuf>,
     /// The root of the attestation documents, in PEM; Amazon's by default. Only a simulation needs another.
     #[arg(long)]
@@ -66,6 +66,9 @@ pub struct Make {
     /// The most that a document's age may be, in seconds.
     #[arg(long, default_value_t = 300)]
     max_age: u64,
+    /// How far a document may be dated after this machine's clock, in seconds.
+    #[arg(long, default_value_t = limits::CLOCK_SKEW.as_secs())]
+    skew: u64,
     /// Where the policy goes.
     #[arg(long)]
     out: PathBuf,
@@ -86,7 +89,7 @@ fn make(arguments: &Make) -> Result<(), Failure> {
             let policy = read(path)?;
             let mut accept = policy.accept().to_vec();
             accept.push(accepted);
-            Policy::new(policy.root().clone(), policy.max_age(), accept)
+            Policy::new(policy.root().clone(), policy.max_age(), accept).and_then(|new| new.with_skew(policy.skew()))
         }
         None => {
             let root = match &arguments.root {
@@ -94,6 +97,7 @@ fn make(arguments: &Make) -> Result<(), Failure> {
                 None => Root::amazon(),
             };
             Policy::new(root, Duration::from_secs(arguments.max_age), vec![accepted])
+                .and_then(|new| new.with_skew(Duration::from_secs(arguments.skew)))
         }
     };
     files::write(&arguments.out, policy.map_err(Failure::usage)?.to_toml().as_bytes())
@@ -150,6 +154,7 @@ fn show(path: &Path) -> Result<(), Failure> {
     let whose = if policy.root().is_amazon() { "Amazon's" } else { "NOT Amazon's: a simulation's" };
     output::line(format_args!("root          {whose}, SHA-256 {}", hex::encode(policy.root().fingerprint())))?;
     output::line(format_args!("maximum age   {} s", policy.max_age().as_secs()))?;
+    output::line(format_args!("clock skew    {} s", policy.skew().as_secs()))?;
     for entry in policy.accept() {
         output::line(format_args!("\naccepts       {}", entry.label.escape_debug()))?;
         match entry.until {

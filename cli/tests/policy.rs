@@ -165,7 +165,7 @@ fn a_policy_replaces_the_one_before_and_leaves_nothing_beside_it() {
 fn a_roll_over_keeps_the_old_image_until_its_end_and_adds_the_new_one() {
     let world = World::new();
     let until = "2027-01-01T00:00:00Z";
-    let old = world.made(&[&pcr(16, "16"), "--until", until, "--max-age", "60"]);
+    let old = world.made(&[&pcr(16, "16"), "--until", until, "--max-age", "60", "--skew", "120"]);
     fs::rename(world.path("policy.toml"), world.path("old")).unwrap();
     let measurements = format!(
         r#"{{"Measurements": {{"PCR0": "{}", "PCR1": "{}", "PCR2": "{}", "PCR8": "{}"}}}}"#,
@@ -184,7 +184,8 @@ fn a_roll_over_keeps_the_old_image_until_its_end_and_adds_the_new_one() {
     let output = add(&new);
     assert!(output.status.success(), "{output:?}");
     let policy = Policy::from_toml(&fs::read_to_string(world.path("policy.toml")).unwrap()).unwrap();
-    assert_eq!(policy.max_age(), old.max_age());
+    assert_eq!((policy.max_age(), policy.skew()), (old.max_age(), old.skew()));
+    assert_eq!(policy.skew().as_secs(), 120);
     let [first, second] = policy.accept() else { panic!("{policy:?}") };
     assert_eq!(first, &old.accept()[0]);
     assert!(first.until.is_some() && second.until.is_none());
@@ -192,8 +193,10 @@ fn a_roll_over_keeps_the_old_image_until_its_end_and_adds_the_new_one() {
 
     let again = add(&["--measurements", "measurements", "--any-model", "--label", "a label", "--add-to", "old"]);
     assert_eq!(again.status.code(), Some(USAGE), "a label twice: {again:?}");
-    let both = add(&[&new[..], &["--max-age", "300"]].concat());
-    assert_eq!(both.status.code(), Some(USAGE), "two maximum ages: {both:?}");
+    for (option, what) in [("--max-age", "maximum ages"), ("--skew", "skews")] {
+        let both = add(&[&new[..], &[option, "300"]].concat());
+        assert_eq!(both.status.code(), Some(USAGE), "two {what}: {both:?}");
+    }
 }
 
 #[test]

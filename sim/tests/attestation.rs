@@ -393,20 +393,44 @@ fn a_stale_document_is_refused() {
 }
 
 #[test]
-fn a_clock_slightly_ahead_is_tolerated_and_one_far_ahead_is_not() {
+fn a_document_ahead_of_the_clock_is_taken_within_the_skew_and_no_further() {
     let world = world();
-    let at = |seconds| {
+    // The leaf is valid from three seconds before its document, so that for a verifier farther behind it is new too.
+    let ahead = |seconds| {
         let ahead = Duration::from_secs(seconds);
         let nsm = SimulatedNsm::with_clock_ahead(&world.authority, Simulated::default(), ahead).unwrap();
-        // Its leaf is valid three seconds before the module's clock, so a verifier farther behind waits.
         nsm.attest(&world.request()).unwrap()
     };
-    assert!(world.verify(&at(2)).is_ok());
-    assert!(matches!(world.verify(&at(30)), Err(Error::NotYetValid { place: Place::Leaf, .. })));
-    let later = SystemTime::now() - Duration::from_secs(61);
-    let document = world.nsm.attest(&world.request()).unwrap();
-    let error = verify(&document, &world.root, later).unwrap_err();
+    assert!(world.verify(&ahead(2)).is_ok());
+    assert!(world.verify(&ahead(55)).is_ok());
+    let error = world.verify(&ahead(65)).unwrap_err();
+    assert!(matches!(error, Error::NotYetValid { place: Place::Leaf, .. }), "{error}");
+    let expected = Expected { nonce: Some(NONCE), at: SystemTime::now(), tls_public_key: Some(TLS_KEY) };
+    let with_skew = |seconds| world.policy().with_skew(Duration::from_secs(seconds)).unwrap();
+    assert!(with_skew(300).verify(&ahead(290), &expected).is_ok());
+    let error = with_skew(300).verify(&ahead(310), &expected).unwrap_err();
     assert!(matches!(error, Error::NotYetValid { .. }), "{error}");
+    let error = with_skew(0).verify(&ahead(2), &expected).unwrap_err();
+    assert!(matches!(error, Error::FromTheFuture { limit: Duration::ZERO, .. }), "{error}");
+}
+
+#[test]
+fn a_document_vouches_for_the_receipt_key_that_it_carries_and_binds() {
+    let world = world();
+    let key = |public_key: Option<&[u8]>, user_data: Option<Vec<u8>>| {
+        let request = AttestRequest { public_key: public_key.map(<[u8]>::to_vec), user_data, nonce: None };
+        let document = world.nsm.attest(&request).unwrap();
+        let verified = verify(&document, &world.root, SystemTime::now()).unwrap();
+        verified.receipt_key().map(<[u8]>::to_vec)
+    };
+    let binding = || Some(Binding::of(TLS_KEY).with_receipt(b"a receipt key").encode());
+    assert_eq!(key(Some(b"a receipt key"), binding()), Ok(b"a receipt key".to_vec()));
+    assert_eq!(key(None, binding()), Err(Error::NoReceiptKey));
+    assert_eq!(key(Some(b"another key"), binding()), Err(Error::ReceiptKeyUnbound));
+    assert_eq!(key(Some(TLS_KEY), binding()), Err(Error::ReceiptKeyUnbound));
+    assert_eq!(key(Some(b"a receipt key"), Some(Binding::of(TLS_KEY).encode())), Err(Error::ReceiptKeyUnbound));
+    assert_eq!(key(Some(b"a receipt key"), None), Err(Error::BindingMissing));
+    assert_eq!(key(Some(b"a receipt key"), Some(vec![0xa0])), Err(Error::BindingMalformed));
 }
 
 #[test]

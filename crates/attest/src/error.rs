@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use crate::chain::Place;
-use crate::limits;
 use crate::verify::rfc3339;
 
 /// The result of reading or checking a document.
@@ -19,7 +18,7 @@ pub enum Error {
     TooLarge {
         /// Its length.
         bytes: usize,
-        /// [`limits::DOCUMENT`].
+        /// [`crate::limits::DOCUMENT`].
         limit: usize,
     },
     /// Not a COSE_Sign1 structure: an untagged array of four.
@@ -205,15 +204,17 @@ pub enum Error {
         /// The document's timestamp.
         timestamp: SystemTime,
     },
-    /// Dated after the time of verification, by more than [`limits::CLOCK_SKEW`].
+    /// Dated after the time of verification, by more than the skew that is allowed.
     #[error(
         "the attestation document is dated {} s after the time of verification; {} s are allowed: check the clock",
         ahead.as_secs(),
-        limits::CLOCK_SKEW.as_secs()
+        limit.as_secs()
     )]
     FromTheFuture {
         /// By how much.
         ahead: Duration,
+        /// How much is allowed.
+        limit: Duration,
     },
     /// Any of PCR0, 1 and 2 is zero: the enclave's memory and console are open to its parent.
     #[error("PCR{index} is zero: the enclave runs in debug mode, where its parent can look inside")]
@@ -243,8 +244,8 @@ pub enum Error {
     /// Another request's nonce.
     #[error("the attestation document carries another nonce: it answers another request")]
     NonceMismatch,
-    /// No `user_data`, so nothing binds the TLS key.
-    #[error("the attestation document carries no user_data, so that nothing binds it to this TLS connection")]
+    /// No `user_data`, so nothing binds the enclave's keys.
+    #[error("the attestation document carries no user_data, so that it vouches for no TLS key and no receipt key")]
     BindingMissing,
     /// `user_data` that is no [`crate::Binding`].
     #[error("the attestation document's user_data is not a binding of keys in version 1")]
@@ -252,6 +253,12 @@ pub enum Error {
     /// The TLS connection ends elsewhere.
     #[error("the attestation document vouches for another TLS key: this connection does not end in that enclave")]
     BindingMismatch,
+    /// No `public_key`, which in a receipt's document is the key that signs receipts.
+    #[error("the attestation document carries no public_key, so that it vouches for no receipt key")]
+    NoReceiptKey,
+    /// A `public_key` that `user_data` does not name as the key that signs receipts.
+    #[error("the attestation document does not vouch for its public_key as one that signs receipts")]
+    ReceiptKeyUnbound,
     /// The measurement is none that the policy accepts; told about the nearest entry.
     #[error(
         "PCR{index} is {}; the policy's nearest entry, \"{label}\", wants {}",
@@ -314,7 +321,7 @@ pub enum PolicyError {
     TooLarge {
         /// Its length.
         bytes: usize,
-        /// [`limits::POLICY`].
+        /// [`crate::limits::POLICY`].
         limit: usize,
     },
     /// Not TOML, or a key that there is not, with the line.
@@ -335,6 +342,9 @@ pub enum PolicyError {
     /// An age of zero, or beyond the lifetime of the certificates.
     #[error("max_age_seconds is {0}; 1 to 10800 are allowed, the lifetime of the signing certificate")]
     MaxAge(u64),
+    /// A skew that hides a wrong clock.
+    #[error("skew_seconds is {0}; 0 to 300 are allowed, and a clock that is further off needs mending")]
+    Skew(u64),
     /// Nothing accepted, or too much.
     #[error("the policy has {0} [[accept]] entries where 1 to 64 are allowed")]
     Entries(usize),

@@ -38,9 +38,12 @@ pub const NONCE: usize = 512;
 /// Latest timestamp: the last millisecond that RFC 3339 can write (year 9999).
 pub const LATEST_TIMESTAMP_MS: u64 = 253_402_300_799_999;
 
-/// How far a document's timestamp may lie ahead of the verifier's clock: hospital clocks follow NTP, some of them
-/// badly.
+/// How far a document's timestamp may lie ahead of the verifier's clock when the policy says nothing: hospital clocks
+/// follow NTP, some of them badly.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Longest `skew_seconds` of a policy: past five minutes a clock is wrong, and dates nothing that one can rely on.
+pub const MAX_SKEW: Duration = Duration::from_secs(300);
 
 /// Oldest a document may be when the policy says nothing: a nonce makes a document fresh, this bounds the ones without.
 pub const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use crate::binding::Binding;
 use crate::document::Document;
 use crate::error::{Error, PolicyError, Result};
 use crate::limits;
 use crate::root::Root;
 use crate::verify::{self, IMAGE_PCRS, Verified};
 
-/// A policy: a pinned root, a maximum age, and the measurements of which one must match. It has a file of its own in
-/// TOML:
+/// A policy: a pinned root, a maximum age, a skew, and the measurements of which one must match. It has a file of its
+/// own in TOML:
 ///
 /// ```toml
 /// version = 1
 /// root = "amazon"            # or a certificate in PEM: a simulator's
 /// max_age_seconds = 300      # the default; at most 10800
+/// skew_seconds = 60          # the default; at most 300: how far the verifier's clock may be behind
 ///
 /// [[accept]]                 # any one of these
 /// label = "release 1.0"
@@ -31,6 +31,7 @@ use crate::verify::{self, IMAGE_PCRS, Verified};
 pub struct Policy {
     root: Root,
     max_age: Duration,
+    skew: Duration,
     accept: Vec<Measurement>,
 }
 
@@ -65,7 +66,7 @@ pub struct Accepted {
 }
 
 impl Policy {
-    /// Makes a policy, with the checks that a file undergoes.
+    /// Makes a policy of the default skew, with the checks that a file undergoes.
     pub fn new(root: Root, max_age: Duration, accept: Vec<Measurement>) -> std::result::Result<Self, PolicyError> {
         if !(Duration::from_secs(1)..=limits::MAX_AGE).contains(&max_age) {
             return Err(PolicyError::MaxAge(max_age.as_secs()));
@@ -80,7 +81,12 @@ impl Policy {
             }
             entry.check()?;
         }
-        Ok(Self { root, max_age, accept })
+        Ok(Self { root, max_age, skew: limits::CLOCK_SKEW, accept })
+    }
+
+    /// The same policy with another skew, at most [`limits::MAX_SKEW`].
+    pub fn with_skew(self, skew: Duration) -> std::result::Result<Self, PolicyError> {
+        if skew > limits::MAX_SKEW { Err(PolicyError::Skew(skew.as_secs())) } else { Ok(Self { skew, ..self }) }
     }
 
     /// The pinned root.
@@ -93,6 +99,11 @@ impl Policy {
         self.max_age
     }
 
+    /// How far a document may be dated after the verifier's clock.
+    pub fn skew(&self) -> Duration {
+        self.skew
+    }
+
     /// The accepted measurements, in the file's order.
     pub fn accept(&self) -> &[Measurement] {
         &self.accept
@@ -100,8 +111,21 @@ impl Policy {
 
     /// Verifies a document under the policy's root and checks it, both as of `expected.at`.
     pub fn verify(&self, document: &[u8], expected: &Expected<'_>) -> Result<(Verified, Accepted)> {
-        let verified = verify::verify(document, &self.root, expected.at)?;
+        let verified = verify::verify_within(document, &self.root, expected.at, self.skew)?;
         let accepted = self.check(&verified, expected)?;
+        Ok((verified, accepted))
+    }
+
+    /// Verifies a document that was kept with something that it vouches for, such as a receipt, as of that thing's own
+    /// time `at`: certificates, age and an entry's `until` are judged by `at`, and today's date plays no part.
+    ///
+    /// Skew and maximum age are about a verifier's clock, which has no part in this: the document may be dated no later
+    /// than `at`, since it was there when the thing was made, and may be as old as [`limits::MAX_AGE`]. Nonce and TLS key
+    /// are not looked at.
+    pub fn verify_kept(&self, document: &[u8], at: SystemTime) -> Result<(Verified, Accepted)> {
+        let verified = verify::verify_within(document, &self.root, at, Duration::ZERO)?;
+        refuse_stale(&verified, at, limits::MAX_AGE)?;
+        let accepted = self.check_measurement(&verified, at)?;
         Ok((verified, accepted))
     }
 
@@ -111,22 +135,15 @@ impl Policy {
         if found != pinned {
             return Err(Error::UnpinnedRoot { found, pinned });
         }
-        self.check_age(verified, expected.at)?;
+        verify::refuse_future(verified, expected.at, self.skew)?;
+        refuse_stale(verified, expected.at, self.max_age)?;
         if let Some(nonce) = expected.nonce {
             check_nonce(verified, nonce)?;
         }
         if let Some(key) = expected.tls_public_key {
-            check_binding(verified, key)?;
+            check_tls_key(verified, key)?;
         }
         self.check_measurement(verified, expected.at)
-    }
-
-    fn check_age(&self, document: &Document, at: SystemTime) -> Result<()> {
-        verify::refuse_future(document, at)?;
-        match at.duration_since(document.timestamp) {
-            Ok(age) if age > self.max_age => Err(Error::StaleDocument { age, limit: self.max_age }),
-            _ => Ok(()),
-        }
     }
 
     fn check_measurement(&self, document: &Document, at: SystemTime) -> Result<Accepted> {
@@ -189,6 +206,13 @@ impl Measurement {
     }
 }
 
+fn refuse_stale(document: &Document, at: SystemTime, limit: Duration) -> Result<()> {
+    match at.duration_since(document.timestamp) {
+        Ok(age) if age > limit => Err(Error::StaleDocument { age, limit }),
+        _ => Ok(()),
+    }
+}
+
 fn check_nonce(document: &Document, expected: &[u8]) -> Result<()> {
     match &document.nonce {
         None => Err(Error::NonceMissing),
@@ -197,7 +221,6 @@ fn check_nonce(document: &Document, expected: &[u8]) -> Result<()> {
     }
 }
 
-fn check_binding(document: &Document, tls_spki_der: &[u8]) -> Result<()> {
-    let user_data = document.user_data.as_deref().ok_or(Error::BindingMissing)?;
-    if Binding::decode(user_data)?.binds_tls(tls_spki_der) { Ok(()) } else { Err(Error::BindingMismatch) }
+fn check_tls_key(verified: &Verified, spki_der: &[u8]) -> Result<()> {
+    if verified.binding()?.binds_tls(spki_der) { Ok(()) } else { Err(Error::BindingMismatch) }
 }

@@ -27,6 +27,8 @@ struct File {
     root: String,
     #[serde(default = "default_max_age")]
     max_age_seconds: u64,
+    #[serde(default = "default_skew")]
+    skew_seconds: u64,
     accept: Vec<Entry>,
 }
 
@@ -42,6 +44,10 @@ fn default_max_age() -> u64 {
     limits::DEFAULT_MAX_AGE.as_secs()
 }
 
+fn default_skew() -> u64 {
+    limits::CLOCK_SKEW.as_secs()
+}
+
 impl Policy {
     /// Reads a policy file. Unknown keys are refused: a misspelt condition must not be a condition less.
     pub fn from_toml(text: &str) -> Result<Self, PolicyError> {
@@ -55,7 +61,8 @@ impl Policy {
         }
         let root = if file.root == AMAZON { Root::amazon() } else { Root::from_pem(&file.root)? };
         let accept = file.accept.into_iter().map(Entry::into_measurement).collect::<Result<_, _>>()?;
-        Self::new(root, Duration::from_secs(file.max_age_seconds), accept)
+        Self::new(root, Duration::from_secs(file.max_age_seconds), accept)?
+            .with_skew(Duration::from_secs(file.skew_seconds))
     }
 
     /// Writes the policy as a file that [`Policy::from_toml`] reads.
@@ -66,7 +73,9 @@ impl Policy {
             // Base64 and dashes need no escape.
             format!("\"\"\"\n{}\"\"\"", self.root().to_pem())
         };
-        let mut file = format!("version = {VERSION}\nroot = {root}\nmax_age_seconds = {}\n", self.max_age().as_secs());
+        let (max_age, skew) = (self.max_age().as_secs(), self.skew().as_secs());
+        let mut file =
+            format!("version = {VERSION}\nroot = {root}\nmax_age_seconds = {max_age}\nskew_seconds = {skew}\n");
         for entry in self.accept() {
             file.push_str(&format!("\n[[accept]]\nlabel = {}\n", quoted(&entry.label)));
             if let Some(until) = entry.until {

@@ -1,13 +1,14 @@
 //! From bytes to a document that a module under the pinned root signed.
 
 use std::ops::Deref;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use ciborium::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::binding::Binding;
 use crate::cbor;
 use crate::chain;
 use crate::document::{self, Document, Signed};
@@ -38,6 +39,24 @@ impl Verified {
         self.root
     }
 
+    /// The keys that `user_data` binds.
+    ///
+    /// # Errors
+    /// [`Error::BindingMissing`], [`Error::BindingMalformed`].
+    pub fn binding(&self) -> Result<Binding> {
+        Binding::decode(self.document.user_data.as_deref().ok_or(Error::BindingMissing)?)
+    }
+
+    /// The receipt-signing key that this document vouches for, as SubjectPublicKeyInfo in DER: it carries the key as
+    /// `public_key`, and its binding names the key as the one that signs receipts.
+    ///
+    /// # Errors
+    /// [`Error::NoReceiptKey`], [`Error::ReceiptKeyUnbound`]; those of [`Verified::binding`].
+    pub fn receipt_key(&self) -> Result<&[u8]> {
+        let key = self.document.public_key.as_deref().ok_or(Error::NoReceiptKey)?;
+        if self.binding()?.binds_receipt(key) { Ok(key) } else { Err(Error::ReceiptKeyUnbound) }
+    }
+
     /// The document alone.
     pub fn into_document(self) -> Document {
         self.document
@@ -56,16 +75,24 @@ impl Deref for Verified {
 /// the time of the receipt.
 ///
 /// Checked are the shape (see [`crate::parse`]), the chain, the signature, that the certificates were valid at `at`
-/// **and** when the document says it was signed, that it is not dated after `at`, and, last of all, that the enclave is
-/// not in debug mode. Not checked are age, nonce, measurements and `user_data`: those are a policy's.
+/// **and** when the document says it was signed, that it is not dated after `at` by more than [`limits::CLOCK_SKEW`],
+/// and, last of all, that the enclave is not in debug mode. Not checked are age, nonce, measurements and `user_data`:
+/// those are a policy's.
 ///
 /// ECDSA signatures can be rewritten by anyone into a second valid one, so the bytes of a document do not identify it.
 pub fn verify(document: &[u8], root: &Root, at: SystemTime) -> Result<Verified> {
+    verify_within(document, root, at, limits::CLOCK_SKEW)
+}
+
+/// [`verify`] with another skew than [`limits::CLOCK_SKEW`].
+pub(crate) fn verify_within(document: &[u8], root: &Root, at: SystemTime, skew: Duration) -> Result<Verified> {
     let (document, signed) = document::parse_signed(document)?;
-    let key = chain::check(&document, root, at)?;
+    // Within the skew the document's own time is as good as the verifier's, and a new leaf is not valid before it.
+    let ahead = document.timestamp.duration_since(at).unwrap_or_default();
+    let key = chain::check(&document, root, if ahead <= skew { at + ahead } else { at })?;
     check_signature(&signed, &key)?;
     chain::check_timestamp(&document)?;
-    refuse_future(&document, at)?;
+    refuse_future(&document, at, skew)?;
     refuse_debug_mode(&document)?;
     Ok(Verified { document, root: root.fingerprint(), at })
 }
@@ -83,9 +110,9 @@ fn check_signature(signed: &Signed, key: &[u8]) -> Result<()> {
         .map_err(|_| Error::BadSignature)
 }
 
-pub(crate) fn refuse_future(document: &Document, at: SystemTime) -> Result<()> {
+pub(crate) fn refuse_future(document: &Document, at: SystemTime, skew: Duration) -> Result<()> {
     match document.timestamp.duration_since(at) {
-        Ok(ahead) if ahead > limits::CLOCK_SKEW => Err(Error::FromTheFuture { ahead }),
+        Ok(ahead) if ahead > skew => Err(Error::FromTheFuture { ahead, limit: skew }),
         _ => Ok(()),
     }
 }

@@ -77,9 +77,32 @@ fn an_age_of_the_maximum_is_accepted_and_a_moment_more_is_not() {
 }
 
 #[test]
+fn a_real_document_that_was_kept_is_verified_as_of_its_time() {
+    let Some((document, at)) = document() else { return };
+    let signed = at - Duration::from_secs(30);
+    let ended = file().replace("[accept.pcrs]", "until = \"2024-12-13T07:40:00Z\"\n[accept.pcrs]");
+    let policy = Policy::from_toml(&ended).unwrap();
+    let kept = |at| policy.verify_kept(&document, at).map(|(_, accepted)| accepted.label);
+    assert_eq!(kept(signed), Ok("release 1.0".into()));
+    assert_eq!(kept(at), Ok("release 1.0".into()));
+    let early = kept(signed - Duration::from_millis(1)).unwrap_err();
+    assert_eq!(early, Error::FromTheFuture { ahead: Duration::from_millis(1), limit: Duration::ZERO });
+    // It was signed at 07:37:58.
+    let late = kept(signed + Duration::from_secs(122)).unwrap_err();
+    assert!(matches!(late, Error::NoLongerAccepted { .. }), "{late}");
+    // The leaf ended at 08:57:45, before the document was three hours old.
+    let policy = Policy::from_toml(&file()).unwrap();
+    let hour = Duration::from_secs(3600);
+    assert!(policy.verify_kept(&document, signed + hour).is_ok());
+    let late = policy.verify_kept(&document, signed + 2 * hour).unwrap_err();
+    assert!(matches!(late, Error::Expired { .. }), "{late}");
+}
+
+#[test]
 fn the_files_defaults_are_the_documented_ones() {
     let policy = Policy::from_toml(&file().replace("max_age_seconds = 300\n", "")).unwrap();
     assert_eq!(policy.max_age(), Duration::from_secs(300));
+    assert_eq!(policy.skew(), Duration::from_secs(60));
     assert!(policy.root().is_amazon());
     assert_eq!(policy.accept()[0].label, "release 1.0");
     assert_eq!(policy.accept()[0].until, None);
@@ -133,6 +156,12 @@ fn ages_labels_and_dates_have_bounds() {
     for seconds in ["0", "10801"] {
         let error = refused(&file().replace("= 300", &format!("= {seconds}")));
         assert!(matches!(error, PolicyError::MaxAge(_)), "{error}");
+    }
+    let with_skew = |skew: &str| file().replace("= 300", &format!("= 300\nskew_seconds = {skew}"));
+    assert!(matches!(refused(&with_skew("301")), PolicyError::Skew(301)));
+    assert!(matches!(refused(&with_skew("-1")), PolicyError::Toml(_)));
+    for skew in ["0", "300"] {
+        assert_eq!(Policy::from_toml(&with_skew(skew)).unwrap().skew().as_secs().to_string(), skew);
     }
     assert!(matches!(refused(&file().replace("= 300", "= -1")), PolicyError::Toml(_)));
     assert!(Policy::from_toml(&file().replace("= 300", "= 10800")).is_ok());
@@ -190,8 +219,9 @@ fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
 
 proptest! {
     #[test]
-    fn any_policy_survives_its_file(accept in measurements(), seconds in 1u64..=10_800) {
+    fn any_policy_survives_its_file(accept in measurements(), seconds in 1u64..=10_800, skew in 0u64..=300) {
         let policy = Policy::new(Root::amazon(), Duration::from_secs(seconds), accept).unwrap();
+        let policy = policy.with_skew(Duration::from_secs(skew)).unwrap();
         let file = policy.to_toml();
         prop_assert_eq!(Policy::from_toml(&file).unwrap(), policy, "{}", file);
     }
