@@ -69,7 +69,9 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
         let answer = front.get(path).await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{path}");
     }
-    for query in ["", "view=LCC", "view=L-CC&crops=0", "view=L-CC&crops=33", "view=L-CC&patient=7", "view=L-CC&nonce=00"] {
+    for query in
+        ["", "view=LCC", "view=L-CC&crops=0", "view=L-CC&crops=33", "view=L-CC&patient=7", "view=L-CC&nonce=00"]
+    {
         let answer = front.post_image(query, "x").await;
         assert_eq!((answer.status, answer.problem().as_str()), (400, "query"), "{query}");
     }

@@ -4,11 +4,14 @@
 //! document. [`Unverified::verify`] checks that document against a policy *and against the public key of this very
 //! handshake*; only the [`Session`] that it returns can carry an image. A new connection is verified anew.
 //!
+//! [`receipt::verify`] checks a receipt that was kept, without any connection.
+//!
 //! It is not a web client: certificates' names and authorities mean nothing here, the attestation document is the identity.
 
 mod answer;
 mod error;
 pub mod limits;
+pub mod receipt;
 mod session;
 mod tls;
 mod upload;
