@@ -8,6 +8,7 @@ mod flaky;
 mod images;
 mod interface;
 mod overload;
+mod receipts;
 mod reference;
 mod rollback;
 mod rotation;

@@ -60,6 +60,9 @@ pub struct Classify {
     /// Crops to average; 1 is the noiseless one. Ten by default.
     #[arg(long)]
     crops: Option<u32>,
+    /// Keep the enclave's signed receipt in this file.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 /// What `cloister exam` takes.
@@ -82,6 +85,9 @@ pub struct Exam {
     /// Crops to average for each view.
     #[arg(long)]
     crops: Option<u32>,
+    /// Keep the enclave's signed receipt in this file.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 /// What was verified, for people's and programs' eyes.
@@ -121,6 +127,9 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     let answer =
         session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
+    if let (Some(path), Some(receipt)) = (&arguments.receipt, &answer.receipt) {
+        files::write(path, &receipt.0)?;
+    }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         return output::json(&Proven { result: answer, verified: proof });
@@ -151,6 +160,9 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
     let answer = session.exam(images, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
+    if let Some(path) = &arguments.receipt {
+        files::write(path, &answer.receipt.0)?;
+    }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         return output::json(&Proven { result: answer, verified: proof });
@@ -209,6 +221,7 @@ fn unproven(error: Error) -> Failure {
 /// Once it is verified.
 fn failure(error: Error) -> Failure {
     match error {
+        Error::Receipt(_) => Failure::not_verified(error),
         // Too slow, or too many at once (RFC 9110, section 15.5.9; RFC 6585, section 4): another time may do.
         Error::Refused { status: 408 | 429, .. } => Failure::unavailable(error),
         Error::Refused { status: 400..=499, .. } | Error::Views { .. } => Failure::input(error),

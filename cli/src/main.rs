@@ -7,6 +7,7 @@ mod files;
 mod model;
 mod output;
 mod policy;
+mod receipt;
 mod seal;
 mod synthetic;
 mod words;
@@ -42,6 +43,9 @@ enum Command {
     Classify(enclave::Classify),
     /// Verify an enclave, then classify the four views of an exam.
     Exam(enclave::Exam),
+    /// Read, verify and reproduce the receipts that enclaves sign.
+    #[command(subcommand)]
+    Receipt(receipt::Command),
     /// Draw a synthetic mammogram, for tests and demonstrations.
     Synthetic(synthetic::Synthetic),
 }
@@ -73,6 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Verify(arguments) => asynchronous(enclave::verify(&arguments)),
         Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
         Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),
+        Command::Receipt(command) => receipt::run(command),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
 }

@@ -36,6 +36,9 @@ pub struct Classification {
     /// The model that answered; absent inside an exam, which names it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
+    /// The signed receipt; absent inside an exam, which has one for all its views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
 }
 
 /// One breast of an exam: the mean of its two views.
@@ -55,6 +58,28 @@ pub struct Exam {
     pub views: Vec<Classification>,
     /// The model that answered.
     pub model: Model,
+    /// The signed receipt for all of it.
+    pub receipt: Receipt,
+}
+
+/// A receipt's bytes, to keep; in base64 where the answer is JSON. [`crate::receipt`] reads it.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Receipt(#[serde(with = "base64_text")] pub Vec<u8>);
+
+mod base64_text {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map_err(|_| serde::de::Error::custom("the receipt is not base64"))
+    }
 }
 
 /// The numbers among the members that are not known. A later enclave may answer more than this client knows of.
@@ -90,9 +115,10 @@ mod tests {
     #[test]
     fn members_that_a_later_enclave_adds_are_no_scores_and_no_errors() {
         let json = r#"{"view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, -6], "benign": 0.25, "malignant": 1,
-            "crops": 10, "receipt": {"signature": "AAAA"}, "note": "new", "parts": [1, 2], "nothing": null}"#;
+            "crops": 10, "receipt": "AAAA", "note": "new", "parts": [1, 2], "nothing": null}"#;
         let answer: Classification = serde_json::from_str(json).unwrap();
         assert_eq!((answer.scores, answer.crops, answer.model), (expected(), 10, None));
+        assert_eq!(answer.receipt, Some(Receipt(vec![0, 0, 0])));
         let json = r#"{"benign": 0.25, "malignant": 1, "receipt": "AAAA", "sure": true}"#;
         assert_eq!(serde_json::from_str::<Breast>(json).unwrap().scores, expected());
     }
@@ -100,6 +126,9 @@ mod tests {
     #[test]
     fn an_answer_without_a_known_member_is_refused() {
         let json = r#"{"view": "L-CC", "window": [1, 2, 3, 4], "benign": 0.25, "crops": 10}"#;
+        assert!(serde_json::from_str::<Classification>(json).is_err());
+        let json =
+            r#"{"view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "crops": 1, "receipt": "no base64"}"#;
         assert!(serde_json::from_str::<Classification>(json).is_err());
     }
 }

@@ -68,6 +68,9 @@ pub enum Error {
         /// What was wrong with it.
         reason: String,
     },
+    /// The answer's receipt does not say what the answer says, or is not this enclave's.
+    #[error("the answer is not to be trusted: {0}")]
+    Receipt(#[from] ReceiptMismatch),
     /// The enclave refused the request, and says why (RFC 9457).
     #[error("the enclave refused the request ({status}): {title}{}", detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default())]
     Refused {
@@ -89,5 +92,29 @@ pub enum Error {
         view: View,
         /// `missing` or `there twice`.
         problem: &'static str,
+    },
+}
+
+/// Why the receipt that came with an answer does not hold.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiptMismatch {
+    /// There is none.
+    #[error("it carries no receipt")]
+    Missing,
+    /// It does not verify by itself.
+    #[error("{0}")]
+    NotVerified(#[from] crate::receipt::ReceiptError),
+    /// It is signed by another key than the one that this session's document vouches for.
+    #[error("its receipt is signed by another key than the one that this session's attestation document vouches for")]
+    OtherKey,
+    /// It answers another request.
+    #[error("its receipt carries another nonce: it answers another request")]
+    OtherNonce,
+    /// It says something else than the answer.
+    #[error("its receipt says another {what} than was sent or shown")]
+    Other {
+        /// What differs.
+        what: &'static str,
     },
 }

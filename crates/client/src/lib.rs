@@ -12,11 +12,12 @@ mod answer;
 mod error;
 pub mod limits;
 pub mod receipt;
+mod sent;
 mod session;
 mod tls;
 mod upload;
 
-pub use answer::{Breast, Classification, Exam, Model, Scores};
-pub use error::Error;
+pub use answer::{Breast, Classification, Exam, Model, Receipt, Scores};
+pub use error::{Error, ReceiptMismatch};
 pub use session::{Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{SHA384, digest};
 use cloister_attest::{self as attest, MODEL_PCR, Policy, extended};
 use cloister_receipt::{Error as Malformed, Receipt, Unverified};
 
@@ -48,6 +49,8 @@ pub struct VerifiedReceipt {
     pub module_id: String,
     /// When the security module signed the document.
     pub document_time: SystemTime,
+    /// SHA-384 of the SubjectPublicKeyInfo of the key that signed the receipt.
+    pub key_sha384: [u8; 48],
 }
 
 /// Verifies a receipt under a policy, as of the receipt's own time and offline: whether certificates have ended since, or an entry of
@@ -60,7 +63,10 @@ pub struct VerifiedReceipt {
 pub fn verify(receipt: &[u8], policy: &Policy) -> Result<VerifiedReceipt, ReceiptError> {
     let unverified = Unverified::parse(receipt).map_err(ReceiptError::Malformed)?;
     let (document, accepted) = policy.verify_kept(unverified.document(), unverified.claims().time)?;
-    let claims = unverified.verify(document.receipt_key()?).map_err(ReceiptError::Signature)?;
+    let key = document.receipt_key()?;
+    let mut key_sha384 = [0; 48];
+    key_sha384.copy_from_slice(digest(&SHA384, key).as_ref());
+    let claims = unverified.verify(key).map_err(ReceiptError::Signature)?;
     let measured = document.pcrs.get(&MODEL_PCR).map(Vec::as_slice);
     if measured != Some(&extended(&claims.model.digest)) {
         let (name, version) = (claims.model.name, claims.model.version);
@@ -71,5 +77,6 @@ pub fn verify(receipt: &[u8], policy: &Policy) -> Result<VerifiedReceipt, Receip
         label: accepted.label,
         module_id: document.module_id.clone(),
         document_time: document.timestamp,
+        key_sha384,
     })
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use cloister_attest::{Expected, Policy};
+use cloister_attest::{Binding, Expected, Policy};
 use cloister_imaging::View;
 use cloister_transport::{Address, Stream, dial};
 use http::{Method, Request, StatusCode, header};
@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::answer::{Classification, Exam, Problem};
 use crate::limits;
+use crate::sent::{Sent, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Error, tls};
 
@@ -53,6 +54,8 @@ pub struct Attested {
     pub document: Vec<u8>,
     /// SubjectPublicKeyInfo, DER, of the TLS key that the document vouches for.
     pub tls_public_key: Vec<u8>,
+    /// SHA-384 of the SubjectPublicKeyInfo of the receipt key that the document vouches for.
+    pub receipt_key_sha384: Option<[u8; 48]>,
 }
 
 /// A TLS connection to something that has proved nothing yet.
@@ -65,6 +68,7 @@ pub struct Unverified {
 /// A connection to a verified enclave. Requests go one after another.
 pub struct Session {
     connection: Unverified,
+    policy: Policy,
     attested: Attested,
 }
 
@@ -99,7 +103,7 @@ impl Unverified {
     /// be had now.
     pub async fn verify(mut self, policy: &Policy, at: SystemTime) -> Result<Session, Error> {
         let attested = self.attest(policy, at).await?;
-        Ok(Session { connection: self, attested })
+        Ok(Session { connection: self, policy: policy.clone(), attested })
     }
 
     async fn attest(&mut self, policy: &Policy, at: SystemTime) -> Result<Attested, Error> {
@@ -108,6 +112,7 @@ impl Unverified {
         let document = self.attestation(&nonce).await?;
         let expected = Expected { nonce: Some(&nonce), at, tls_public_key: Some(&self.tls_public_key) };
         let (verified, accepted) = policy.verify(&document, &expected)?;
+        let bound = verified.user_data.as_deref().and_then(|bytes| Binding::decode(bytes).ok());
         Ok(Attested {
             label: accepted.label,
             module_id: verified.module_id.clone(),
@@ -115,6 +120,7 @@ impl Unverified {
             pcrs: verified.pcrs.clone(),
             document,
             tls_public_key: self.tls_public_key.clone(),
+            receipt_key_sha384: bound.and_then(|binding| binding.receipt_spki_sha384),
         })
     }
 
@@ -159,13 +165,15 @@ impl Session {
     /// As [`Unverified::verify`]; a session that fails to prove itself again should be dropped.
     pub async fn verify_again(&mut self, policy: &Policy, at: SystemTime) -> Result<(), Error> {
         self.attested = self.connection.attest(policy, at).await?;
+        self.policy = policy.clone();
         Ok(())
     }
 
-    /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one.
+    /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one. The answer's receipt was held
+    /// against the image, the answer and this session.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the enclave's reason, or a broken connection.
+    /// [`Error::Refused`] with the enclave's reason, [`Error::Receipt`], or a broken connection.
     pub async fn classify(
         &mut self,
         image: Vec<u8>,
@@ -174,9 +182,12 @@ impl Session {
         progress: Option<Progress>,
     ) -> Result<Classification, Error> {
         let crops = crops.map(|n| format!("&crops={n}")).unwrap_or_default();
-        let path = format!("/v1/images?view={view}{crops}");
+        let sent = Sent::new([(view, image.as_slice())])?;
+        let path = format!("/v1/images?view={view}{crops}&nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
-        parse("the classification", &body)
+        let answer: Classification = parse("the classification", &body)?;
+        sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
+        Ok(answer)
     }
 
     /// Classifies the four views of one exam.
@@ -197,12 +208,16 @@ impl Session {
             }
         }
         let boundary = boundary()?;
+        let sent = Sent::new(images.iter().map(|(view, image)| (*view, image.as_slice())))?;
         let body = multipart(&images, &boundary);
         drop(images);
-        let path = format!("/v1/exams{}", crops.map(|n| format!("?crops={n}")).unwrap_or_default());
+        let crops = crops.map(|n| format!("crops={n}&")).unwrap_or_default();
+        let path = format!("/v1/exams?{crops}nonce={}", hex::encode(sent.nonce));
         let kind = format!("multipart/form-data; boundary={boundary}");
         let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
-        parse("the exam", &body)
+        let answer: Exam = parse("the exam", &body)?;
+        sent.check(&self.policy, &self.attested, Some(&answer.receipt), &Shown::exam(&answer))?;
+        Ok(answer)
     }
 
     async fn post(

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use cloister_attest::{Binding, Measurement, Policy, Root};
-use cloister_client::{Error, Options, Session, connect, limits};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cloister_attest::{Binding, MODEL_PCR, Measurement, Policy, Root, extended};
+use cloister_client::{Error, Options, ReceiptMismatch, Session, connect, limits};
 use cloister_imaging::View;
 use cloister_nsm::{AttestRequest, Nsm};
+use cloister_receipt::{Crops, Model, Receipt, SigningKey};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 use cloister_transport::Address;
 use rcgen::{CertifiedKey, PublicKeyData, generate_simple_self_signed};
@@ -20,6 +24,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 const IMAGE: [u8; 48] = [0xc1; 48];
+const MODEL: [u8; 48] = [0x16; 48];
 const PNG: &[u8] = b"\x89PNG and so on";
 
 /// What the server says to a request for a document, and to any other.
@@ -27,7 +32,103 @@ const PNG: &[u8] = b"\x89PNG and so on";
 struct Script {
     /// The true document where there is nothing.
     attestation: Option<Vec<u8>>,
-    other: Vec<u8>,
+    other: Other,
+}
+
+/// What the server says to any other request.
+#[derive(Clone)]
+enum Other {
+    These(Vec<u8>),
+    Classification(Lie),
+}
+
+/// What is wrong with the receipt of a classification.
+#[derive(Clone, Copy, Debug)]
+enum Lie {
+    Nothing,
+    NoReceipt,
+    Garbage,
+    Nonce,
+    Image,
+    View,
+    Score,
+    Model,
+    /// Signed by another key, and with a document that vouches for that one.
+    Key,
+    /// Signed by another key, under a document that vouches for the right one.
+    Signature,
+}
+
+/// What signs: the keys and the module of one enclave.
+struct Enclave {
+    nsm: SimulatedNsm,
+    receipts: SigningKey,
+    binding: Binding,
+}
+
+impl Enclave {
+    fn document(&self, binding: &Binding, key: Option<&SigningKey>, nonce: Option<Vec<u8>>) -> Vec<u8> {
+        let public_key = key.map(|key| key.public_key_der().to_vec());
+        let request = AttestRequest { public_key, user_data: Some(binding.encode()), nonce };
+        self.nsm.attest(&request).unwrap()
+    }
+
+    /// The answer to an image, with a receipt that lies in the way given.
+    fn classification(&self, head: &str, body: &[u8], lie: Lie) -> Vec<u8> {
+        let nonce = head.split_once("nonce=").unwrap().1.split([' ', '&']).next().unwrap();
+        let mut bytes_sha256 = [0; 32];
+        bytes_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
+        let view = |view: &str| cloister_receipt::View {
+            view: view.to_owned(),
+            bytes_sha256,
+            pixels_sha256: [0; 32],
+            rows: 10,
+            columns: 10,
+            sop_instance_uid: None,
+            window: [1, 2, 3, 4],
+            best_center: [5, 6],
+            scores: BTreeMap::from([("benign".to_owned(), 0.5)]),
+        };
+        let mut receipt = Receipt {
+            nonce: Some(hex::decode(nonce).unwrap()),
+            time: SystemTime::now(),
+            software: "a test".to_owned(),
+            kernels: "none".to_owned(),
+            model: Model { name: "m".to_owned(), version: 1, digest: MODEL },
+            preprocessing: "resize/1".to_owned(),
+            crops: Crops { seed: None, count: 1 },
+            views: vec![view("L-CC")],
+            breasts: BTreeMap::new(),
+        };
+        match lie {
+            Lie::Nonce => receipt.nonce = Some(vec![7; 32]),
+            Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
+            Lie::View => receipt.views = vec![view("R-CC")],
+            Lie::Score => receipt.views[0].scores.insert("benign".to_owned(), 0.25).map_or((), drop),
+            Lie::Model => receipt.model.name = "another".to_owned(),
+            _ => {}
+        }
+        let other = SigningKey::generate().unwrap();
+        let vouched = match lie {
+            Lie::Key => (self.binding.with_receipt(other.public_key_der()), &other),
+            _ => (self.binding, &self.receipts),
+        };
+        let document = self.document(&vouched.0, Some(vouched.1), None);
+        let key = if matches!(lie, Lie::Key | Lie::Signature) { &other } else { &self.receipts };
+        // The module's clock and this one are the same, but documents are dated to the millisecond.
+        receipt.time = SystemTime::now();
+        let signed = receipt.sign(key, &document).unwrap();
+        let mut json = serde_json::json!({
+            "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {},
+            "model": {"name": "m", "version": 1, "digest": hex::encode(MODEL)},
+        });
+        match lie {
+            Lie::NoReceipt => {}
+            Lie::Garbage => json["receipt"] = "AAAA".into(),
+            _ => json["receipt"] = STANDARD.encode(signed).into(),
+        }
+        answer("200 OK", json.to_string().as_bytes())
+    }
 }
 
 struct Server {
@@ -38,21 +139,25 @@ struct Server {
 impl Server {
     async fn start(script: Script) -> Self {
         let authority = Authority::ephemeral().unwrap();
-        let simulated = Simulated { pcrs: (0..3).map(|index| (index, IMAGE)).collect(), ..Simulated::default() };
-        let nsm = Arc::new(SimulatedNsm::new(&authority, simulated).unwrap());
+        let mut pcrs: BTreeMap<_, _> = (0..3).map(|index| (index, IMAGE)).collect();
+        pcrs.insert(MODEL_PCR, extended(&MODEL));
+        let simulated = Simulated { pcrs: pcrs.clone(), ..Simulated::default() };
+        let nsm = SimulatedNsm::new(&authority, simulated).unwrap();
         let (acceptor, spki) = acceptor(&[&version::TLS13]);
+        let receipts = SigningKey::generate().unwrap();
+        let binding = Binding::of(&spki).with_receipt(receipts.public_key_der());
+        let enclave = Arc::new(Enclave { nsm, receipts, binding });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, script, nsm, spki) = (acceptor.clone(), script.clone(), nsm.clone(), spki.clone());
+                let (acceptor, script, enclave) = (acceptor.clone(), script.clone(), Arc::clone(&enclave));
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    converse(stream, &script, &nsm, &spki).await;
+                    converse(stream, &script, &enclave).await;
                 });
             }
         });
-        let pcrs: BTreeMap<_, _> = (0..3).map(|index| (index, IMAGE)).collect();
         let accepted = Measurement { label: "the test's".into(), until: None, pcrs };
         let root = Root::from_pem(authority.root_pem()).unwrap();
         Self { address, policy: Policy::new(root, Duration::from_secs(300), vec![accepted]).unwrap() }
@@ -75,31 +180,31 @@ fn acceptor(versions: &[&'static rustls::SupportedProtocolVersion]) -> (TlsAccep
     (TlsAcceptor::from(Arc::new(config)), signing_key.subject_public_key_info())
 }
 
-/// Reads a request's head and body, and gives the head.
-async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
+/// Reads a request's head and body.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
-    stream.read_exact(&mut vec![0; length]).await.ok()?;
-    Some(head)
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((head, body))
 }
 
-async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, nsm: &SimulatedNsm, spki: &[u8]) {
-    while let Some(head) = request(&mut stream).await {
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, enclave: &Enclave) {
+    while let Some((head, body)) = request(&mut stream).await {
         let nonce = head.strip_prefix("get /v1/attestation?nonce=").and_then(|rest| rest.split(' ').next());
         let bytes = match (nonce, &script.attestation) {
-            (None, _) => script.other.clone(),
+            (None, _) => match &script.other {
+                Other::These(bytes) => bytes.clone(),
+                Other::Classification(lie) => enclave.classification(&head, &body, *lie),
+            },
             (Some(_), Some(given)) => given.clone(),
             (Some(nonce), None) => {
-                let request = AttestRequest {
-                    nonce: Some(hex::decode(nonce).unwrap()),
-                    user_data: Some(Binding::of(spki).encode()),
-                    ..AttestRequest::default()
-                };
-                answer("200 OK", &nsm.attest(&request).unwrap())
+                let nonce = hex::decode(nonce).unwrap();
+                answer("200 OK", &enclave.document(&enclave.binding, None, Some(nonce)))
             }
         };
         if bytes.is_empty() {
@@ -116,12 +221,16 @@ fn answer(status: &str, body: &[u8]) -> Vec<u8> {
 }
 
 async fn unverified(attestation: Vec<u8>) -> Error {
-    let server = Server::start(Script { attestation: Some(attestation), other: Vec::new() }).await;
+    let server = Server::start(Script { attestation: Some(attestation), other: Other::These(Vec::new()) }).await;
     server.verify(Options::default()).await.err().unwrap()
 }
 
 /// What a verified enclave's answer to an image ends in.
 async fn classified(other: Vec<u8>) -> Result<cloister_client::Classification, Error> {
+    classified_by(Other::These(other)).await
+}
+
+async fn classified_by(other: Other) -> Result<cloister_client::Classification, Error> {
     let server = Server::start(Script { attestation: None, other }).await;
     let options = Options { answer_timeout: Duration::from_millis(500), ..Options::default() };
     let mut session = server.verify(options).await.unwrap();
@@ -130,10 +239,34 @@ async fn classified(other: Vec<u8>) -> Result<cloister_client::Classification, E
 
 #[tokio::test]
 async fn a_verified_enclave_s_answer_is_read() {
-    let json =
-        br#"{"view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {}}"#;
-    let answer = classified(answer("200 OK", json)).await.unwrap();
+    let answer = classified_by(Other::Classification(Lie::Nothing)).await.unwrap();
     assert_eq!(answer.scores, BTreeMap::from([("benign".to_owned(), 0.5)]));
+}
+
+async fn mismatch(lie: Lie) -> ReceiptMismatch {
+    match classified_by(Other::Classification(lie)).await {
+        Err(Error::Receipt(mismatch)) => mismatch,
+        other => panic!("{lie:?}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_receipt_says_something_else_is_refused() {
+    assert!(matches!(mismatch(Lie::NoReceipt).await, ReceiptMismatch::Missing));
+    assert!(matches!(mismatch(Lie::Nonce).await, ReceiptMismatch::OtherNonce));
+    for (lie, different) in [(Lie::Image, "image"), (Lie::View, "image"), (Lie::Score, "score"), (Lie::Model, "model")]
+    {
+        let found = mismatch(lie).await;
+        assert!(matches!(found, ReceiptMismatch::Other { what } if what == different), "{lie:?}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_receipt_is_not_this_enclaves_is_refused() {
+    assert!(matches!(mismatch(Lie::Garbage).await, ReceiptMismatch::NotVerified(_)));
+    assert!(matches!(mismatch(Lie::Signature).await, ReceiptMismatch::NotVerified(_)));
+    // The same image and module, but another key than the one that this session's document vouches for.
+    assert!(matches!(mismatch(Lie::Key).await, ReceiptMismatch::OtherKey));
 }
 
 #[tokio::test]
@@ -208,7 +341,7 @@ async fn a_refusal_without_words_is_told_by_its_status() {
 
 #[tokio::test]
 async fn an_exam_of_another_set_than_the_four_views_is_not_sent() {
-    let server = Server::start(Script { attestation: None, other: answer("500 Not Reached", b"") }).await;
+    let server = Server::start(Script { attestation: None, other: Other::These(answer("500 Not Reached", b"")) }).await;
     let mut session = server.verify(Options::default()).await.unwrap();
     let images = |views: &[View]| views.iter().map(|view| (*view, PNG.to_vec())).collect::<Vec<_>>();
     let three = images(&[View::LCc, View::RCc, View::RMlo]);

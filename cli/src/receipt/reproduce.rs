@@ -1,0 +1,159 @@
+//! `cloister receipt reproduce`: whether the model gives what the receipt says, for whoever holds model and images.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cloister_imaging::View;
+use cloister_model::{Classifier, Package, kernels};
+use cloister_receipt::Receipt;
+use serde::Serialize;
+
+use super::Image;
+use crate::failure::Failure;
+use crate::{files, output, policy};
+
+/// How far a score may be from one that other kernels computed. The most that was measured is 1.1e-7 (docs/receipts.md).
+const ACROSS_KERNELS: f64 = 1e-5;
+
+/// What `cloister receipt reproduce` takes.
+#[derive(Args)]
+pub struct Reproduce {
+    /// The receipt.
+    file: PathBuf,
+    /// The model package's folder.
+    #[arg(long)]
+    package: PathBuf,
+    /// An image that the receipt is about; once for each view that is to be computed again.
+    #[arg(long = "image", value_name = "FILE", required = true)]
+    images: Vec<PathBuf>,
+    /// Verify the receipt first, under this policy.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Processors to use; all by default.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// One line of JSON in place of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came out.
+#[derive(Serialize)]
+struct Outcome {
+    /// Whether the receipt itself was verified.
+    verified: bool,
+    /// Whether every score has the same bits.
+    identical: bool,
+    /// Whether these kernels are those that the receipt names.
+    same_kernels: bool,
+    kernels: String,
+    kernels_of_receipt: String,
+    scores: Vec<Compared>,
+}
+
+#[derive(Serialize)]
+struct Compared {
+    view: String,
+    label: String,
+    signed: f64,
+    computed: f64,
+    difference: f64,
+}
+
+/// Runs the verb.
+pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
+    let receipt = match &arguments.policy {
+        Some(path) => super::verified(&arguments.file, &policy::read(path)?)?.claims,
+        None => super::parse(&arguments.file, &files::read(&arguments.file)?)?.claims().clone(),
+    };
+    let package = Package::open(&arguments.package).map_err(Failure::input)?;
+    check_model(&package, &receipt)?;
+    let threads = if arguments.threads == 0 {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    } else {
+        arguments.threads
+    };
+    let classifier = Classifier::load(&package, threads).map_err(Failure::input)?;
+    let preprocessing = classifier.preprocessing();
+    if preprocessing.revision() != receipt.preprocessing
+        || preprocessing.seed(receipt.crops.count) != receipt.crops.seed
+    {
+        return Err(Failure::not_verified("the package prepares images otherwise than the receipt says"));
+    }
+    let mut scores = Vec::new();
+    for path in &arguments.images {
+        scores.extend(compute(&classifier, &receipt, &Image::read(path)?)?);
+    }
+    let outcome = Outcome {
+        verified: arguments.policy.is_some(),
+        identical: scores.iter().all(|score| score.signed.to_bits() == score.computed.to_bits()),
+        same_kernels: kernels() == receipt.kernels,
+        kernels: kernels(),
+        kernels_of_receipt: receipt.kernels,
+        scores,
+    };
+    outcome.print(arguments.json)?;
+    outcome.judge()
+}
+
+fn check_model(package: &Package, receipt: &Receipt) -> Result<(), Failure> {
+    if package.digest() == receipt.model.digest {
+        return Ok(());
+    }
+    Err(Failure::not_verified(format!(
+        "the package is another model than the receipt's: its digest is {}, the receipt's {}",
+        hex::encode(package.digest()),
+        hex::encode(receipt.model.digest)
+    )))
+}
+
+fn compute(classifier: &Classifier, receipt: &Receipt, image: &Image<'_>) -> Result<Vec<Compared>, Failure> {
+    let matched = image.matched(receipt)?;
+    let view: View = matched.view.parse().map_err(Failure::input)?;
+    let computed = classifier.classify(&image.pixels, view, receipt.crops.count).map_err(Failure::input)?.scores;
+    let claim = receipt.views.iter().find(|claim| claim.view == matched.view);
+    let signed = claim.map(|claim| &claim.scores).into_iter().flatten();
+    let compared = signed.map(|(label, &signed)| {
+        let computed = computed.get(label).copied().unwrap_or(f64::NAN);
+        let difference = (signed - computed).abs();
+        Compared { view: matched.view.clone(), label: label.clone(), signed, computed, difference }
+    });
+    Ok(compared.collect())
+}
+
+impl Outcome {
+    fn print(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            return output::json(self);
+        }
+        if !self.verified {
+            output::line("the receipt itself was NOT verified: give --policy to have it verified first")?;
+        }
+        for Compared { view, label, signed, computed, difference } in &self.scores {
+            output::line(format_args!(
+                "{view:<6} {label:<12} receipt {signed:.9}  here {computed:.9}  apart {difference:.1e}"
+            ))?;
+        }
+        output::line(match (self.identical, self.same_kernels) {
+            (true, _) => "REPRODUCED: every score has the same bits",
+            (false, true) => "NOT reproduced, on the same kernels",
+            (false, false) => "the kernels differ, so that the last digits may:",
+        })?;
+        if !self.same_kernels {
+            output::line(format_args!("receipt  {}\nhere     {}", self.kernels_of_receipt, self.kernels))?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self) -> Result<(), Failure> {
+        let most = self.scores.iter().map(|score| score.difference).fold(0.0, f64::max);
+        let within = self.scores.iter().all(|score| score.difference <= ACROSS_KERNELS);
+        if self.identical || (!self.same_kernels && within) {
+            return Ok(());
+        }
+        let allowed = if self.same_kernels { "not a bit" } else { "0.00001" };
+        Err(Failure::not_verified(format!(
+            "the scores are not those of the receipt: they are up to {most:.1e} apart, and {allowed} is allowed between these kernels"
+        )))
+    }
+}

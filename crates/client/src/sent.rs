@@ -1,0 +1,98 @@
+//! What was sent, held against the receipt that came with the answer: the receipt must speak of these very bytes, of this request, of the
+//! scores that are shown, and be signed by the enclave at the other end of this session.
+
+use std::collections::BTreeMap;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand;
+use cloister_attest::Policy;
+use cloister_imaging::View;
+
+use crate::answer::{Classification, Exam, Model, Receipt, Scores};
+use crate::error::ReceiptMismatch;
+use crate::session::Attested;
+use crate::{Error, limits, receipt};
+
+/// How far a score that went through decimal digits may be from the one that was signed.
+const ROUNDING: f64 = 1e-12;
+
+/// One request, as the receipt must name it.
+pub(crate) struct Sent {
+    pub(crate) nonce: [u8; limits::NONCE_BYTES],
+    images: BTreeMap<View, Vec<u8>>,
+}
+
+/// What the answer shows.
+pub(crate) struct Shown<'a> {
+    model: Option<&'a Model>,
+    views: Vec<&'a Classification>,
+    breasts: BTreeMap<&'a str, &'a Scores>,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn image(answer: &'a Classification) -> Self {
+        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new() }
+    }
+
+    pub(crate) fn exam(answer: &'a Exam) -> Self {
+        Self {
+            model: Some(&answer.model),
+            views: answer.views.iter().collect(),
+            breasts: answer.breasts.iter().map(|(side, breast)| (side.as_str(), &breast.scores)).collect(),
+        }
+    }
+}
+
+impl Sent {
+    pub(crate) fn new<'a>(images: impl IntoIterator<Item = (View, &'a [u8])>) -> Result<Self, Error> {
+        let mut nonce = [0; limits::NONCE_BYTES];
+        rand::fill(&mut nonce).map_err(|_| Error::Random)?;
+        let hash = |image: &[u8]| digest(&SHA256, image).as_ref().to_vec();
+        Ok(Self { nonce, images: images.into_iter().map(|(view, image)| (view, hash(image))).collect() })
+    }
+
+    pub(crate) fn check(
+        &self,
+        policy: &Policy,
+        attested: &Attested,
+        receipt: Option<&Receipt>,
+        shown: &Shown<'_>,
+    ) -> Result<(), ReceiptMismatch> {
+        let verified = receipt::verify(&receipt.ok_or(ReceiptMismatch::Missing)?.0, policy)?;
+        if attested.receipt_key_sha384 != Some(verified.key_sha384) {
+            return Err(ReceiptMismatch::OtherKey);
+        }
+        let claims = &verified.claims;
+        if claims.nonce.as_deref() != Some(&self.nonce) {
+            return Err(ReceiptMismatch::OtherNonce);
+        }
+        let same = |same: bool, what| if same { Ok(()) } else { Err(ReceiptMismatch::Other { what }) };
+        let model = shown.model.is_some_and(|model| {
+            model.name == claims.model.name
+                && model.version == claims.model.version
+                && model.digest == hex::encode(claims.model.digest)
+        });
+        same(model, "model")?;
+        same(claims.views.len() == self.images.len() && shown.views.len() == self.images.len(), "set of views")?;
+        for claim in &claims.views {
+            let sent =
+                self.images.iter().find(|(view, _)| view.as_str() == claim.view).map(|(_, hash)| hash.as_slice());
+            same(sent == Some(&claim.bytes_sha256), "image")?;
+            let answer = shown.views.iter().find(|answer| answer.view.as_str() == claim.view);
+            let answer = answer.ok_or(ReceiptMismatch::Other { what: "set of views" })?;
+            same(close(&answer.scores, &claim.scores), "score")?;
+            same(answer.crops == claims.crops.count, "number of crops")?;
+            same(answer.window.iter().zip(claim.window).all(|(shown, signed)| *shown == signed as usize), "window")?;
+            same(answer.best_center == claim.best_center, "centre")?;
+        }
+        let breasts = claims
+            .breasts
+            .iter()
+            .all(|(side, scores)| shown.breasts.get(side.as_str()).is_some_and(|shown| close(shown, scores)));
+        same(breasts && claims.breasts.len() == shown.breasts.len(), "breast's score")
+    }
+}
+
+fn close(shown: &Scores, signed: &Scores) -> bool {
+    shown.keys().eq(signed.keys()) && shown.iter().all(|(label, score)| (score - signed[label]).abs() <= ROUNDING)
+}
