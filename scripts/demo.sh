@@ -103,7 +103,12 @@ server="$(sed -n 's/.*"relay": *"\([^"]*\)".*/\1/p' "$work/parent.json")"
 say "the clinic pins image, model and configuration, verifies, and only then sends"
 "$cloister" policy make --label "demo image" --pcr "0=$pcr0" --pcr "1=$pcr1" --pcr "2=$pcr2" \
     --package "$work/package" --config "$work/enclave.toml" --root "$work/nsm/root.pem" --out "$work/policy.toml"
-"$cloister" classify --server "$server" --policy "$work/policy.toml" --image "$work/L-CC.png" --view L-CC --wait 120
+"$cloister" classify --server "$server" --policy "$work/policy.toml" --image "$work/L-CC.png" --view L-CC --wait 120 \
+    --receipt "$work/receipt.cbor"
+
+say "the receipt is checked offline, by whoever keeps the policy, and computed again by whoever has the model"
+"$cloister" receipt verify "$work/receipt.cbor" --policy "$work/policy.toml" --image "$work/L-CC.png"
+"$cloister" receipt reproduce "$work/receipt.cbor" --policy "$work/policy.toml" --package "$work/package" --image "$work/L-CC.png"
 
 say "a whole exam"
 "$cloister" exam --server "$server" --policy "$work/policy.toml" --l-cc "$work/L-CC.png" --r-cc "$work/R-CC.png" \
