@@ -187,13 +187,20 @@ struct Verdict<'a> {
 impl Display for Verdict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { verification, time } = self;
-        let whose = if verification.simulated {
-            "a SIMULATED security module, which protects nothing"
-        } else {
-            "AWS Nitro hardware, under Amazon's root"
-        };
-        writeln!(f, "VERIFIED as of its own time, {time}: signed in an enclave that {whose} vouches for,")?;
-        writeln!(f, "and that the policy accepts as \"{}\".", verification.accepted.escape_debug())?;
+        let label = verification.accepted.escape_debug();
+        writeln!(
+            f,
+            "VERIFIED as of its own time, {time}: signed in an enclave that the policy accepts as \"{label}\"."
+        )?;
+        writeln!(
+            f,
+            "Vouched for by {}.",
+            if verification.simulated {
+                "a SIMULATED security module, which protects nothing"
+            } else {
+                "AWS Nitro hardware, under Amazon's root"
+            }
+        )?;
         writeln!(f)?;
         row(f, "enclave", verification.module_id.escape_debug())?;
         row(f, "vouched for", &verification.document_signed)?;
