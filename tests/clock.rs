@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use cloister_attest::Error as Refusal;
 use cloister_client::Error;
-use cloister_tests::{EnclaveSetup, Setup, World};
+use cloister_imaging::View;
+use cloister_tests::{EnclaveSetup, Setup, World, image};
 
 const HOUR: i64 = 60 * 60;
 
@@ -47,8 +49,18 @@ async fn a_clock_that_drifts_apart_takes_readiness_away_and_gives_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_minutes_apart_is_still_right() {
-    let setup = Setup { module_clock_ahead: -240, ..checked_each_second() };
-    let world = World::start(setup).await;
-    drop(world.session().await);
+async fn four_minutes_apart_are_served_to_clients_whose_policy_allows_that_much() {
+    const FOUR_MINUTES: i64 = 4 * 60;
+    let behind = World::start(Setup { module_clock_ahead: -FOUR_MINUTES, ..checked_each_second() }).await;
+    drop(behind.session().await);
+
+    let ahead = World::ready(checked_each_second()).await;
+    ahead.set_module_clock(FOUR_MINUTES);
+    let tolerant = ahead.policy.clone().with_skew(Duration::from_secs(300)).unwrap();
+    let mut session = ahead.session_with(&tolerant).await;
+    let refused = ahead.try_session(&ahead.policy).await.err().unwrap();
+    assert!(matches!(refused, Error::NotVerified(Refusal::FromTheFuture { .. })), "{refused}");
+    // Its receipts are dated so that they hold for ever, whatever the reader's skew.
+    let answer = session.classify(image(View::LCc, 2), View::LCc, Some(1), None).await.unwrap();
+    cloister_client::receipt::verify(&answer.receipt.unwrap().0, &ahead.policy).unwrap();
 }

@@ -64,8 +64,17 @@ impl Signer {
     ///
     /// # Errors
     /// A security module that vouches for nothing; a clock that is beyond all that it vouches for.
-    pub fn sign(&self, nsm: &dyn Nsm, binding: &Binding, mut receipt: Receipt) -> Result<Vec<u8>, Error> {
-        let now = SystemTime::now();
+    pub fn sign(&self, nsm: &dyn Nsm, binding: &Binding, receipt: Receipt) -> Result<Vec<u8>, Error> {
+        self.sign_at(nsm, binding, receipt, SystemTime::now())
+    }
+
+    fn sign_at(
+        &self,
+        nsm: &dyn Nsm,
+        binding: &Binding,
+        mut receipt: Receipt,
+        now: SystemTime,
+    ) -> Result<Vec<u8>, Error> {
         let voucher = self.voucher(nsm, binding, now)?;
         // The module's clock may be ahead of ours by what is allowed, and no receipt is older than what vouches for its key.
         receipt.time = now.max(voucher.signed);
@@ -107,9 +116,89 @@ impl Voucher {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use cloister_receipt::{Crops, Model, Unverified, View};
+    use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn receipt() -> Receipt {
+        let view = View {
+            view: "L-CC".to_owned(),
+            bytes_sha256: [1; 32],
+            pixels_sha256: [2; 32],
+            rows: 4,
+            columns: 4,
+            sop_instance_uid: None,
+            window: [0, 4, 0, 4],
+            best_center: [2, 2],
+            scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
+        };
+        Receipt {
+            nonce: None,
+            time: SystemTime::UNIX_EPOCH,
+            software: "a test".to_owned(),
+            kernels: "none".to_owned(),
+            model: Model { name: "m".to_owned(), version: 1, digest: [3; 48] },
+            preprocessing: "resize/1".to_owned(),
+            crops: Crops { seed: None, count: 1 },
+            views: vec![view],
+            breasts: BTreeMap::new(),
+        }
+    }
+
+    /// A signer, and what it signs at a time, read back.
+    struct Signing {
+        signer: Signer,
+        binding: Binding,
+        nsm: SimulatedNsm,
+    }
+
+    impl Signing {
+        fn new(module_ahead: Duration) -> Self {
+            let authority = Authority::ephemeral().unwrap();
+            let nsm = SimulatedNsm::with_clock_ahead(&authority, Simulated::default(), module_ahead).unwrap();
+            let signer = Signer::generate().unwrap();
+            let binding = Binding::of(b"tls").with_receipt(signer.public_key_der());
+            Self { signer, binding, nsm }
+        }
+
+        fn at(&self, now: SystemTime) -> Result<Unverified, Error> {
+            let bytes = self.signer.sign_at(&self.nsm, &self.binding, receipt(), now)?;
+            Ok(Unverified::parse(&bytes)?)
+        }
+    }
+
+    #[test]
+    fn one_document_vouches_for_many_receipts_until_it_is_replaced() {
+        let signing = Signing::new(Duration::ZERO);
+        let now = SystemTime::now();
+        let first = signing.at(now).unwrap();
+        let second = signing.at(now + MINUTE).unwrap();
+        assert_eq!(first.document(), second.document());
+        assert_ne!(first.claims().time, second.claims().time);
+        let later = signing.at(now + limits::MAX_VOUCHER_AGE).unwrap();
+        assert_ne!(first.document(), later.document());
+        assert!(later.verify(signing.signer.public_key_der()).is_ok());
+    }
+
+    #[test]
+    fn a_receipt_is_not_dated_before_the_document_that_vouches_for_its_key() {
+        let signing = Signing::new(4 * MINUTE);
+        let signed = signing.at(SystemTime::now()).unwrap();
+        let document = cloister_attest::parse(signed.document()).unwrap();
+        assert_eq!(signed.claims().time, document.timestamp);
+    }
+
+    #[test]
+    fn no_receipt_is_dated_after_the_certificate_that_vouches_for_its_key() {
+        let signing = Signing::new(Duration::ZERO);
+        assert!(matches!(signing.at(SystemTime::now() + 4 * HOUR), Err(Error::Clock)));
+    }
 
     #[test]
     fn a_voucher_is_replaced_when_it_is_old_near_its_end_or_from_the_future() {
