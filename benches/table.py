@@ -11,6 +11,7 @@ ROWS = [
     ("render one crop with noise", "render, noisy", None, "ms", None),
     ("one crop, 1 thread", "crop", 1, "ms", "3 x ONNX Runtime"),
     ("ten crops of one image, all cores", "ten crops", None, "ms", None),
+    ("verify an attestation document", "verify a document", None, "ms", "5 ms"),
     ("one-crop request, end to end", "one-crop request", None, "ms", None),
     ("ten-crop request, end to end", "ten-crop request", None, "ms", "5000 ms on two cores"),
     ("enclave: start to verified and ready", "start to ready", None, "ms", None),
@@ -45,7 +46,7 @@ def main():
             ratio = f"{value / reference[1]:.2f}"
         if what == "ten crops" and value and reference[2]:
             ratio = f"{value / 10 / reference[2]:.2f} a crop"
-        shown = "not measured" if value is None else f"{value:.0f} {UNITS[unit]}"
+        shown = "not measured" if value is None else f"{value:.{1 if value < 10 else 0}f} {UNITS[unit]}"
         print(f"| {title} | {shown} | {ratio} | {target or ''} |")
 
 

@@ -29,6 +29,8 @@ for _ in 1 2 3; do
     "$tools/bin/python" benches/onnx_runtime.py --network "$network" --repeat 3 | tee -a "$figures" >&2
     "$bin/examples/bench_model" --package "$work/package" --image "$work/image.png" --repeat 3 | tee -a "$figures" >&2
 done
+say "one attestation document"
+"$bin/examples/bench_verify" | tee -a "$figures" >&2
 say "the whole system"
 "$bin/examples/bench_system" "$work/package" "$work/image.png" L-CC | tee -a "$figures" >&2
 
