@@ -12,7 +12,7 @@ use super::Image;
 use crate::failure::Failure;
 use crate::{files, output, policy};
 
-/// How far a score may be from one that other kernels computed. The most that was measured is 1.1e-7 (docs/receipts.md).
+/// How far a score may be from one that other kernels computed. The most that was measured is 3e-6 (docs/receipts.md).
 const ACROSS_KERNELS: f64 = 1e-5;
 
 /// What `cloister receipt reproduce` takes.

@@ -52,3 +52,17 @@ fn a_receipt_that_another_program_made_is_read_and_verified() {
     assert_eq!(receipt.document(), b"an attestation document");
     assert_eq!(receipt.verify(KEY), Ok(expected));
 }
+
+/// The hexadecimal block of this name in `docs/receipts.md`.
+fn shown(block: &str) -> Vec<u8> {
+    const PAGE: &str = include_str!("../../../docs/receipts.md");
+    let (_, rest) = PAGE.split_once(&format!("```{block}\n")).unwrap();
+    let (digits, _) = rest.split_once("```").unwrap();
+    hex::decode(digits.replace('\n', "")).unwrap()
+}
+
+#[test]
+fn the_worked_example_of_the_documentation_is_this_receipt() {
+    assert_eq!(shown("receipt"), RECEIPT);
+    assert_eq!(shown("key"), KEY);
+}
