@@ -24,7 +24,7 @@ type Pcrs = BTreeMap<u16, [u8; limits::PCR]>;
 #[derive(Subcommand)]
 pub enum Command {
     /// Write a policy from measurements, a model package and a configuration.
-    Make(Make),
+    Make(Box<Make>),
     /// Say in words what a policy accepts.
     Show {
         /// The policy file.
