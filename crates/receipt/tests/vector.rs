@@ -1,5 +1,7 @@
 //! A receipt that another program made: Python's cbor2 and pycose, by `vector/make.py`, written from `docs/receipts.md`.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
