@@ -343,6 +343,26 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_cannot_be_told_apart_or_have_no_plain_name_are_refused() {
+        let token =
+            |name: &str, byte: &str| format!("[[access.tokens]]\nname = {name:?}\nsha256 = \"{}\"\n", byte.repeat(32));
+        assert!(Config::parse(&(LEAST.to_owned() + &token("a.b-c_1", "ab") + &token("b", "cd"))).is_ok());
+        assert_eq!(refused(&(token("a", "ab") + &token("a", "cd"))), "access.tokens.name");
+        assert_eq!(refused(&(token("a", "ab") + &token("b", "ab"))), "access.tokens.sha256");
+        for name in ["", "two words", "Zürich", &"x".repeat(65)] {
+            assert_eq!(refused(&token(name, "ab")), "access.tokens.name", "{name:?}");
+        }
+        let many: String = (0..=limits::MAX_TOKENS).map(|i| token(&format!("t{i}"), "ab")).collect();
+        assert_eq!(refused(&many), "access.tokens");
+    }
+
+    #[test]
+    fn authorities_that_cannot_be_read_are_refused_with_the_reason() {
+        let refused = Config::parse(&format!("{LEAST}\n[access]\nclient_ca = \"no certificate\"")).unwrap_err();
+        assert!(matches!(refused, Error::Malformed(_)) && refused.to_string().contains("no authority"), "{refused}");
+    }
+
+    #[test]
     fn a_data_key_by_its_alias_and_a_setting_that_nobody_knows_are_refused() {
         assert_eq!(refused("[data]\nkey_arns = [\"alias/images\"]"), "data.key_arns");
         let unknown = Config::parse(&format!("{LEAST}\n[launch]\nparent_may_set = [\"debug\"]"));

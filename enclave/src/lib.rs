@@ -3,6 +3,7 @@
 //! [`config`] is what the image allows, [`boot`] the way to a loaded model, [`serve`] the interface, [`parent`] the one neighbour.
 //! It holds no cryptography and no image processing of its own: those are crates.
 
+pub mod authorities;
 pub mod boot;
 pub mod clock;
 pub mod config;

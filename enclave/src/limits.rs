@@ -161,6 +161,15 @@ pub const MAX_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Bearer tokens in a configuration: each is compared with every request's.
 pub const MAX_TOKENS: usize = 256;
 
+/// What a token's holder may be called.
+pub const MAX_TOKEN_NAME_BYTES: usize = 64;
+
+/// A bearer token: ours have 43 characters, other generators' up to some hundred. What is longer is not hashed.
+pub const MAX_TOKEN_BYTES: usize = 512;
+
+/// Clients whose rate of requests is remembered at once. Tokens are fewer; certificates can be as many as their authority likes.
+pub const MAX_CLIENTS: usize = 1024;
+
 /// The document that vouches for a receipt key is asked for anew after that: AWS's certificates for it live three hours.
 pub const MAX_VOUCHER_AGE: Duration = Duration::from_secs(60 * 60);
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use cloister_enclave::authorities::Authorities;
 use cloister_enclave::boot::Boot;
 use cloister_enclave::clock::Watch;
 use cloister_enclave::config::Config;
@@ -78,7 +79,8 @@ fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
 async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     let nsm = open_nsm(arguments)?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
-    let keys = Arc::new(Rotation::begin(None)?);
+    let clients = config.access.as_ref().and_then(|access| access.client_ca.as_ref()).map(Authorities::handshake);
+    let keys = Arc::new(Rotation::begin(clients)?);
     let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
     tracing::info!(address = %listener.local_address(), threads = config.threads(), "listening");
 

@@ -1,5 +1,6 @@
 //! The enclave's interface: HTTP inside TLS that ends here.
 
+mod access;
 mod admission;
 mod attestation;
 mod connection;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::identity::Rotation;
 use crate::limits;
 use crate::state::State;
+use access::Guard;
 use admission::Admission;
 use problem::Problem;
 
@@ -66,9 +68,10 @@ impl Server {
             admission: Arc::new(Admission::new(self.config.serve.queue, self.config.threads())),
             metrics: self.metrics.clone(),
         };
+        let guard = self.config.access.clone().map(|access| Arc::new(Guard::new(access)));
         let key_lifetime = Duration::from_secs(self.config.keys.rotate_seconds);
         tokio::select! {
-            () = connection::serve(listener, Arc::clone(&self.keys), router(shared), shutdown) => {}
+            () = connection::serve(listener, Arc::clone(&self.keys), router(shared, guard), shutdown) => {}
             () = self.keys.run(key_lifetime) => {}
             () = upkeep(self.metrics) => {}
         }
@@ -83,17 +86,22 @@ async fn upkeep(metrics: PrometheusHandle) {
     }
 }
 
-fn router(shared: Shared) -> Router {
-    Router::new()
-        .route("/v1/attestation", get(attestation::get))
+fn router(shared: Shared, guard: Option<Arc<Guard>>) -> Router {
+    let mut classification = Router::new()
         .route("/v1/images", post(images::post))
         .route("/v1/exams", post(exams::post))
+        .route("/invocations", post(sagemaker::post));
+    if let Some(guard) = guard {
+        classification = classification.route_layer(middleware::from_fn_with_state(guard, access::check));
+    }
+    Router::new()
+        .merge(classification)
+        .route("/v1/attestation", get(attestation::get))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(openapi::get))
         .route("/ping", get(health::ready))
-        .route("/invocations", post(sagemaker::post))
         .fallback(|| async { Problem::NotFound })
         .method_not_allowed_fallback(|| async { Problem::Method })
         .layer(DefaultBodyLimit::max(limits::MAX_EXAM_BYTES))

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::access::Shown;
 use crate::identity::{Identity, Rotation};
 use crate::limits;
 
@@ -46,9 +47,11 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended:
         Err(_) => return refused("too slow"),
     };
     let builder = builder(stream.get_ref().1.alpn_protocol());
+    let shown = stream.get_ref().1.peer_certificates().map(|chain| Shown(chain.into()));
     let (open, requests) = watch::channel(0);
     let counted = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&identity));
+        shown.clone().map(|shown| request.extensions_mut().insert(shown));
         let (answer, open) = (router.clone().oneshot(request), Open::count(&open));
         async move {
             let answer = answer.await;

@@ -1,5 +1,7 @@
 //! Errors as the interface gives them: RFC 9457 problem details with a stable type.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,6 +9,7 @@ use cloister_imaging as imaging;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::access::Denied;
 use crate::limits;
 
 /// A problem detail's members (RFC 9457, section 3).
@@ -28,6 +31,9 @@ pub(super) enum Refusals {
     /// The query or the body cannot be used.
     #[response(status = 400, content_type = "application/problem+json")]
     Request(Details),
+    /// Neither a certificate nor a token that the enclave's configuration knows, where it asks for one.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Details),
     /// The body did not arrive in time.
     #[response(status = 408, content_type = "application/problem+json")]
     Stalled(Details),
@@ -40,6 +46,9 @@ pub(super) enum Refusals {
     /// The image cannot be classified.
     #[response(status = 422, content_type = "application/problem+json")]
     Image(Details),
+    /// More than this client may ask for in a minute; Retry-After says when the next request is taken.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Details),
     /// Not ready, or too much at once; Retry-After says when.
     #[response(status = 503, content_type = "application/problem+json")]
     Later(Details),
@@ -50,6 +59,8 @@ pub(super) enum Refusals {
 pub(super) enum Problem {
     NotFound,
     Method,
+    Unauthorized(Denied),
+    TooManyRequests { after: Duration },
     Query(String),
     NotReady(String),
     QueueFull,
@@ -74,6 +85,10 @@ impl Problem {
         match self {
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing at this path"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "This path does not take this method"),
+            Self::Unauthorized(_) => (StatusCode::UNAUTHORIZED, "unauthorized", "It is not known who asks"),
+            Self::TooManyRequests { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "This client has asked for too much in a minute")
+            }
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query", "The query cannot be used"),
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The enclave is not ready"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue-full", "The queue is full"),
@@ -105,6 +120,7 @@ impl Problem {
             Self::Query(detail) | Self::NotReady(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => {
                 Some(detail.clone())
             }
+            Self::Unauthorized(denied) => Some(denied.to_string()),
             Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
             Self::PartTwice(view) | Self::PartMissing(view) | Self::ViewNotServed(view) => Some(view.to_string()),
             Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
@@ -119,6 +135,7 @@ impl Problem {
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound
             | Self::Method
+            | Self::TooManyRequests { .. }
             | Self::QueueFull
             | Self::Busy
             | Self::Empty
@@ -158,6 +175,11 @@ fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static st
     }
 }
 
+/// Rounded up: whoever comes back after that many seconds does not come too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.parts().2)
@@ -178,8 +200,17 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+        match self {
+            Self::Unauthorized(denied) => {
+                headers.insert(header::WWW_AUTHENTICATE, denied.challenge());
+            }
+            Self::TooManyRequests { after } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(limits::RETRY_AFTER_SECONDS));
+            }
+            _ => {}
         }
         response
     }

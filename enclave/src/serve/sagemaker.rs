@@ -26,6 +26,8 @@ const ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-
     responses(
         (status = 200, description = "As /v1/images or /v1/exams"),
         (status = 400, body = super::problem::Details, content_type = "application/problem+json"),
+        (status = 401, body = super::problem::Details, content_type = "application/problem+json"),
+        (status = 429, body = super::problem::Details, content_type = "application/problem+json"),
         (status = 503, body = super::problem::Details, content_type = "application/problem+json"),
     )
 )]
