@@ -11,6 +11,7 @@ use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
 
+use crate::access::CredentialFiles;
 use crate::failure::Failure;
 use crate::output::UploadBar;
 use crate::words::{meaning, rfc3339};
@@ -28,6 +29,8 @@ pub struct Target {
     /// What the enclave must prove before anything is sent.
     #[arg(long)]
     policy: PathBuf,
+    #[command(flatten)]
+    credentials: CredentialFiles,
     /// Seconds to wait for an enclave that cannot be reached or is not ready yet.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -181,9 +184,10 @@ impl Target {
     /// A verified connection. Waiting is for an enclave that is not there yet; one that is not verified is never asked again.
     async fn session(&self) -> Result<(Policy, Session), Failure> {
         let policy = policy::read(&self.policy)?;
+        let options = Options { credentials: self.credentials.read()?, ..Options::default() };
         let end = Instant::now() + Duration::from_secs(self.wait);
         loop {
-            let outcome = match connect(&self.server, Options::default()).await {
+            let outcome = match connect(&self.server, options.clone()).await {
                 Ok(connection) => connection.verify(&policy, SystemTime::now()).await,
                 Err(error) => Err(error),
             };
@@ -300,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_refused_image_is_bad_input_unless_another_time_may_do() {
-        for (status, code) in [(400, 65), (413, 65), (422, 65), (408, 69), (429, 69), (500, 69), (503, 69)] {
+        for (status, code) in [(400, 65), (401, 65), (413, 65), (422, 65), (408, 69), (429, 69), (500, 69), (503, 69)] {
             assert_eq!(failure(refused(status)).code(), code, "{status}");
         }
     }

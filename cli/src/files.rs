@@ -6,11 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
 /// The largest file that a command reads into memory: a mammogram of the largest detectors, uncompressed.
 const MAX_BYTES: u64 = 128 * 1024 * 1024;
+
+/// The largest key or token that a command reads: a private key in PEM takes a few kilobytes.
+const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -19,6 +23,26 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Failure::input(format!("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)));
+    }
+    Ok(bytes)
+}
+
+/// Reads a key or a token into memory that is wiped afterwards.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: std::io::Error| Failure::input(format!("cannot read {}: {error}", path.display()));
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(vec![0; MAX_SECRET_BYTES + 1]);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read(&mut bytes[length..]).map_err(failed)? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    bytes.truncate(length);
+    if length > MAX_SECRET_BYTES {
+        return Err(Failure::input(format!("{} is larger than {MAX_SECRET_BYTES} bytes", path.display())));
     }
     Ok(bytes)
 }
@@ -48,7 +72,30 @@ pub fn replace(
     readers: Readers,
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::input(format!("cannot write {}: {error}", path.display()));
+    partial(path, readers, fill)?.persist(path).map_err(|error| unwritten(path, &error))?;
+    Ok(())
+}
+
+/// The same for a file that must not be there yet, such as a key that would be lost.
+pub fn create(
+    path: &Path,
+    readers: Readers,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    partial(path, readers, fill)?.persist_noclobber(path).map_err(|error| unwritten(path, &error))?;
+    Ok(())
+}
+
+fn unwritten(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::input(format!("cannot write {}: {error}", path.display()))
+}
+
+fn partial(
+    path: &Path,
+    readers: Readers,
+    fill: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
+) -> Result<NamedTempFile, Failure> {
+    let failed = |error: &dyn std::fmt::Display| unwritten(path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mode = match readers {
         Readers::Owner => 0o600,
@@ -62,6 +109,5 @@ pub fn replace(
     writer.flush().map_err(|error| failed(&error))?;
     drop(writer);
     partial.as_file().sync_all().map_err(|error| failed(&error))?;
-    partial.persist(path).map_err(|error| failed(&error))?;
-    Ok(())
+    Ok(partial)
 }

@@ -1,5 +1,6 @@
 //! The command line of all three parties: it reads arguments, calls a crate for each verb, and turns errors into exit codes.
 
+mod access;
 mod attestation;
 mod enclave;
 mod failure;
@@ -37,6 +38,9 @@ enum Command {
     /// Write and read what a client demands of an enclave.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Make credentials for an enclave that does not answer everyone.
+    #[command(subcommand)]
+    Access(access::Command),
     /// Verify an enclave, and send nothing.
     Verify(enclave::Verify),
     /// Verify an enclave, then classify one image.
@@ -74,6 +78,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Model(command) => model::run(command),
         Command::Attestation(command) => attestation::run(command),
         Command::Policy(command) => policy::run(command),
+        Command::Access(command) => access::run(&command),
         Command::Verify(arguments) => asynchronous(enclave::verify(&arguments)),
         Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
         Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),

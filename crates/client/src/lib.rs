@@ -9,6 +9,7 @@
 //! It is not a web client: certificates' names and authorities mean nothing here, the attestation document is the identity.
 
 mod answer;
+mod credentials;
 mod error;
 pub mod limits;
 pub mod receipt;
@@ -18,6 +19,7 @@ mod tls;
 mod upload;
 
 pub use answer::{Breast, Classification, Exam, Model, Receipt, Scores};
+pub use credentials::{ClientCertificate, CredentialError, Credentials, Token};
 pub use error::{Error, ReceiptMismatch};
 pub use session::{Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

@@ -26,5 +26,8 @@ pub const MAX_REFUSAL_CHARACTERS: usize = 500;
 /// The client's nonce: as long as the digests around it, half of what the security module takes.
 pub const NONCE_BYTES: usize = 32;
 
+/// A bearer token: what an enclave takes.
+pub const MAX_TOKEN_BYTES: usize = 512;
+
 /// How much of an upload is handed to TLS at once.
 pub const UPLOAD_CHUNK_BYTES: usize = 64 * 1024;

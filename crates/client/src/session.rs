@@ -22,20 +22,26 @@ use crate::answer::{Classification, Exam, Problem};
 use crate::limits;
 use crate::sent::{Sent, Shown};
 use crate::upload::{Progress, Upload};
-use crate::{Error, tls};
+use crate::{Credentials, Error, tls};
 
-/// How long to wait for what.
-#[derive(Clone, Debug)]
+/// How long to wait for what, and what to show.
+#[derive(Clone)]
 pub struct Options {
     /// For the transport's connection.
     pub connect_timeout: Duration,
     /// For an answer, the enclave's queue included.
     pub answer_timeout: Duration,
+    /// For an enclave that does not answer everyone.
+    pub credentials: Credentials,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_timeout: limits::CONNECT_TIMEOUT, answer_timeout: limits::ANSWER_TIMEOUT }
+        Self {
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            answer_timeout: limits::ANSWER_TIMEOUT,
+            credentials: Credentials::default(),
+        }
     }
 }
 
@@ -80,7 +86,7 @@ pub async fn connect(address: &Address, options: Options) -> Result<Unverified, 
     let stream = dial(address, options.connect_timeout)
         .await
         .map_err(|source| Error::Unreachable { address: address.clone(), source })?;
-    let connector = TlsConnector::from(Arc::new(tls::config()?));
+    let connector = TlsConnector::from(Arc::new(tls::config(options.credentials.certificate.as_ref())?));
     let name = ServerName::try_from(tls::SERVER_NAME).map_err(|_| Error::Certificate)?;
     let stream: tokio_rustls::client::TlsStream<Stream> =
         timeout(limits::HANDSHAKE_TIMEOUT, connector.connect(name, stream))
@@ -228,12 +234,15 @@ impl Session {
         body: Bytes,
         progress: Option<Progress>,
     ) -> Result<Vec<u8>, Error> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(header::HOST, tls::SERVER_NAME)
             .header(header::CONTENT_TYPE, kind)
             .body(Upload::new(body, progress))?;
+        if let Some(token) = &self.connection.options.credentials.token {
+            request.headers_mut().insert(header::AUTHORIZATION, token.header()?);
+        }
         let after = self.connection.options.answer_timeout;
         self.connection.exchange(what, request, after, limits::MAX_ANSWER_BYTES).await
     }

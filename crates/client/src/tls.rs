@@ -5,22 +5,27 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme, version};
 use webpki::EndEntityCert;
 
-use crate::Error;
+use crate::{ClientCertificate, Error};
 
 /// The name in the handshake. It identifies nothing, and every front end sends the same.
 pub(crate) const SERVER_NAME: &str = "enclave.invalid";
 
-pub(crate) fn config() -> Result<ClientConfig, Error> {
+/// Shows the client's certificate to a server that asks for one.
+pub(crate) fn config(certificate: Option<&ClientCertificate>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(KeyOnly { provider: Arc::clone(&provider) });
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match certificate {
+        Some(certificate) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.pair()))),
+        None => builder.with_no_client_auth(),
+    };
     // A resumed session shows no certificate of its own, and so no key to hold against the document.
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
