@@ -49,7 +49,7 @@ async fn every_path_of_the_openapi_page_answers_and_unknown_ones_are_problems() 
     }
     for path in ["/v1/images", "/v1/exams"] {
         let responses = &page["paths"][path]["post"]["responses"];
-        for status in ["400", "408", "413", "415", "422", "503"] {
+        for status in ["400", "401", "408", "413", "415", "422", "429", "503"] {
             assert!(
                 responses[status]["content"]["application/problem+json"].is_object(),
                 "{path} {status}: {responses}"

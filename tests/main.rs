@@ -1,5 +1,6 @@
 //! Whole-system tests: one module a story, real processes on real sockets.
 
+mod access;
 mod boot;
 mod bystander;
 mod classify;

@@ -1,24 +1,14 @@
 //! What a client refuses before it sends a byte of an image: each lie is told by a real process on a real socket.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cloister_attest::{Error as Refusal, Policy, Root};
 use cloister_client::{Error, Options, connect};
 use cloister_nsm::{AttestRequest, Nsm};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
-use cloister_tests::{EnclaveSetup, Front, Setup, World, pcr, run};
-use cloister_transport::{Address, Listener};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::TlsAcceptor;
+use cloister_tests::{EnclaveSetup, Front, Setup, World, impostor, pcr, run};
+use cloister_transport::Address;
 
 async fn refusal(server: &Address, policy: &Policy, at: SystemTime) -> Refusal {
     match connect(server, Options::default()).await.unwrap().verify(policy, at).await {
@@ -32,52 +22,6 @@ fn repinned(policy: &Policy, change: impl FnOnce(&mut Vec<cloister_attest::Measu
     let mut accept = policy.accept().to_vec();
     change(&mut accept);
     Policy::new(policy.root().clone(), policy.max_age(), accept).unwrap()
-}
-
-/// Someone between client and enclave who ends TLS with a key of their own, and answers each request for a document with what
-/// `answer` makes of the request's path.
-async fn impostor<F, R>(answer: F) -> (Address, Arc<AtomicUsize>)
-where
-    F: Fn(String) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Vec<u8>> + Send,
-{
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
-    let certificate = CertificateParams::new(vec!["enclave.invalid".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let tls = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let listener = Listener::bind(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = listener.local_address().clone();
-    let images = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&images);
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (acceptor, answer, seen) = (acceptor.clone(), answer.clone(), Arc::clone(&seen));
-            tokio::spawn(async move {
-                let stream = acceptor.accept(stream).await.unwrap();
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let (answer, seen) = (answer.clone(), Arc::clone(&seen));
-                    async move {
-                        if request.method() != "GET" {
-                            seen.fetch_add(1, Ordering::SeqCst);
-                        }
-                        let body = answer(request.uri().to_string()).await;
-                        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(body))))
-                    }
-                });
-                // The client hangs up in the middle, which is what these tests are about.
-                let _ =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    (address, images)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +70,7 @@ async fn an_enclave_in_debug_mode_gets_no_key_and_no_image() {
     // Were it to get a key all the same, its documents are refused by every client.
     let debugged =
         Arc::new(SimulatedNsm::new(&world.authority(), Simulated { debug: true, ..Simulated::default() }).unwrap());
-    let (server, images) = impostor(move |path| {
+    let (server, loot) = impostor(move |path| {
         let request = AttestRequest { nonce: Some(nonce_of(&path)), ..AttestRequest::default() };
         let document = debugged.attest(&request).unwrap();
         async move { document }
@@ -134,7 +78,7 @@ async fn an_enclave_in_debug_mode_gets_no_key_and_no_image() {
     .await;
     let refused = refusal(&server, &world.policy, SystemTime::now()).await;
     assert!(matches!(refused, Refusal::DebugMode { index: 0 }), "{refused}");
-    assert_eq!(images.load(Ordering::SeqCst), 0);
+    assert_eq!(loot.images(), 0);
 }
 
 fn nonce_of(path: &str) -> Vec<u8> {
@@ -145,7 +89,7 @@ fn nonce_of(path: &str) -> Vec<u8> {
 async fn a_document_relayed_from_a_true_enclave_onto_another_connection_is_refused() {
     let world = World::ready(Setup::default()).await;
     let enclave = world.server.clone();
-    let (server, images) = impostor(move |path| {
+    let (server, loot) = impostor(move |path| {
         let enclave = enclave.clone();
         // The client's own nonce, so that everything but the key is right.
         async move { Front::connect(&enclave).await.get(&path).await.body }
@@ -163,7 +107,7 @@ async fn a_document_relayed_from_a_true_enclave_onto_another_connection_is_refus
     let output = run(&mut command);
     assert_eq!(output.code, 77, "{output:?}");
     assert!(output.stderr.contains("nothing was sent"), "{output:?}");
-    assert_eq!(images.load(Ordering::SeqCst), 0);
+    assert_eq!(loot.images(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,14 +115,14 @@ async fn a_document_replayed_from_another_request_is_refused() {
     let world = World::ready(Setup::default()).await;
     let recorded =
         Front::connect(&world.server).await.get(&format!("/v1/attestation?nonce={}", "ab".repeat(32))).await.body;
-    let (server, images) = impostor(move |_| {
+    let (server, loot) = impostor(move |_| {
         let recorded = recorded.clone();
         async move { recorded }
     })
     .await;
     let refused = refusal(&server, &world.policy, SystemTime::now()).await;
     assert_eq!(refused, Refusal::NonceMismatch);
-    assert_eq!(images.load(Ordering::SeqCst), 0);
+    assert_eq!(loot.images(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +131,7 @@ async fn a_document_under_a_root_of_ones_own_is_refused() {
     let own = Authority::ephemeral().unwrap();
     let pcrs = world.policy.accept()[0].pcrs.clone();
     let forged = Arc::new(SimulatedNsm::new(&own, Simulated { pcrs, ..Simulated::default() }).unwrap());
-    let (server, images) = impostor(move |path| {
+    let (server, loot) = impostor(move |path| {
         let document =
             forged.attest(&AttestRequest { nonce: Some(nonce_of(&path)), ..AttestRequest::default() }).unwrap();
         async move { document }
@@ -195,7 +139,7 @@ async fn a_document_under_a_root_of_ones_own_is_refused() {
     .await;
     let refused = refusal(&server, &world.policy, SystemTime::now()).await;
     assert!(matches!(refused, Refusal::UnpinnedRoot { .. }), "{refused}");
-    assert_eq!(images.load(Ordering::SeqCst), 0);
+    assert_eq!(loot.images(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cloister_transport::{Address, Stream, dial};
 use http_body_util::{BodyExt, Full};
+use hyper::Request;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, header};
+use hyper::header::{self, HeaderValue};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::ClientPair;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct Answer {
     pub status: u16,
     /// `Retry-After`, if it was there.
     pub retry_after: Option<String>,
+    /// `WWW-Authenticate`, if it was there.
+    pub challenge: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -44,6 +50,7 @@ impl Answer {
 /// One connection, unverified.
 pub struct Front {
     requests: SendRequest<Full<Bytes>>,
+    authorization: Option<HeaderValue>,
 }
 
 impl Front {
@@ -54,13 +61,24 @@ impl Front {
 
     /// TLS to whatever is there, for the protocol of that name (RFC 7301).
     pub async fn tls_with(server: &Address, protocol: &[u8]) -> TlsStream<Stream> {
+        Self::tls_as(server, protocol, None).await
+    }
+
+    async fn tls_as(server: &Address, protocol: &[u8], client: Option<&ClientPair>) -> TlsStream<Stream> {
         let stream = dial(server, std::time::Duration::from_secs(10)).await.expect("a connection");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(Anyone));
+        let mut config = match client {
+            Some(ClientPair { certificate, key }) => {
+                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+                config.with_client_auth_cert(vec![certificate], key).expect("a certificate and its key")
+            }
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![protocol.to_vec()];
         let name = ServerName::try_from("enclave.invalid").expect("a name");
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
@@ -68,26 +86,43 @@ impl Front {
 
     /// HTTP over such TLS.
     pub async fn connect(server: &Address) -> Self {
-        let (requests, connection) = handshake(TokioIo::new(Self::tls(server).await)).await.expect("HTTP");
+        Self::over(Self::tls(server).await).await
+    }
+
+    /// The same, with a certificate of the client's own.
+    pub async fn connect_as(server: &Address, client: &ClientPair) -> Self {
+        Self::over(Self::tls_as(server, b"http/1.1", Some(client)).await).await
+    }
+
+    async fn over(stream: TlsStream<Stream>) -> Self {
+        let (requests, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
-        Self { requests }
+        Self { requests, authorization: None }
+    }
+
+    /// Sends this `Authorization` header with each request from now on.
+    pub fn authorize(mut self, value: &str) -> Self {
+        self.authorization = Some(value.parse().expect("a header"));
+        self
     }
 
     /// Sends one request.
     pub async fn send(&mut self, method: &str, path: &str, kind: &str, body: impl Into<Bytes>) -> Answer {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "enclave.invalid")
             .header(header::CONTENT_TYPE, kind)
             .body(Full::new(body.into()))
             .expect("a request");
+        request.headers_mut().extend(self.authorization.clone().map(|value| (header::AUTHORIZATION, value)));
         self.requests.ready().await.expect("an open connection");
         let response = self.requests.send_request(request).await.expect("an answer");
-        let retry_after = response.headers().get(header::RETRY_AFTER).map(|v| v.to_str().expect("text").to_owned());
+        let text = |name| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+        let (retry_after, challenge) = (text(header::RETRY_AFTER), text(header::WWW_AUTHENTICATE));
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.expect("a body").to_bytes().to_vec();
-        Answer { status, retry_after, body }
+        Answer { status, retry_after, challenge, body }
     }
 
     /// A GET.

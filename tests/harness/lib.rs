@@ -1,13 +1,17 @@
 //! What the stories share: a whole system on one machine, each party a real process on real sockets, with the simulated NSM and KMS.
 
+mod authority;
 mod enclave;
 mod flaky;
 mod http;
+mod impostor;
 mod process;
 mod world;
 
+pub use authority::{ClientAuthority, ClientPair};
 pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;
 pub use http::{Answer, Front};
+pub use impostor::{Loot, impostor};
 pub use process::{Output, Process, binary, run};
 pub use world::{MODEL, Setup, Spoil, World, demo_package_of_version, image, pcr, start_parent};
