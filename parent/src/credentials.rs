@@ -2,7 +2,7 @@
 //! nothing by themselves: the key's policy asks for the enclave's measurement too.
 
 use std::error::Error as _;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -15,7 +15,7 @@ use metrics::{counter, gauge};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -92,27 +92,37 @@ impl From<&CredentialsError> for Unavailable {
 struct Kept {
     credentials: Credentials,
     refresh_at: SystemTime,
+    fetched: Instant,
+}
+
+/// Whether those at hand will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As long as they hold.
+    AsKept,
+    /// They were refused as expired: they are fetched anew, unless that was only just done.
+    Anew,
 }
 
 /// The default chain, and what it last gave.
 pub(crate) struct Source {
     http: SharedHttpClient,
     region: Option<String>,
-    chain: OnceCell<DefaultCredentialsChain>,
     kept: Mutex<Option<Kept>>,
 }
 
 impl Source {
     /// Nothing is fetched yet. The region is needed for web identities alone.
     pub(crate) fn new(http: SharedHttpClient, region: Option<String>) -> Self {
-        Self { http, region, chain: OnceCell::new(), kept: Mutex::new(None) }
+        Self { http, region, kept: Mutex::new(None) }
     }
 
     /// Credentials that hold now. Whoever comes while they are being fetched waits for the same answer.
-    pub(crate) async fn get(&self) -> Result<Credentials, Unavailable> {
+    pub(crate) async fn get(&self, freshness: Freshness) -> Result<Credentials, Unavailable> {
         let mut kept = self.kept.lock().await;
         if let Some(kept) = &*kept
             && SystemTime::now() < kept.refresh_at
+            && (freshness == Freshness::AsKept || kept.fetched.elapsed() < limits::RENEWAL_INTERVAL)
         {
             return Ok(kept.credentials.clone());
         }
@@ -121,7 +131,7 @@ impl Source {
         match fetched {
             Ok(credentials) => {
                 let refresh_at = refresh_at(now, credentials.0.expiry());
-                *kept = Some(Kept { credentials: credentials.clone(), refresh_at });
+                *kept = Some(Kept { credentials: credentials.clone(), refresh_at, fetched: Instant::now() });
                 Ok(credentials)
             }
             Err(unavailable) => {
@@ -135,7 +145,8 @@ impl Source {
     }
 
     async fn fetch(&self) -> Result<Credentials, Unavailable> {
-        let answer = async { self.chain.get_or_init(|| self.chain()).await.provide_credentials().await };
+        // A chain remembers the profile files that it read, and those can be replaced: so each fetch has one of its own.
+        let answer = async { self.chain().await.provide_credentials().await };
         let credentials = match timeout(limits::CREDENTIALS_TIMEOUT, answer).await {
             Ok(Ok(credentials)) => credentials,
             Ok(Err(error)) => return Err(told(Unavailable::from(&error), cause(&error))),

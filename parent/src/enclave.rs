@@ -1,14 +1,16 @@
-//! What is known of the enclave: what it last said, and whether its port answers.
+//! One enclave, seen from beside: what it was described as, what it last said, whether its port answers, and who is connected to it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use cloister_transport::{Address, dial};
+use cloister_transport::dial;
+use metrics::{Gauge, gauge};
 use serde::Deserialize;
 
-use crate::limits;
+use crate::enclaves::Described;
+use crate::{limits, metrics as names};
 
 /// What the enclave can say about its own life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -18,6 +20,7 @@ pub(crate) enum Phase {
     Waiting,
     Ready,
     Failed,
+    Draining,
     Stopping,
 }
 
@@ -28,6 +31,7 @@ impl Phase {
             Self::Waiting => "waiting",
             Self::Ready => "ready",
             Self::Failed => "failed",
+            Self::Draining => "draining",
             Self::Stopping => "stopping",
         }
     }
@@ -63,16 +67,26 @@ impl fmt::Display for NotReady {
 
 /// One enclave, seen from beside.
 pub(crate) struct Enclave {
-    address: Address,
+    pub(crate) described: Described,
     said: Mutex<Option<Said>>,
     dialled: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
-    stopping: AtomicBool,
+    draining: AtomicBool,
+    relayed: AtomicUsize,
 }
 
 impl Enclave {
-    pub(crate) fn new(address: Address) -> Self {
-        let dialled = tokio::sync::Mutex::new(None);
-        Self { address, said: Mutex::new(None), dialled, stopping: AtomicBool::new(false) }
+    pub(crate) fn new(described: Described) -> Self {
+        Self {
+            described,
+            said: Mutex::new(None),
+            dialled: tokio::sync::Mutex::new(None),
+            draining: AtomicBool::new(false),
+            relayed: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.described.name
     }
 
     /// Remembers what it said.
@@ -80,22 +94,48 @@ impl Enclave {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
-    /// From now on no client should come, whatever the enclave says.
-    pub(crate) fn parent_stops(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+    fn said(&self) -> Option<Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// No new client from now on; it is asked to end, and is forgotten when nobody is left.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn drains(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether it said last that it serves. Its port is not asked.
+    pub(crate) fn says_ready(&self) -> bool {
+        self.said().is_some_and(|said| said.phase == Phase::Ready)
     }
 
     /// Whether clients may come: it said so last, and its port answers.
     pub(crate) async fn readiness(&self) -> Result<(), NotReady> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err(NotReady::ParentStopping);
-        }
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match said {
+        match self.said() {
             None => Err(NotReady::Silent),
             Some(Said { phase: Phase::Ready, .. }) => self.answers().await.map_err(NotReady::Unreachable),
             Some(said) => Err(NotReady::Said(said)),
         }
+    }
+
+    /// Whether it has drained: nobody is connected, and it has ended.
+    pub(crate) async fn is_over(&self) -> bool {
+        self.drains() && self.relayed() == 0 && self.answers().await.is_err()
+    }
+
+    /// One client more, until what is returned is dropped.
+    pub(crate) fn open(self: &std::sync::Arc<Self>) -> Open {
+        self.relayed.fetch_add(1, Ordering::Relaxed);
+        let gauge = gauge!(names::ENCLAVE_CONNECTIONS, "enclave" => self.name().to_owned());
+        gauge.increment(1.0);
+        Open { enclave: self.clone(), gauge }
+    }
+
+    pub(crate) fn relayed(&self) -> usize {
+        self.relayed.load(Ordering::Relaxed)
     }
 
     async fn answers(&self) -> Result<(), String> {
@@ -105,8 +145,22 @@ impl Enclave {
         {
             return result.clone();
         }
-        let result = dial(&self.address, limits::PROBE_TIMEOUT).await.map(drop).map_err(|error| error.to_string());
+        let address = &self.described.address;
+        let result = dial(address, limits::PROBE_TIMEOUT).await.map(drop).map_err(|error| error.to_string());
         *dialled = Some((Instant::now(), result.clone()));
         result
+    }
+}
+
+/// One client of an enclave's.
+pub(crate) struct Open {
+    enclave: std::sync::Arc<Enclave>,
+    gauge: Gauge,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.enclave.relayed.fetch_sub(1, Ordering::Relaxed);
+        self.gauge.decrement(1.0);
     }
 }

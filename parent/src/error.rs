@@ -22,6 +22,9 @@ pub enum Error {
         /// What `--model` names.
         path: PathBuf,
     },
+    /// The enclaves cannot be as they are described.
+    #[error(transparent)]
+    Enclaves(#[from] crate::enclaves::ListError),
     /// The control endpoint would answer to the network.
     #[error(
         "the control endpoint gives credentials to whoever can connect, so it does not listen on {address}: use vsock://, \
@@ -34,6 +37,9 @@ pub enum Error {
     /// An address cannot be bound.
     #[error(transparent)]
     Listen(#[from] cloister_transport::Error),
+    /// The process cannot listen for signals.
+    #[error("signals cannot be listened for: {0}")]
+    Signals(#[source] io::Error),
     /// The client for AWS cannot be made.
     #[error("the client for AWS credentials cannot be made: {0}")]
     Aws(#[from] cloister_aws_http::Error),

@@ -7,14 +7,17 @@ mod connection;
 mod control;
 mod credentials;
 mod enclave;
+mod enclaves;
 mod error;
 pub mod limits;
 pub mod metrics;
+mod pace;
 mod parent;
 mod pod;
 mod problem;
 mod quiet;
 mod relay;
 
+pub use enclaves::{Described, ListError, Value, read as read_enclaves};
 pub use error::Error;
 pub use parent::{Addresses, Parent, Settings};

@@ -88,3 +88,35 @@ pub const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a client that comes too early is told to wait.
 pub const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// The list of enclaves is a page of text.
+pub const MAX_LIST_BYTES: u64 = 64 * 1024;
+
+/// Enclaves at once: one, two in a hand-over, and room for those that still drain.
+pub const MAX_ENCLAVES: usize = 8;
+
+/// An enclave's name, and a setting's text.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Settings of one enclave, and the length of a setting's name: what an enclave would read at most.
+pub const MAX_SETTINGS: usize = 32;
+/// See [`MAX_SETTINGS`].
+pub const MAX_SETTING_BYTES: usize = 32;
+
+/// How often it is looked whether an enclave has drained.
+pub const DRAIN_CHECK: Duration = Duration::from_secs(1);
+
+/// Credentials that were refused as expired are fetched anew at most this often, whatever the enclave says of them.
+pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
+
+/// The body of one `POST /v1/logs`, its records, and how fast they may come: a burst, then one each interval.
+pub const MAX_LOGS_BYTES: usize = 64 * 1024;
+/// See [`MAX_LOGS_BYTES`].
+pub const MAX_RECORDS_AT_ONCE: usize = 64;
+/// See [`MAX_LOGS_BYTES`].
+pub const RECORD_BURST: u32 = 512;
+/// See [`MAX_LOGS_BYTES`].
+pub const RECORD_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Members of one record besides its time, level and event.
+pub const MAX_RECORD_MEMBERS: usize = 16;

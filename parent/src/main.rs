@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use cloister_parent::{Error, Parent, Settings, limits};
+use cloister_parent::{Described, Error, Parent, Settings, Value, limits, read_enclaves};
 use cloister_transport::{Address, termination};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::filter::{FilterExt, filter_fn};
@@ -30,17 +30,23 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS")]
     relay_listen: Address,
     /// Where the enclave takes their connections, such as vsock://16:5000
-    #[arg(long, value_name = "ADDRESS")]
-    enclave: Address,
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "enclaves")]
+    enclave: Option<Address>,
+    /// A list of enclaves in place of --enclave and --model, read again on SIGHUP: for handing over from one model to another
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["enclave", "model", "set"])]
+    enclaves: Option<PathBuf>,
     /// Where the enclave asks for model and credentials, such as vsock://any:9001
-    #[arg(long, value_name = "ADDRESS")]
-    control_listen: Address,
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "enclaves")]
+    control_listen: Option<Address>,
     /// Where /healthz, /readyz and /metrics answer, such as tcp://0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
     http_listen: Address,
     /// The sealed model, as `cloister model seal` wrote it
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "enclaves")]
+    model: Option<PathBuf>,
+    /// What the enclave shall set, as far as its measured configuration lets it; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    set: Vec<(String, Value)>,
     /// The AWS region whose security token service is asked, where web identities are in use
     #[arg(long, env = "AWS_REGION")]
     region: Option<String>,
@@ -66,20 +72,35 @@ fn clients(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(|| format!("a number from 1 to {MOST}"))
 }
 
+fn setting(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("not NAME=VALUE")?;
+    Ok((name.to_owned(), Value::of(value)))
+}
+
 impl Arguments {
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
             relay_listen: self.relay_listen.clone(),
-            enclave: self.enclave.clone(),
+            enclaves: self.described()?,
+            list: self.enclaves.clone(),
             control_listen: self.control_listen.clone(),
             http_listen: self.http_listen.clone(),
-            model: self.model.clone(),
             region: self.region.clone().or_else(|| std::env::var("AWS_DEFAULT_REGION").ok()),
             max_relayed: self.max_clients,
             dial_timeout: Duration::from_secs(self.dial_timeout),
             idle_timeout: Duration::from_secs(self.idle_timeout),
             drain_timeout: Duration::from_secs(self.drain_timeout),
+        })
+    }
+
+    /// The enclaves of the list, or the one of the flags.
+    fn described(&self) -> Result<Vec<Described>, Error> {
+        if let Some(file) = &self.enclaves {
+            return Ok(read_enclaves(file, self.control_listen.is_some())?);
         }
+        let (Some(address), Some(model)) = (self.enclave.clone(), self.model.clone()) else { return Ok(Vec::new()) };
+        let set = self.set.iter().cloned().collect();
+        Ok(vec![Described { name: "enclave".to_owned(), address, model, control: None, set }])
     }
 }
 
@@ -105,7 +126,7 @@ fn main() -> ExitCode {
 fn code(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<Error>() {
         Some(Error::ControlExposed { .. }) => USAGE,
-        Some(Error::Model { .. } | Error::ModelNotAFile { .. }) => BAD_INPUT,
+        Some(Error::Model { .. } | Error::ModelNotAFile { .. } | Error::Enclaves(_)) => BAD_INPUT,
         _ => UNAVAILABLE,
     }
 }
@@ -123,9 +144,9 @@ fn start_log() {
 async fn run(arguments: &Arguments) -> Result<()> {
     let shutdown = termination().context("signals cannot be listened for")?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
-    let parent = Parent::bind(arguments.settings(), metrics).await?;
+    let parent = Parent::bind(arguments.settings()?, metrics).await?;
     let addresses = parent.addresses();
-    tracing::info!(relay = %addresses.relay, control = %addresses.control, http = %addresses.http, "listening");
+    tracing::info!(relay = %addresses.relay, control = addresses.control.as_ref().map(tracing::field::display), http = %addresses.http, "listening");
     if let Some(path) = &arguments.address_file {
         addresses.write(path)?;
     }

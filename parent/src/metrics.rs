@@ -23,6 +23,13 @@ pub const CREDENTIALS_FAILURES: &str = "cloister_parent_credentials_failures_tot
 /// Counter: connections to the control endpoint closed because they do not come from the enclave.
 pub const CONTROL_REFUSED: &str = "cloister_parent_control_refused_total";
 
+/// Gauge by `enclave` (a name of the operator's): clients relayed to it now.
+pub const ENCLAVE_CONNECTIONS: &str = "cloister_parent_enclave_connections";
+/// Gauge by `enclave`: 1 when it takes new clients, 0 when it is not ready, drains or is gone.
+pub const ENCLAVE_READY: &str = "cloister_parent_enclave_ready";
+/// Counter: log records taken from enclaves.
+pub const RECORDS: &str = "cloister_parent_log_records_total";
+
 /// Describes every metric to the recorder that is installed, and shows the counters from 0.
 pub(crate) fn describe() {
     describe_gauge!(READY, "Whether the enclave is ready and can be reached");
@@ -35,6 +42,9 @@ pub(crate) fn describe() {
     describe_gauge!(CREDENTIALS_EXPIRY, Unit::Seconds, "Seconds until the credentials at hand expire");
     describe_counter!(CREDENTIALS_FAILURES, "Tries to get credentials that failed");
     describe_counter!(CONTROL_REFUSED, "Connections to the control endpoint that do not come from the enclave");
+    describe_gauge!(ENCLAVE_CONNECTIONS, "Clients relayed to an enclave now");
+    describe_gauge!(ENCLAVE_READY, "Whether an enclave takes new clients");
+    describe_counter!(RECORDS, "Log records taken from enclaves");
     gauge!(RELAY_CONNECTIONS).set(0.0);
     for direction in ["to_enclave", "from_enclave"] {
         counter!(RELAY_BYTES, "direction" => direction).absolute(0);

@@ -1,21 +1,27 @@
-//! The process as a whole: three listeners, in the order in which they start and end.
+//! The process as a whole: its listeners, in the order in which they start and end, and the list of enclaves as it changes.
+
+mod list;
 
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use cloister_aws_http::{Egress, Roots};
-use cloister_transport::{Address, Listener, Overflow, RelayLimits, ServeLimits, announce, serve};
+use cloister_transport::{Address, Listener, Overflow, Peer, RelayLimits, ServeLimits, announce, serve};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::control::{Control, may_ask};
+use crate::control::Control;
 use crate::credentials::Source;
 use crate::enclave::Enclave;
+use crate::enclaves::{Described, Enclaves, check};
+use crate::parent::list::List;
 use crate::pod::Pod;
 use crate::quiet::Quiet;
 use crate::relay::Relay;
@@ -26,14 +32,14 @@ use crate::{Error, connection, limits, metrics as names};
 pub struct Settings {
     /// Where clients connect.
     pub relay_listen: Address,
-    /// Where the enclave takes their connections.
-    pub enclave: Address,
-    /// Where the enclave asks for model and credentials, and tells events. On TCP, a loopback address.
-    pub control_listen: Address,
+    /// The enclaves, the preferred one last.
+    pub enclaves: Vec<Described>,
+    /// The file that they were read from, to be read again on SIGHUP.
+    pub list: Option<PathBuf>,
+    /// Where enclaves without an endpoint of their own ask for model and credentials, and tell events. On TCP, a loopback address.
+    pub control_listen: Option<Address>,
     /// Where Kubernetes and Prometheus ask.
     pub http_listen: Address,
-    /// The sealed model's file. It may be replaced while the process runs.
-    pub model: PathBuf,
     /// The AWS region for the security token service, where web identities are in use.
     pub region: Option<String>,
     /// Clients relayed at once; see [`limits::MAX_RELAYED`].
@@ -51,8 +57,9 @@ pub struct Settings {
 pub struct Addresses {
     /// The relay, for clients.
     pub relay: Address,
-    /// The control endpoint, for the enclave.
-    pub control: Address,
+    /// The shared control endpoint, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Address>,
     /// The pod's endpoint.
     pub http: Address,
 }
@@ -73,73 +80,132 @@ impl Addresses {
 pub struct Parent {
     settings: Settings,
     relay: Listener,
-    control: Listener,
+    control: Option<Listener>,
+    own_controls: Vec<(Arc<Enclave>, Listener)>,
     http: Listener,
-    enclave: Arc<Enclave>,
+    enclaves: Arc<Enclaves>,
     credentials: Arc<Source>,
+    hangups: Option<Signal>,
     metrics: PrometheusHandle,
 }
 
 impl Parent {
-    /// Binds all three listeners. `metrics` renders what the installed recorder holds.
+    /// Binds all listeners. `metrics` renders what the installed recorder holds.
     ///
     /// # Errors
     /// Each of [`Error`]'s but [`Error::AddressFile`].
     pub async fn bind(settings: Settings, metrics: PrometheusHandle) -> Result<Self, Error> {
-        check_model(&settings.model)?;
-        let control = Listener::bind(&settings.control_listen).await?;
-        check_control(control.local_address())?;
+        check(&settings.enclaves, settings.control_listen.is_some())?;
+        settings.enclaves.iter().try_for_each(|described| check_model(&described.model))?;
+        let enclaves = Arc::new(Enclaves::new(settings.enclaves.clone()));
+        let control = match &settings.control_listen {
+            Some(address) => Some(bind_control(address).await?),
+            None => None,
+        };
+        let mut own_controls = Vec::new();
+        for enclave in enclaves.all() {
+            if let Some(address) = &enclave.described.control {
+                let listener = bind_control(address).await?;
+                own_controls.push((enclave, listener));
+            }
+        }
         let relay = Listener::bind(&settings.relay_listen).await?;
         let http = Listener::bind(&settings.http_listen).await?;
+        let hangups =
+            settings.list.is_some().then(|| signal(SignalKind::hangup())).transpose().map_err(Error::Signals)?;
         let client = cloister_aws_http::client(Egress::Direct, Roots::WebPki)?;
         let credentials = Arc::new(Source::new(client, settings.region.clone()));
-        let enclave = Arc::new(Enclave::new(settings.enclave.clone()));
         names::describe();
-        Ok(Self { settings, relay, control, http, enclave, credentials, metrics })
+        Ok(Self { settings, relay, control, own_controls, http, enclaves, credentials, hangups, metrics })
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> Addresses {
         Addresses {
             relay: self.relay.local_address().clone(),
-            control: self.control.local_address().clone(),
+            control: self.control.as_ref().map(|control| control.local_address().clone()),
             http: self.http.local_address().clone(),
         }
     }
 
     /// Serves until `shutdown` is ready; then says that it is not ready, takes no more clients, lets those that there are
-    /// finish, and ends. Both HTTP endpoints answer until then.
+    /// finish, and ends. All HTTP endpoints answer until then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { settings, relay, control, http, enclave, credentials, metrics } = self;
+        let Self { settings, relay, control, own_controls, http, enclaves, credentials, hangups, metrics } = self;
         let (no_more_clients, no_more_requests) = (CancellationToken::new(), CancellationToken::new());
         let order = async {
             shutdown.await;
             tracing::info!("stopping: no more clients, and those that there are finish");
-            enclave.parent_stops();
+            enclaves.parent_stops();
             no_more_clients.cancel();
         };
-        let pod = Pod { enclave: enclave.clone(), credentials: credentials.clone(), metrics };
-        let endpoint = Control::new(settings.model.clone(), credentials, enclave.clone());
+        let pod = Pod { enclaves: enclaves.clone(), credentials: credentials.clone(), metrics };
         let relayed = async {
-            serve_clients(relay, &settings, no_more_clients.cancelled()).await;
+            serve_clients(relay, enclaves.clone(), &settings, no_more_clients.cancelled()).await;
             no_more_requests.cancel();
         };
-        tokio::join!(
-            order,
-            relayed,
-            serve_enclave(control, endpoint, &settings.enclave, &no_more_requests),
-            serve_pod(http, pod, &no_more_requests),
-        );
+        let list = List {
+            file: settings.list.clone(),
+            shared: control.is_some(),
+            enclaves: enclaves.clone(),
+            credentials: credentials.clone(),
+            stopping: no_more_requests.clone(),
+        };
+        let shared = async {
+            if let Some(control) = control {
+                let endpoints = Endpoints::new(enclaves.clone(), credentials.clone());
+                serve_enclaves(control, |peer| endpoints.of(peer), &no_more_requests).await;
+            }
+        };
+        tokio::join!(order, relayed, shared, list.keep(own_controls, hangups), serve_pod(http, pod, &no_more_requests));
     }
 }
 
-async fn serve_clients(listener: Listener, settings: &Settings, shutdown: impl Future<Output = ()>) {
+async fn bind_control(address: &Address) -> Result<Listener, Error> {
+    let listener = Listener::bind(address).await?;
+    check_control(listener.local_address())?;
+    Ok(listener)
+}
+
+/// The shared control endpoint's answers, by enclave.
+struct Endpoints {
+    enclaves: Arc<Enclaves>,
+    credentials: Arc<Source>,
+    routers: Mutex<Vec<(Arc<Enclave>, Router)>>,
+}
+
+impl Endpoints {
+    fn new(enclaves: Arc<Enclaves>, credentials: Arc<Source>) -> Self {
+        Self { enclaves, credentials, routers: Mutex::new(Vec::new()) }
+    }
+
+    /// The endpoint of the enclave that asks: the same for each of its connections, so that its pace is one.
+    fn of(&self, peer: &Peer) -> Option<Router> {
+        let enclave = self.enclaves.of(peer)?;
+        let mut routers = self.routers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.enclaves.all();
+        routers.retain(|(enclave, _)| known.iter().any(|known| Arc::ptr_eq(known, enclave)));
+        if let Some((_, router)) = routers.iter().find(|(known, _)| Arc::ptr_eq(known, &enclave)) {
+            return Some(router.clone());
+        }
+        let router = Control::new(self.credentials.clone(), enclave.clone()).router();
+        routers.push((enclave, router.clone()));
+        Some(router)
+    }
+}
+
+async fn serve_clients(
+    listener: Listener,
+    enclaves: Arc<Enclaves>,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) {
     let bytes = RelayLimits {
         buffer_bytes: limits::RELAY_BUFFER_BYTES,
         idle_timeout: settings.idle_timeout,
         half_close_timeout: limits::HALF_CLOSE_TIMEOUT,
     };
-    let relay = Relay::new(settings.enclave.clone(), settings.max_relayed, settings.dial_timeout, bytes);
+    let relay = Relay::new(enclaves, settings.max_relayed, settings.dial_timeout, bytes);
     let bounds = ServeLimits {
         max_connections: settings.max_relayed.saturating_add(limits::REFUSALS_AT_ONCE),
         overflow: Overflow::Wait,
@@ -149,19 +215,19 @@ async fn serve_clients(listener: Listener, settings: &Settings, shutdown: impl F
     tracing::info!(handled = served.handled, cut = served.cut, "the relay has ended");
 }
 
-async fn serve_enclave(listener: Listener, control: Control, enclave: &Address, stopping: &CancellationToken) {
-    let router = control.router();
+/// Serves a control endpoint until `stopping`. `endpoint` gives the answers for whoever connects, or nothing for strangers.
+async fn serve_enclaves(listener: Listener, endpoint: impl Fn(&Peer) -> Option<Router>, stopping: &CancellationToken) {
     let quiet = Quiet::default();
     let bounds = http_bounds(limits::MAX_CONTROL_CONNECTIONS);
     serve(listener, &bounds, stopping.cancelled(), |stream, peer| {
-        let allowed = may_ask(enclave, &peer);
-        if !allowed {
+        let router = endpoint(&peer);
+        if router.is_none() {
             counter!(names::CONTROL_REFUSED).increment(1);
             if let Some(suppressed) = quiet.admit() {
-                tracing::warn!(%peer, suppressed, "a connection to the control endpoint was closed: it is not the enclave's");
+                tracing::warn!(%peer, suppressed, "a connection to the control endpoint was closed: it is no enclave's");
             }
         }
-        let served = allowed.then(|| connection::serve(stream, router.clone(), stopping.clone()));
+        let served = router.map(|router| connection::serve(stream, router, stopping.clone()));
         async {
             if let Some(served) = served {
                 served.await;
@@ -223,7 +289,7 @@ mod tests {
         std::fs::write(&path, "of another run").unwrap();
         let addresses = Addresses {
             relay: "tcp://127.0.0.1:1".parse().unwrap(),
-            control: "unix:///c".parse().unwrap(),
+            control: Some("unix:///c".parse().unwrap()),
             http: "tcp://127.0.0.1:2".parse().unwrap(),
         };
         addresses.write(&path).unwrap();

@@ -11,13 +11,13 @@ use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::credentials::Source;
-use crate::enclave::Enclave;
+use crate::enclaves::Enclaves;
 use crate::metrics as names;
 use crate::problem::Problem;
 
 /// What the endpoint's handlers look at.
 pub(crate) struct Pod {
-    pub(crate) enclave: Arc<Enclave>,
+    pub(crate) enclaves: Arc<Enclaves>,
     pub(crate) credentials: Arc<Source>,
     pub(crate) metrics: PrometheusHandle,
 }
@@ -37,11 +37,15 @@ impl Pod {
 }
 
 async fn ready(State(pod): State<Shared>) -> Result<&'static str, Problem> {
-    pod.enclave.readiness().await.map(|()| "ready\n").map_err(|reason| Problem::NotReady(reason.to_string()))
+    pod.enclaves.readiness().await.map(|()| "ready\n").map_err(|reason| Problem::NotReady(reason.to_string()))
 }
 
 async fn metrics(State(pod): State<Shared>) -> impl IntoResponse {
-    let ready = pod.enclave.readiness().await.is_ok();
+    let ready = pod.enclaves.readiness().await.is_ok();
+    for enclave in pod.enclaves.all() {
+        let open = enclave.says_ready() && !enclave.drains();
+        gauge!(names::ENCLAVE_READY, "enclave" => enclave.name().to_owned()).set(f64::from(u8::from(open)));
+    }
     gauge!(names::READY).set(f64::from(u8::from(ready)));
     pod.credentials.measure();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pod.metrics.render())

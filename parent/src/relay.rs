@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cloister_transport::{Address, Error, Peer, RelayLimits, Stream, dial, relay};
+use cloister_transport::{Error, Peer, RelayLimits, Stream, dial, relay};
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 
+use crate::enclaves::Enclaves;
 use crate::metrics as names;
 use crate::quiet::Quiet;
 
 /// What all relayed connections share.
 pub(crate) struct Relay {
-    enclave: Address,
+    enclaves: Arc<Enclaves>,
     dial_timeout: Duration,
     limits: RelayLimits,
     places: Semaphore,
@@ -25,9 +26,9 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(enclave: Address, most: usize, dial_timeout: Duration, limits: RelayLimits) -> Arc<Self> {
+    pub(crate) fn new(enclaves: Arc<Enclaves>, most: usize, dial_timeout: Duration, limits: RelayLimits) -> Arc<Self> {
         let places = Semaphore::new(most);
-        Arc::new(Self { enclave, dial_timeout, limits, places, full: Quiet::default(), unreachable: Quiet::default() })
+        Arc::new(Self { enclaves, dial_timeout, limits, places, full: Quiet::default(), unreachable: Quiet::default() })
     }
 
     /// Carries one client until both sides have ended. Whoever finds no place or no enclave is closed at once.
@@ -40,8 +41,8 @@ impl Relay {
             return;
         };
         let _open = Open::new();
-        let enclave = match dial(&self.enclave, self.dial_timeout).await {
-            Ok(enclave) => enclave,
+        let (_counted, enclave) = match self.dial().await {
+            Ok(reached) => reached,
             Err(error) => {
                 counter!(names::RELAY_REFUSED, "reason" => "unreachable").increment(1);
                 if let Some(suppressed) = self.unreachable.admit() {
@@ -59,6 +60,20 @@ impl Relay {
             }
         };
         counter!(names::RELAY_ENDED, "how" => ended).increment(1);
+    }
+
+    /// The first enclave that can be reached, in the order of preference; else why the preferred one cannot.
+    async fn dial(&self) -> Result<(crate::enclave::Open, Stream), String> {
+        let mut reason = None;
+        for enclave in self.enclaves.for_client() {
+            // Counted before it is dialled: an enclave that begins to drain meanwhile waits for this client.
+            let open = enclave.open();
+            match dial(&enclave.described.address, self.dial_timeout).await {
+                Ok(stream) => return Ok((open, stream)),
+                Err(error) => reason = reason.or(Some(error.to_string())),
+            }
+        }
+        Err(reason.unwrap_or_else(|| "every enclave drains".to_owned()))
     }
 }
 

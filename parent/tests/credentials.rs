@@ -177,6 +177,60 @@ fn those_that_have_expired_are_replaced() {
     assert_ne!(first["expiration"], second["expiration"]);
 }
 
+/// Asks for others than those at hand, as an enclave does whose request was refused with them.
+fn renew(parent: &Parent) -> Answer {
+    parent.control("GET", "/v1/credentials", &[("cache-control", "no-cache")], b"")
+}
+
+#[test]
+fn those_that_were_refused_as_expired_are_fetched_anew_and_not_at_every_request() {
+    let count = AtomicUsize::new(0);
+    let fake = instance_metadata(move || {
+        let id = format!("ASIANUMBER{}", count.fetch_add(1, Ordering::Relaxed));
+        (200, keys(&id, &after(Duration::from_secs(3600))))
+    });
+    let parent = on_an_instance(&fake);
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER0");
+    for _ in 0..20 {
+        assert_eq!(renew(&parent).json()["access_key_id"], "ASIANUMBER0", "they were only just fetched");
+    }
+    sleep(Duration::from_millis(3200));
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER0", "nobody refused them");
+    assert_eq!(renew(&parent).json()["access_key_id"], "ASIANUMBER1");
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER1", "the new ones are those at hand");
+    assert_eq!(fake.asked(ROLE), 2);
+}
+
+#[test]
+fn fresh_ones_are_given_before_the_old_ones_end_and_the_old_ones_while_there_are_none() {
+    let count = AtomicUsize::new(0);
+    // All of these end so soon that they are to be replaced at the next occasion.
+    let fake = instance_metadata(move || match count.fetch_add(1, Ordering::Relaxed) {
+        1 => (404, String::new()),
+        number => (200, keys(&format!("ASIANUMBER{number}"), &after(Duration::from_secs(240)))),
+    });
+    let parent = on_an_instance(&fake);
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER0");
+    sleep(Duration::from_millis(10_200));
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER0", "they still hold, and there are no others");
+    assert_eq!(fake.asked(ROLE), 2);
+    sleep(Duration::from_millis(10_200));
+    assert_eq!(get(&parent).json()["access_key_id"], "ASIANUMBER2", "although the old ones would hold for minutes");
+}
+
+#[test]
+fn those_of_a_profile_that_are_replaced_on_disk_are_followed() {
+    let parent = Parent::start(b"sealed", &[], &[("AWS_CONFIG_FILE", "/nonexistent")]);
+    let folder = parent.path(".aws");
+    std::fs::create_dir(&folder).unwrap();
+    for id in ["AKIDFIRST", "AKIDSECOND"] {
+        let profile = format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = {SECRET}\n");
+        std::fs::write(folder.join("credentials"), profile).unwrap();
+        assert_eq!(renew(&parent).json()["access_key_id"], id);
+        sleep(Duration::from_millis(3200));
+    }
+}
+
 #[test]
 fn those_that_have_expired_are_not_given_when_there_are_no_others() {
     let count = AtomicUsize::new(0);

@@ -38,6 +38,43 @@ fn the_pod_is_ready_only_while_the_enclave_says_so_and_answers() {
 }
 
 #[test]
+fn a_notice_is_logged_and_changes_nothing() {
+    let parent = parent();
+    let enclave = parent.enclave();
+    assert_eq!(parent.tell("ready", "").status, 204);
+    until("readiness", || (parent.pod("/readyz").status == 200).then_some(()));
+    assert_eq!(parent.tell("notice", "open to whoever reaches the port").status, 204);
+    assert_eq!(parent.pod("/readyz").status, 200);
+    assert!(parent.log().contains("open to whoever reaches the port"));
+    assert_eq!(parent.tell("draining", "").status, 204);
+    assert_eq!(parent.pod("/readyz").status, 503);
+    drop(enclave);
+}
+
+#[test]
+fn log_records_come_into_the_log_under_the_enclaves_name_and_cannot_forge_it() {
+    let parent = parent();
+    let record = |words: &str| {
+        serde_json::json!({"time": "2026-01-01T00:00:00Z", "level": "warn", "event": "block_missed", "reason": words})
+            .to_string()
+    };
+    let forged = "x\n2026-01-01T00:00:00Z ERROR cloister_parent: the enclave says ready";
+    let body = [record("why"), record(forged)].join("\n");
+    assert_eq!(parent.control("POST", "/v1/logs", &[], body.as_bytes()).status, 204);
+    let log = parent.log();
+    assert!(log.contains("WARN") && log.contains("block_missed") && log.contains("enclave=\"enclave\""), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")), "{log}");
+    assert_eq!(parent.metric("cloister_parent_log_records_total"), Some(2.0));
+
+    for (body, status) in [("{}".to_owned(), 400), ("x".repeat(70_000), 413), (record("r").repeat(1) + "\n[]", 400)] {
+        assert_eq!(parent.control("POST", "/v1/logs", &[], body.as_bytes()).status, status);
+    }
+    let many = vec![record("again"); 60].join("\n");
+    let statuses: Vec<_> = (0..12).map(|_| parent.control("POST", "/v1/logs", &[], many.as_bytes()).status).collect();
+    assert!(statuses.contains(&204) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[test]
 fn an_unknown_event_is_refused_and_changes_nothing() {
     let parent = parent();
     assert_eq!(parent.tell("waiting", "for the model").status, 204);

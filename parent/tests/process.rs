@@ -35,6 +35,8 @@ fn bad_usage_is_64_and_says_what_is_wrong() {
         (("--enclave", "16:5000"), "vsock://CID:PORT"),
         (("--max-clients", "0"), "a number from 1"),
         (("--control-listen", "tcp://0.0.0.0:0"), "gives credentials to whoever can connect"),
+        (("--set", "queue"), "not NAME=VALUE"),
+        (("--enclaves", "FOLDER/list"), "cannot be used with"),
     ] {
         let (code, said) = fails(&[changes]);
         assert_eq!(code, 64, "{said}");

@@ -22,10 +22,10 @@ pub(super) async fn give(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
-    let path = shared.model.clone();
+    let path = shared.enclave.described.model.clone();
     let opened = spawn_blocking(move || open(path)).await.map_err(io::Error::other).and_then(|opened| opened);
     let (file, length, etag) = opened.map_err(|error| {
-        tracing::warn!(path = %shared.model.display(), %error, "the sealed model cannot be read");
+        tracing::warn!(path = %shared.enclave.described.model.display(), %error, "the sealed model cannot be read");
         Problem::ModelUnavailable
     })?;
     let (status, first, count) = match decide(&headers, method == Method::GET, length, &etag) {

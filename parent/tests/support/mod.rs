@@ -67,17 +67,39 @@ impl Parent {
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("model"), model).expect("a model");
         let unix = |name: &str| format!("unix://{}", at(name).display());
+        let model = at("model").display().to_string();
+        let single = ["--enclave", &unix("enclave"), "--control-listen", &unix("control"), "--model", &model];
+        Self::run(folder, &[&single, arguments].concat(), environment)
+    }
+
+    /// One with a list of enclaves, in which FOLDER is its folder.
+    pub(crate) fn start_list(list: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("enclaves.toml");
+        std::fs::write(folder.path().join("model"), "sealed").expect("a model");
+        std::fs::write(&path, list.replace("FOLDER", &folder.path().display().to_string())).expect("a list");
+        let path = path.display().to_string();
+        Self::run(folder, &["--enclaves", &path], &[])
+    }
+
+    /// Puts another list in the place of the one that is in force, and says so.
+    pub(crate) fn list_again(&self, list: &str) {
+        let list = list.replace("FOLDER", &self.folder.path().display().to_string());
+        std::fs::write(self.path("enclaves.toml"), list).expect("a list");
+        self.signal("-HUP");
+    }
+
+    fn run(folder: TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let at = |name: &str| folder.path().join(name);
         let log = File::create(at("log")).expect("a log");
         let mut command = command(folder.path());
         command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
-        command.args(["--enclave", &unix("enclave"), "--control-listen", &unix("control")]);
-        command.arg("--model").arg(at("model")).arg("--address-file").arg(at("addresses"));
+        command.arg("--address-file").arg(at("addresses"));
         command.args(arguments).envs(environment.iter().copied()).stdout(log.try_clone().expect("a log")).stderr(log);
         let child = command.spawn().expect("the process starts");
         let addresses: HashMap<String, String> =
             until("the address file", || serde_json::from_slice(&std::fs::read(at("addresses")).ok()?).ok());
         let tcp = |name: &str| addresses[name].strip_prefix("tcp://").expect("TCP").parse().expect("an address");
-        assert_eq!(addresses["control"], unix("control"));
         Self { child, relay: tcp("relay"), http: tcp("http"), folder }
     }
 
@@ -102,7 +124,19 @@ impl Parent {
 
     /// Asks the control endpoint.
     pub(crate) fn control(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        ask(UnixStream::connect(self.path("control")).expect("control listens"), method, path, headers, body)
+        self.control_of("control", method, path, headers, body)
+    }
+
+    /// Asks an enclave's own control endpoint.
+    pub(crate) fn control_of(
+        &self,
+        socket: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        ask(UnixStream::connect(self.path(socket)).expect("control listens"), method, path, headers, body)
     }
 
     /// Asks the pod's endpoint.
@@ -120,8 +154,13 @@ impl Parent {
 
     /// Tells one event as the enclave would.
     pub(crate) fn tell(&self, event: &str, detail: &str) -> Answer {
+        self.tell_of("control", event, detail)
+    }
+
+    /// The same for an enclave with a control endpoint of its own.
+    pub(crate) fn tell_of(&self, socket: &str, event: &str, detail: &str) -> Answer {
         let line = serde_json::json!({"time": "2026-01-01T00:00:00Z", "event": event, "detail": detail});
-        self.control("POST", "/v1/events", &[], format!("{line}\n").as_bytes())
+        self.control_of(socket, "POST", "/v1/events", &[], format!("{line}\n").as_bytes())
     }
 
     /// Memory held now, in bytes (`VmRSS` of proc(5)).
@@ -132,8 +171,12 @@ impl Parent {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
     }
 
     pub(crate) fn ended(&mut self) -> ExitStatus {
