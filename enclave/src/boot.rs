@@ -3,47 +3,43 @@
 mod measure;
 mod obtain;
 
+use std::fmt;
 use std::sync::Arc;
 
-use cloister_model::Classifier;
+use cloister_model::{Classifier, Package};
 use cloister_nsm::Nsm;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Capacity, Config};
+use crate::disclose::{Disclose, Words, words};
 use crate::parent::{Event, Events, Parent, backoff};
+use crate::serve::Admission;
 use crate::state::{Loaded, ModelIdentity, Phase, State};
 
 /// Why the model is not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The clock.
-    #[error(transparent)]
     Clock(#[from] crate::clock::Error),
     /// The parent.
-    #[error(transparent)]
     Parent(#[from] crate::parent::Error),
     /// The sealed file.
-    #[error("the sealed model cannot be opened: {0}")]
     Seal(#[from] cloister_seal::Error),
     /// The sealed file holds something else than a model.
-    #[error("the sealed file's purpose is {0:?}, not a model")]
     NotAModel(cloister_seal::Purpose),
     /// The sealed file names a key that the measured configuration does not.
-    #[error("the sealed model's key {0} is not among the keys of the measured configuration")]
-    KeyNotAllowed(String),
+    KeyNotAllowed {
+        /// Those that it does.
+        allowed: Words,
+    },
     /// The header's encryption context is not that of a model.
-    #[error("the sealed model's encryption context lacks or garbles {0}")]
     Context(&'static str),
     /// Another model than the one that this image is for.
-    #[error("the sealed model is named {found:?}; this image serves {expected:?}")]
     OtherModel {
-        /// The name in the sealed file.
-        found: String,
         /// The name in the measured configuration.
-        expected: String,
+        expected: Words,
     },
     /// A roll-back.
-    #[error("the sealed model has version {found}; this image takes version {minimum} and later")]
     TooOld {
         /// The version in the sealed file.
         found: u32,
@@ -51,16 +47,12 @@ pub enum Error {
         minimum: u32,
     },
     /// The key was not released.
-    #[error("the model's key was not released: {0}")]
-    Release(#[from] cloister_kms::Error),
+    Release(Words),
     /// The package within.
-    #[error("the model package cannot be used: {0}")]
     Package(#[from] cloister_model::Error),
     /// What was opened is not what the header announced.
-    #[error("the model package's {0} is not what its sealed header says")]
     Mislabelled(&'static str),
     /// The security module.
-    #[error("the security module refused to {what}: {source}")]
     Nsm {
         /// What it was asked.
         what: &'static str,
@@ -68,11 +60,46 @@ pub enum Error {
         source: cloister_nsm::Error,
     },
     /// A PCR that must be this enclave's own is taken.
-    #[error("PCR{0} is locked or not empty before the enclave has measured anything into it")]
     Measured(u16),
     /// A thread of ours died.
-    #[error("a part of the boot ended unexpectedly")]
     Thread(#[from] tokio::task::JoinError),
+}
+
+impl Disclose for Error {
+    fn words(&self) -> Words {
+        match self {
+            Self::Clock(error) => error.words(),
+            Self::Parent(error) => error.words(),
+            Self::Seal(error) => words!["the sealed model cannot be opened: ", error.words()],
+            Self::NotAModel(purpose) => words!["the sealed file's purpose is ", *purpose, ", not model"],
+            Self::KeyNotAllowed { allowed } => {
+                words!["the sealed model's key is not among the keys of the measured configuration: ", allowed]
+            }
+            Self::Context(what) => words!["the sealed model's encryption context lacks or garbles ", *what],
+            Self::OtherModel { expected } => {
+                words!["the sealed model is named otherwise; this image serves ", expected]
+            }
+            Self::TooOld { found, minimum } => {
+                words!["the sealed model has version ", *found, "; this image takes version ", *minimum, " and later"]
+            }
+            Self::Release(reason) => words!["the model's key was not released: ", reason],
+            Self::Package(error) => words!["the model package cannot be used: ", error.words()],
+            Self::Mislabelled(what) => {
+                words!["the model package's ", *what, " is not what its sealed header says"]
+            }
+            Self::Nsm { what, source } => words!["the security module refused to ", *what, ": ", source.words()],
+            Self::Measured(index) => {
+                words!["PCR", *index, " is locked or not empty before the enclave has measured anything into it"]
+            }
+            Self::Thread(_) => Words::of("a part of the boot ended unexpectedly"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(f)
+    }
 }
 
 /// What the boot works with.
@@ -97,7 +124,7 @@ impl Boot {
         let mut boot = JoinSet::new();
         boot.spawn(self.run());
         if let Some(Err(error)) = boot.join_next().await {
-            let reason = Error::Thread(error).to_string();
+            let reason = Error::Thread(error).words();
             state.set(Phase::Failed(reason.clone()));
             events.tell(Event::Failed { reason });
         }
@@ -107,12 +134,15 @@ impl Boot {
     /// a key policy, a network or a parent can be mended while the enclave waits.
     pub async fn run(self) {
         self.events.tell(Event::Starting);
+        for notice in notices(&self.config) {
+            self.events.tell(Event::Notice(notice));
+        }
         let mut attempt = 0;
-        let package = loop {
-            match self.obtain().await {
-                Ok(package) => break package,
+        let (package, capacity) = loop {
+            match self.prepare().await {
+                Ok(prepared) => break prepared,
                 Err(error) => {
-                    let reason = error.to_string();
+                    let reason = error.words();
                     self.state.set(Phase::Starting(reason.clone()));
                     self.events.tell(Event::Waiting { reason });
                     tokio::time::sleep(backoff(attempt)).await;
@@ -120,7 +150,7 @@ impl Boot {
                 }
             }
         };
-        match self.load(package).await {
+        match self.load(package, capacity).await {
             Ok(loaded) => {
                 self.state.set(Phase::Ready(Arc::new(loaded)));
                 if let Some(event) = self.state.ready_event() {
@@ -128,14 +158,19 @@ impl Boot {
                 }
             }
             Err(error) => {
-                let reason = error.to_string();
+                let reason = error.words();
                 self.state.set(Phase::Failed(reason.clone()));
                 self.events.tell(Event::Failed { reason });
             }
         }
     }
 
-    async fn load(&self, package: cloister_model::Package) -> Result<Loaded, Error> {
+    async fn prepare(&self) -> Result<(Package, Capacity), Error> {
+        let settings = self.parent.settings(&self.config.launch).await?;
+        Ok((self.obtain().await?, self.config.capacity(settings)))
+    }
+
+    async fn load(&self, package: Package, capacity: Capacity) -> Result<Loaded, Error> {
         measure::measure(self.nsm.as_ref(), package.digest(), *self.config.digest())?;
         let manifest = package.manifest();
         let model = ModelIdentity {
@@ -144,14 +179,29 @@ impl Boot {
             digest: hex::encode(package.digest()),
         };
         let digest = package.digest();
-        let threads = self.config.threads();
         let classifier = tokio::task::spawn_blocking(move || -> Result<Classifier, Error> {
-            let classifier = Classifier::load(&package, threads)?;
+            let classifier = Classifier::load(&package, capacity.threads)?;
             drop(package);
             classifier.check_known_answers()?;
             Ok(classifier)
         })
         .await??;
-        Ok(Loaded { classifier: Arc::new(classifier), model, digest })
+        let (name, admission) = (Words::model(&self.config), Arc::new(Admission::new(capacity)));
+        Ok(Loaded { classifier: Arc::new(classifier), model, digest, name, admission })
     }
+}
+
+/// What an owner should know of a configuration before anything depends on it.
+fn notices(config: &Config) -> [Words; 2] {
+    const OPEN: &str = "open to whoever reaches the port: the measured configuration has no [access]";
+    const CLOSED: &str = "open to those alone whom [access] of the measured configuration names";
+    let mut launch = Words::of("the parent may set ");
+    for (index, setting) in config.launch.parent_may_set.iter().enumerate() {
+        launch.add(if index == 0 { "" } else { ", " });
+        launch.add(*setting);
+    }
+    launch.add(if config.launch.parent_may_set.is_empty() { "nothing" } else { "" });
+    launch.add(if config.launch.logs { "; log records leave" } else { "; log records do not leave" });
+    launch.add(if config.launch.memory_figures { "; memory figures leave" } else { "; memory figures do not leave" });
+    [Words::of(if config.access.is_some() { CLOSED } else { OPEN }), launch]
 }

@@ -1,11 +1,13 @@
 //! The enclave's clock against the security module's. Where they are far apart, what is dated here would mislead for years, and KMS
 //! and clients would refuse what is signed here without saying why.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cloister_nsm::{AttestRequest, Nsm};
 
+use crate::disclose::{Disclose, Words, words};
 use crate::limits;
 use crate::parent::{Event, Events};
 use crate::state::State;
@@ -14,18 +16,10 @@ use crate::state::State;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The security module gave no time.
-    #[error("the security module gave no time to compare the clock with: {0}")]
     Nsm(#[from] cloister_nsm::Error),
     /// The security module's answer holds no time.
-    #[error("the security module's document cannot be read, so that the clock cannot be compared: {0}")]
     Document(#[from] cloister_attest::Error),
     /// The clocks are apart.
-    #[error(
-        "the enclave's clock is {} s {} the security module's; {} s are allowed",
-        by.as_secs(),
-        if *ahead { "ahead of" } else { "behind" },
-        limits::MAX_CLOCK_DIFFERENCE.as_secs()
-    )]
     Apart {
         /// By how much.
         by: Duration,
@@ -33,8 +27,36 @@ pub enum Error {
         ahead: bool,
     },
     /// The comparing thread died.
-    #[error("the comparison of the clocks ended unexpectedly")]
     Thread(#[from] tokio::task::JoinError),
+}
+
+impl Disclose for Error {
+    fn words(&self) -> Words {
+        match self {
+            Self::Nsm(error) => {
+                words!["the security module gave no time to compare the clock with: ", error.words()]
+            }
+            Self::Document(_) => {
+                Words::of("the security module's document cannot be read, so that the clock cannot be compared")
+            }
+            Self::Apart { by, ahead } => words![
+                "the enclave's clock is ",
+                by.as_secs(),
+                " s ",
+                if *ahead { "ahead of" } else { "behind" },
+                " the security module's; ",
+                limits::MAX_CLOCK_DIFFERENCE.as_secs(),
+                " s are allowed"
+            ],
+            Self::Thread(_) => Words::of("the comparison of the clocks ended unexpectedly"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(f)
+    }
 }
 
 /// Compares the two clocks.
@@ -87,7 +109,7 @@ impl Watch {
                 }
                 Ok(()) => {}
                 Err(error) => {
-                    let reason = error.to_string();
+                    let reason = error.words();
                     self.state.hinder(reason.clone());
                     if !wrong {
                         self.events.tell(Event::Waiting { reason });

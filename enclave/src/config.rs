@@ -15,6 +15,7 @@ pub use access::{Access, Token};
 pub use launch::{Launch, Setting};
 
 use crate::limits;
+use crate::parent::Settings;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +144,15 @@ impl Default for Serve {
     }
 }
 
+/// How much is served at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Images waiting for a processor.
+    pub queue: usize,
+    /// Processors in use.
+    pub threads: usize,
+}
+
 /// How long the enclave's own keys are used.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -223,10 +233,10 @@ impl Config {
         if self.kms.endpoint.as_ref().is_some_and(|endpoint| !endpoint.starts_with("https://")) {
             return invalid("kms.endpoint", "does not start with https://");
         }
-        if !(1..=limits::MAX_QUEUE).contains(&self.serve.queue) {
+        if !limits::QUEUE.contains(&self.serve.queue) {
             return invalid("serve.queue", "is not between 1 and 1024");
         }
-        if self.serve.threads > limits::MAX_THREADS {
+        if !limits::THREADS.contains(&self.serve.threads) {
             return invalid("serve.threads", "is more than 256");
         }
         let key_lifetime = Duration::from_secs(self.keys.rotate_seconds);
@@ -248,10 +258,14 @@ impl Config {
         &self.digest
     }
 
-    /// How many processors to use.
-    pub fn threads(&self) -> usize {
+    /// How much to serve at once, where the parent sets `settings`.
+    pub fn capacity(&self, settings: Settings) -> Capacity {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
-        if self.serve.threads == 0 { all() } else { self.serve.threads }
+        let threads = match settings.threads.unwrap_or(self.serve.threads) {
+            0 => all(),
+            threads => threads,
+        };
+        Capacity { queue: settings.queue.unwrap_or(self.serve.queue), threads }
     }
 }
 
@@ -274,6 +288,16 @@ mod tests {
         assert_eq!(config.parent.egress.to_string(), "vsock://3:8000");
         assert_eq!(config.serve.listen.to_string(), "vsock://any:5000");
         assert_eq!(config.serve.queue, limits::DEFAULT_QUEUE);
+    }
+
+    #[test]
+    fn what_the_parent_sets_stands_in_place_of_what_is_measured() {
+        let config = Config::parse(&format!("{LEAST}\n[serve]\nqueue = 5\nthreads = 3")).unwrap();
+        assert_eq!(config.capacity(Settings::default()), Capacity { queue: 5, threads: 3 });
+        let set = Settings { queue: Some(7), threads: None };
+        assert_eq!(config.capacity(set), Capacity { queue: 7, threads: 3 });
+        let all = config.capacity(Settings { queue: None, threads: Some(0) });
+        assert!(all.threads >= 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ServerConfig, version};
 use tokio::sync::watch;
 
+use crate::disclose::{Record, log};
 use crate::receipts::{self, Signer};
 
 /// Why the enclave's keys could not be made.
@@ -110,7 +111,7 @@ impl Rotation {
                 Ok(next) => {
                     self.current.send_replace(Arc::new(next));
                 }
-                Err(error) => tracing::error!(%error, "the keys could not be replaced"),
+                Err(_) => log(Record::KeysNotReplaced),
             }
         }
     }

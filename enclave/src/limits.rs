@@ -78,14 +78,18 @@ pub const MAX_CROPS: u32 = 32;
 /// Images waiting for a processor, when the configuration does not say.
 pub const DEFAULT_QUEUE: usize = 16;
 
-/// The most that a configuration may ask for.
-pub const MAX_QUEUE: usize = 1024;
+/// What a configuration, or a parent that may, can ask for.
+pub const QUEUE: std::ops::RangeInclusive<usize> = 1..=1024;
 
-/// Processors, when the configuration does not say: all. The most that a configuration may ask for:
-pub const MAX_THREADS: usize = 256;
+/// Processors that a configuration, or a parent that may, can ask for; 0, which is the default, means all.
+pub const THREADS: std::ops::RangeInclusive<usize> = 0..=256;
 
 /// What a full queue tells a client to wait, at least.
 pub const RETRY_AFTER_SECONDS: u64 = 2;
+
+/// The sizes of answers, head and body together. A refusal fits into the first. The second is that of classifications: an image's
+/// answer with its receipt takes some 10 KB and an exam's some 14, so that no number of digits brings one near a border.
+pub const ANSWER_BYTES: [usize; 3] = [4 * 1024, 32 * 1024, 128 * 1024];
 
 /// A client's nonce, in bytes: 16 are fresh enough, 512 are what the security module takes.
 pub const NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=512;
@@ -123,6 +127,24 @@ pub const MAX_EVENTS: usize = 256;
 pub const EVENT_REPEAT: Duration = Duration::from_secs(30);
 /// See [`EVENT_REPEAT`].
 pub const EVENT_RETRY: Duration = Duration::from_secs(1);
+
+/// One reason, or one fact, that leaves. The parent keeps as much of it.
+pub const MAX_WORDS_BYTES: usize = 1024;
+
+/// Log records that wait for a parent that does not take them; more are dropped and counted.
+pub const MAX_RECORDS: usize = 256;
+
+/// Log records in one request: what the parent takes at once.
+pub const MAX_RECORDS_AT_ONCE: usize = 16;
+
+/// Facts of the boot that wait for a parent that does not take them. A boot has two.
+pub const MAX_NOTICES: usize = 16;
+
+/// What the parent wants to set: an object of a few numbers.
+pub const MAX_SETTINGS_BYTES: usize = 4 * 1024;
+
+/// The name of a setting that is said again when it is refused. True ones are one word.
+pub const MAX_SETTING_NAME_BYTES: usize = 32;
 
 /// What is still read, and thrown away, of a refused request's body, so that its sender comes to read the refusal: as long as
 /// bytes keep coming, for that long in all.

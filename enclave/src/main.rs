@@ -11,6 +11,7 @@ use cloister_enclave::authorities::Authorities;
 use cloister_enclave::boot::Boot;
 use cloister_enclave::clock::Watch;
 use cloister_enclave::config::Config;
+use cloister_enclave::disclose::{self, Record, Words};
 use cloister_enclave::identity::Rotation;
 use cloister_enclave::parent::{Event, Events, Parent};
 use cloister_enclave::serve::Server;
@@ -19,7 +20,6 @@ use cloister_enclave::{limits, memory, security_module};
 use cloister_nsm::Nsm;
 use cloister_transport::Listener;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tracing_subscriber::EnvFilter;
 
 // Exit codes (the numbers of BSD `sysexits.h`).
 const USAGE: u8 = 64;
@@ -41,10 +41,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     memory::give_back_large_blocks();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
-        .init();
+    disclose::quiet_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -72,7 +69,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
-    eprintln!("cloister-enclave: {error:#}");
+    disclose::complain(error);
     ExitCode::from(code)
 }
 
@@ -82,9 +79,13 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     let clients = config.access.as_ref().and_then(|access| access.client_ca.as_ref()).map(Authorities::handshake);
     let keys = Arc::new(Rotation::begin(clients)?);
     let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
-    tracing::info!(address = %listener.local_address(), threads = config.threads(), "listening");
-
     let parent = Parent::new(config.parent.control.clone());
+    if config.launch.logs
+        && let Some(outlet) = disclose::outlet()
+    {
+        tokio::spawn(parent.clone().give_logs(outlet));
+    }
+    disclose::log(Record::Listening { address: Words::listening_address(&config) });
     let events = Events::start(parent.clone());
     let state = State::default();
     let boot = Boot {
@@ -114,7 +115,7 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
 #[cfg(feature = "simulation")]
 fn open_nsm(arguments: &Arguments) -> Result<Arc<dyn Nsm>> {
     if let Some(nsm) = security_module::simulated::open(&arguments.simulated)? {
-        tracing::warn!("SIMULATED security module: this run proves the protocol and protects nothing");
+        disclose::log(Record::Simulated);
         return Ok(nsm);
     }
     Ok(security_module::device()?)

@@ -1,4 +1,4 @@
-//! How the allocator gives memory back. A network's activations are blocks of tens of megabytes; glibc raises its threshold to such
+//! What the process holds, and how the allocator gives it back. A network's activations are blocks of tens of megabytes; glibc raises its threshold to such
 //! sizes by itself, and then keeps freed ones in its arenas, which nearly doubles the most that an enclave holds.
 
 /// Blocks from this size on are mapped, and unmapped when freed. Larger values cost memory (470 MB at 4 MiB, 690 at 8, 350 at this one,
@@ -17,3 +17,33 @@ pub fn give_back_large_blocks() {
 /// Other C libraries give memory back by themselves.
 #[cfg(not(target_env = "gnu"))]
 pub fn give_back_large_blocks() {}
+
+/// What the process holds, as the kernel counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// Now (`VmRSS` of proc(5)).
+    pub resident_bytes: u64,
+    /// The most that it ever held (`VmHWM`).
+    pub peak_bytes: u64,
+}
+
+/// Asks the kernel; none where it does not say.
+pub fn held() -> Option<Held> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let bytes = |name: &str| {
+        let kib = status.lines().find_map(|line| line.strip_prefix(name))?;
+        kib.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    };
+    Some(Held { resident_bytes: bytes("VmRSS:")?, peak_bytes: bytes("VmHWM:")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_never_held_less_than_it_holds() {
+        let held = held().unwrap();
+        assert!(held.resident_bytes > 0 && held.peak_bytes >= held.resident_bytes, "{held:?}");
+    }
+}

@@ -1,9 +1,12 @@
-//! The parent's control endpoint, from inside: a sealed model, credentials, events. All of it is hint or ciphertext; nothing
-//! here is believed because the parent said it.
+//! The parent's control endpoint, from inside: a sealed model, credentials, settings, events, logs. All of it is hint or ciphertext;
+//! nothing here is believed because the parent said it.
 
 mod events;
+mod logs;
 mod sealed_file;
+mod settings;
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,38 +21,78 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 pub use events::{Event, Events};
 pub use sealed_file::SealedFile;
+pub use settings::Settings;
 
+use crate::config::Setting;
+use crate::disclose::{Disclose, Words, words};
 use crate::limits;
 
 /// Why the parent could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing listens at the control address.
-    #[error("the parent's control endpoint cannot be reached: {0}")]
     Unreachable(#[from] cloister_transport::Error),
     /// The connection broke.
-    #[error("the connection to the parent broke: {0}")]
     Connection(#[from] hyper::Error),
     /// A request could not be built.
-    #[error("the request to the parent cannot be built: {0}")]
     Request(#[from] http::Error),
     /// No answer in time.
-    #[error("the parent gave no answer about {what} within {} seconds", limits::PARENT_ANSWER_TIMEOUT.as_secs())]
     Timeout {
         /// What was asked for.
         what: &'static str,
     },
+    /// An answer with a status that is no success.
+    Status {
+        /// What was asked for.
+        what: &'static str,
+        /// The answer's status.
+        status: StatusCode,
+    },
     /// An answer that is not what the control endpoint's contract says.
-    #[error("the parent's answer about {what} cannot be used: {reason}")]
     Malformed {
         /// What was asked for.
         what: &'static str,
         /// What is wrong with it.
-        reason: String,
+        reason: &'static str,
     },
     /// The sealed model changed while it was fetched.
-    #[error("the sealed model was replaced while it was being fetched")]
     Replaced,
+    /// The parent sets something that the measured configuration does not let it.
+    SettingNotAllowed(Words),
+    /// The parent sets something that it may, to a value out of its bounds.
+    SettingValue(Setting),
+}
+
+impl Disclose for Error {
+    fn words(&self) -> Words {
+        match self {
+            Self::Unreachable(error) => words!["the parent's control endpoint cannot be reached: ", error.words()],
+            Self::Connection(_) => Words::of("the connection to the parent broke"),
+            Self::Request(_) => Words::of("the request to the parent cannot be built"),
+            Self::Timeout { what } => {
+                words!["the parent gave no answer about ", *what, " within ", limits::PARENT_ANSWER_TIMEOUT]
+            }
+            Self::Status { what, status } => words!["the parent's answer about ", *what, " has status ", *status],
+            Self::Malformed { what, reason } => {
+                words!["the parent's answer about ", *what, " cannot be used: ", *reason]
+            }
+            Self::Replaced => Words::of("the sealed model was replaced while it was being fetched"),
+            Self::SettingNotAllowed(name) => words![
+                "the parent sets ",
+                name,
+                ", which launch.parent_may_set of the measured configuration does not list: take it away"
+            ],
+            Self::SettingValue(setting) => {
+                words!["the parent sets ", *setting, " to something that is no number within its bounds"]
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(f)
+    }
 }
 
 /// AWS credentials as the parent hands them out. They open nothing by themselves: KMS asks for the measurement too.
@@ -96,12 +139,10 @@ impl Parent {
         const WHAT: &str = "credentials";
         let request = request.body(Full::default())?;
         let answer = self.exchange(WHAT, request, limits::MAX_CREDENTIALS_BYTES).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(status(WHAT, answer.status()));
-        }
+        expect(WHAT, &answer, StatusCode::OK)?;
         let body = Zeroizing::new(answer.into_body().to_vec());
         // The parser's own message could quote the secret.
-        serde_json::from_slice(&body).map_err(|_| Error::Malformed { what: WHAT, reason: "not credentials".to_owned() })
+        serde_json::from_slice(&body).map_err(|_| Error::Malformed { what: WHAT, reason: "not credentials" })
     }
 
     async fn exchange(
@@ -119,7 +160,7 @@ impl Parent {
             let body = Limited::new(body, limit)
                 .collect()
                 .await
-                .map_err(|error| Error::Malformed { what, reason: error.to_string() })?
+                .map_err(|_| Error::Malformed { what, reason: "longer than it may be, or cut short" })?
                 .to_bytes();
             connection.abort();
             Ok(Response::from_parts(parts, body))
@@ -132,8 +173,9 @@ fn request(method: Method, path: &str) -> http::request::Builder {
     Request::builder().method(method).uri(path).header(header::HOST, "parent")
 }
 
-fn status(what: &'static str, status: StatusCode) -> Error {
-    Error::Malformed { what, reason: format!("status {status}") }
+fn expect(what: &'static str, answer: &Response<Bytes>, expected: StatusCode) -> Result<(), Error> {
+    let status = answer.status();
+    if status == expected { Ok(()) } else { Err(Error::Status { what, status }) }
 }
 
 /// How long to wait before the try with that number, counted from 0: doubling, with a ceiling.

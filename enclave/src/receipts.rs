@@ -1,6 +1,7 @@
 //! Receipts, signed by a connection's own key: the document that vouches for the key travels in each, and is replaced before the
 //! certificate that signed it ends.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -8,23 +9,39 @@ use cloister_attest::Binding;
 use cloister_nsm::{AttestRequest, Nsm};
 use cloister_receipt::{Receipt, SigningKey};
 
+use crate::disclose::{Disclose, Words, words};
 use crate::limits;
 
 /// Why a receipt could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The security module did not vouch for the key.
-    #[error("the security module gave no document for the receipt key: {0}")]
     Nsm(#[from] cloister_nsm::Error),
     /// Its document cannot be read.
-    #[error("the security module's document for the receipt key cannot be read: {0}")]
     Document(#[from] cloister_attest::Error),
     /// The clock has left the life of every certificate that could be had.
-    #[error("the clock is beyond the life of the certificate that vouches for the receipt key")]
     Clock,
     /// The receipt itself.
-    #[error("the receipt cannot be signed: {0}")]
     Receipt(#[from] cloister_receipt::Error),
+}
+
+impl Disclose for Error {
+    fn words(&self) -> Words {
+        match self {
+            Self::Nsm(error) => words!["the security module gave no document for the receipt key: ", error.words()],
+            Self::Document(_) => Words::of("the security module's document for the receipt key cannot be read"),
+            Self::Clock => {
+                Words::of("the clock is beyond the life of the certificate that vouches for the receipt key")
+            }
+            Self::Receipt(_) => Words::of("the receipt cannot be signed"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().fmt(f)
+    }
 }
 
 /// A key that signs receipts, and what vouches for it.

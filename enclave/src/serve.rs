@@ -29,20 +29,22 @@ use cloister_transport::Listener;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::Config;
+use crate::disclose::metrics::{self, Count, Route};
 use crate::identity::Rotation;
 use crate::limits;
 use crate::state::State;
 use access::Guard;
-use admission::Admission;
 use problem::Problem;
+
+pub use admission::Admission;
 
 /// What every handler can reach.
 #[derive(Clone)]
 struct Shared {
     state: State,
     nsm: Arc<dyn Nsm>,
-    admission: Arc<Admission>,
     metrics: PrometheusHandle,
+    memory_figures: bool,
 }
 
 /// What the server works with.
@@ -65,8 +67,8 @@ impl Server {
         let shared = Shared {
             state: self.state,
             nsm: self.nsm,
-            admission: Arc::new(Admission::new(self.config.serve.queue, self.config.threads())),
             metrics: self.metrics.clone(),
+            memory_figures: self.config.launch.memory_figures,
         };
         let guard = self.config.access.clone().map(|access| Arc::new(Guard::new(access)));
         let key_lifetime = Duration::from_secs(self.config.keys.rotate_seconds);
@@ -99,7 +101,7 @@ fn router(shared: Shared, guard: Option<Arc<Guard>>) -> Router {
         .route("/v1/attestation", get(attestation::get))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(health::figures))
         .route("/openapi.json", get(openapi::get))
         .route("/ping", get(health::ready))
         .fallback(|| async { Problem::NotFound })
@@ -110,11 +112,10 @@ fn router(shared: Shared, guard: Option<Arc<Guard>>) -> Router {
         .with_state(shared)
 }
 
-/// Counts answers by route and status: by the route's pattern, so that no caller can make new series.
+/// Counts answers by route and status.
 async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("other".to_owned(), |path| path.as_str().to_owned());
+    let route = Route::of(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let response = next.run(request).await;
-    let status = response.status().as_str().to_owned();
-    metrics::counter!("cloister_requests_total", "route" => route, "status" => status).increment(1);
+    metrics::count(Count::Answered(route, response.status()));
     response
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
+use crate::disclose::{Words, metrics};
 use crate::parent::Event;
+use crate::serve::Admission;
 
 /// The model that is loaded, as answers and events name it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -28,30 +30,34 @@ pub struct Loaded {
     pub model: ModelIdentity,
     /// Its package's digest, SHA-384.
     pub digest: [u8; 48],
+    /// The same for the parent, as the measured configuration says it.
+    pub name: Words,
+    /// Who may come in, and how many at once.
+    pub admission: Arc<Admission>,
 }
 
 /// How far the enclave has come.
 #[derive(Clone)]
 pub enum Phase {
     /// On its way, with what it waits for.
-    Starting(String),
+    Starting(Words),
     /// Serving.
     Ready(Arc<Loaded>),
     /// Never to be ready.
-    Failed(String),
+    Failed(Words),
 }
 
 /// The phase, shared: the boot writes it, every request reads it.
 #[derive(Clone)]
 pub struct State {
     phase: watch::Sender<Phase>,
-    hindrance: watch::Sender<Option<String>>,
+    hindrance: watch::Sender<Option<Words>>,
 }
 
 impl Default for State {
     fn default() -> Self {
         Self {
-            phase: watch::Sender::new(Phase::Starting("the boot has begun".to_owned())),
+            phase: watch::Sender::new(Phase::Starting(Words::of("the boot has begun"))),
             hindrance: watch::Sender::new(None),
         }
     }
@@ -68,7 +74,7 @@ impl State {
     }
 
     /// Keeps the enclave from serving until [`State::unhindered`], whatever its boot has come to.
-    pub(crate) fn hinder(&self, reason: String) {
+    pub(crate) fn hinder(&self, reason: Words) {
         self.hindrance.send_replace(Some(reason));
         self.measure();
     }
@@ -82,7 +88,7 @@ impl State {
     /// What an enclave that serves has to say of itself.
     pub(crate) fn ready_event(&self) -> Option<Event> {
         let Phase::Ready(loaded) = self.phase() else { return None };
-        Some(Event::Ready { model: loaded.model.name.clone(), version: loaded.model.version })
+        Some(Event::Ready { model: loaded.name.clone(), version: loaded.model.version })
     }
 
     pub(crate) fn set(&self, phase: Phase) {
@@ -91,6 +97,6 @@ impl State {
     }
 
     fn measure(&self) {
-        metrics::gauge!("cloister_ready").set(if matches!(self.phase(), Phase::Ready(_)) { 1.0 } else { 0.0 });
+        metrics::ready(matches!(self.phase(), Phase::Ready(_)));
     }
 }

@@ -95,8 +95,13 @@ pub enum Error {
     )]
     TimedOut,
     /// KMS cannot be reached.
-    #[error("KMS cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("KMS cannot be reached: {said}")]
+    Unreachable {
+        /// What is in the way.
+        obstacle: Obstacle,
+        /// The same in words, which name hosts and may quote the proxy.
+        said: String,
+    },
     /// The answer is not one of KMS's. Nothing of it is quoted: it may hold a key.
     #[error("KMS's answer (HTTP status {status}) cannot be read: it was not used")]
     Unreadable {
@@ -143,6 +148,23 @@ pub enum Error {
     Incomplete(&'static str),
 }
 
+/// What keeps this process from KMS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is no connection to the proxy, or to KMS where there is no proxy.
+    Connection,
+    /// The proxy refused, with that HTTP status (RFC 9110, section 15).
+    Proxy(u16),
+    /// TLS: most often a certificate of another name, or of an authority that is not trusted.
+    Tls,
+    /// No AWS credentials, or none that could be used.
+    Credentials,
+    /// An answer that is not whole.
+    Answer,
+    /// The request could not be made.
+    Request,
+}
+
 impl Error {
     /// Whether fresh credentials are all that is missing.
     pub fn is_expired_token(&self) -> bool {
@@ -178,7 +200,10 @@ impl Call<'_> {
                 None => Error::Unreadable { status: service.raw().status().as_u16() },
             },
             SdkError::ResponseError(answer) => Error::Unreadable { status: answer.raw().status().as_u16() },
-            other => Error::Unreachable(bounded(&cause(other), MAX_TEXT_BYTES)),
+            other => {
+                let (obstacle, said) = cause(other);
+                Error::Unreachable { obstacle, said: bounded(&said, MAX_TEXT_BYTES) }
+            }
         }
     }
 
@@ -209,21 +234,36 @@ impl Call<'_> {
 }
 
 /// Why nothing came back, in words that are ours alone: the SDK's own quote whole answers and requests.
-fn cause(error: &(dyn StdError + 'static)) -> String {
+fn cause(error: &(dyn StdError + 'static)) -> (Obstacle, String) {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(ours) = error.downcast_ref::<cloister_aws_http::Error>() {
-            return ours.to_string();
+            return (obstacle(ours), ours.to_string());
         }
-        match error.downcast_ref() {
+        let said = match error.downcast_ref() {
             Some(CredentialsError::CredentialsNotLoaded(_)) => {
-                return "there are no AWS credentials to ask with: set AWS_PROFILE, or log in".to_owned();
+                "there are no AWS credentials to ask with: set AWS_PROFILE, or log in"
             }
-            Some(_) => return "the AWS credentials to ask with could not be had; log in again".to_owned(),
-            None => source = error.source(),
-        }
+            Some(_) => "the AWS credentials to ask with could not be had; log in again",
+            None => {
+                source = error.source();
+                continue;
+            }
+        };
+        return (Obstacle::Credentials, said.to_owned());
     }
-    "the request could not be made or sent".to_owned()
+    (Obstacle::Request, "the request could not be made or sent".to_owned())
+}
+
+fn obstacle(error: &cloister_aws_http::Error) -> Obstacle {
+    use cloister_aws_http::Error as Http;
+    match error {
+        Http::Connect(cloister_transport::Error::ProxyRefused { status, .. }) => Obstacle::Proxy(*status),
+        Http::Connect(_) | Http::ConnectTimeout { .. } => Obstacle::Connection,
+        Http::Handshake { .. } | Http::Pem(_) | Http::NoRoots | Http::Tls(_) => Obstacle::Tls,
+        Http::ReadTimeout { .. } | Http::TooLarge { .. } | Http::Http { .. } => Obstacle::Answer,
+        _ => Obstacle::Request,
+    }
 }
 
 /// What another party said, fit for a log and a terminal: without control characters, and cut.

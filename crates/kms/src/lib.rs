@@ -23,7 +23,7 @@ pub use arn::region_of;
 pub use audit::{AuditError, PolicyFinding, audit_key_policy};
 pub use client::{KmsClient, Settings, credentials};
 pub use cms::open_cms;
-pub use error::{Error, Result};
+pub use error::{Error, Obstacle, Result};
 pub use generate::generate_data_key;
 pub use recipient::{KeyGenerationFailed, RecipientKey};
 pub use release::{Release, release};

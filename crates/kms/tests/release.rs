@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{
-    AuditError, Error, KmsClient, PolicyFinding, Release, Settings, audit_key_policy, cms, context, credentials,
-    generate_data_key, release,
+    AuditError, Error, KmsClient, Obstacle, PolicyFinding, Release, Settings, audit_key_policy, cms, context,
+    credentials, generate_data_key, release,
 };
 use cloister_seal::{DataKey, Header, Purpose, Sealed, Sealer};
 use cloister_sim::kms::{Config, ContentForm, Fault, Running, Server};
@@ -354,7 +354,7 @@ async fn a_server_with_another_authority_is_not_spoken_to() {
     let client = KmsClient::with_timeout(settings, Duration::from_millis(1500)).unwrap();
     let before = scene.kms.requests();
     let error = generate_data_key(&client, &scene.key_arn, &model()).await.err().unwrap();
-    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert!(matches!(error, Error::Unreachable { obstacle: Obstacle::Tls, .. }), "{error}");
     assert_eq!(scene.kms.requests(), before);
 }
 

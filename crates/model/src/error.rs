@@ -6,7 +6,6 @@ use cloister_imaging::View;
 
 /// Why something could not be read, converted, loaded or run.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -10,7 +10,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a file cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The file below cannot be read or written.
     #[error("the sealed file cannot be read or written: {0}")]

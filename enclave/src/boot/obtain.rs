@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::{Boot, Error};
+use crate::disclose::{Words, key_release};
 use crate::limits;
 use crate::parent::{Credentials, SealedFile, backoff};
 
@@ -29,12 +30,12 @@ impl Boot {
             return Err(Error::NotAModel(header.purpose));
         }
         if !self.config.model.key_arns.contains(&header.key_arn) {
-            return Err(Error::KeyNotAllowed(header.key_arn.clone()));
+            return Err(Error::KeyNotAllowed { allowed: Words::model_keys(&self.config) });
         }
         let (name, version, _) = announced(header)?;
         let expected = &self.config.model;
         if name != expected.name {
-            return Err(Error::OtherModel { found: name.to_owned(), expected: expected.name.clone() });
+            return Err(Error::OtherModel { expected: Words::model(&self.config) });
         }
         if version < expected.minimum_version {
             return Err(Error::TooOld { found: version, minimum: expected.minimum_version });
@@ -59,7 +60,7 @@ impl Boot {
                     credentials = self.parent.renewed_credentials().await?;
                     attempt += 1;
                 }
-                other => return Ok(other?),
+                other => return other.map_err(|error| self.not_released(&error, &header.key_arn)),
             }
         }
     }
@@ -67,7 +68,7 @@ impl Boot {
     fn kms(&self, key_arn: &str, credentials: &Credentials) -> Result<KmsClient, Error> {
         let kms = &self.config.kms;
         let settings = Settings {
-            region: cloister_kms::region_of(key_arn)?.to_owned(),
+            region: cloister_kms::region_of(key_arn).map_err(|error| self.not_released(&error, key_arn))?.to_owned(),
             endpoint: kms.endpoint.clone(),
             credentials: cloister_kms::credentials(
                 &credentials.access_key_id,
@@ -77,7 +78,11 @@ impl Boot {
             egress: Egress::Proxy(self.config.parent.egress.clone()),
             roots: kms.ca.clone().map_or(Roots::WebPki, Roots::Pem),
         };
-        Ok(KmsClient::new(settings)?)
+        KmsClient::new(settings).map_err(|error| self.not_released(&error, key_arn))
+    }
+
+    fn not_released(&self, error: &cloister_kms::Error, key_arn: &str) -> Error {
+        Error::Release(key_release(error, &self.config, key_arn, self.nsm.as_ref()))
     }
 }
 

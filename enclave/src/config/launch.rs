@@ -23,3 +23,13 @@ pub enum Setting {
     /// Processors to use, in place of `serve.threads`.
     Threads,
 }
+
+impl Setting {
+    /// Its name, in the measured configuration and from the parent.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Threads => "threads",
+        }
+    }
+}

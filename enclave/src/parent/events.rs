@@ -1,51 +1,55 @@
 //! What the enclave tells its parent: a closed list of facts, none of which can carry a pixel, a score or a name.
 
+use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::{Method, StatusCode, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Parent, request};
+use super::{Error, Parent, request};
+use crate::disclose::metrics::{Count, count};
+use crate::disclose::{Record, Words, log, timestamp, words};
 use crate::limits;
 
 /// One fact about the enclave's own life.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The process has started.
     Starting,
+    /// Something about the enclave that its owner should know, and that changes nothing.
+    Notice(Words),
     /// A step of the boot did not succeed, and will be tried again.
     Waiting {
-        /// What the boot's own error says.
-        reason: String,
+        /// Why.
+        reason: Words,
     },
     /// The model is loaded, measured, and gives its known answers.
     Ready {
-        /// The package's name.
-        model: String,
-        /// The package's version.
+        /// Its name, as the measured configuration says it.
+        model: Words,
+        /// Its version.
         version: u32,
     },
     /// This enclave will never be ready.
     Failed {
-        /// What the boot's own error says.
-        reason: String,
+        /// Why.
+        reason: Words,
     },
     /// The process ends.
     Stopping,
 }
 
 impl Event {
-    fn parts(&self) -> (&'static str, Option<String>) {
+    fn parts(&self) -> (&'static str, Option<Words>) {
         match self {
             Self::Starting => ("starting", None),
+            Self::Notice(fact) => ("notice", Some(fact.clone())),
             Self::Waiting { reason } => ("waiting", Some(reason.clone())),
-            Self::Ready { model, version } => ("ready", Some(format!("{model} version {version}"))),
+            Self::Ready { model, version } => ("ready", Some(words![model, " version ", *version])),
             Self::Failed { reason } => ("failed", Some(reason.clone())),
             Self::Stopping => ("stopping", None),
         }
@@ -53,10 +57,9 @@ impl Event {
 
     fn to_json(&self, at: SystemTime) -> Value {
         let (event, detail) = self.parts();
-        let time = OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default();
         match detail {
-            Some(detail) => json!({"time": time, "event": event, "detail": detail}),
-            None => json!({"time": time, "event": event}),
+            Some(detail) => json!({"time": timestamp(at), "event": event, "detail": detail}),
+            None => json!({"time": timestamp(at), "event": event}),
         }
     }
 }
@@ -65,8 +68,10 @@ impl Event {
 /// or lost it, knows how its enclave is.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<(SystemTime, Event)>,
+    queue: mpsc::Sender<Dated>,
 }
+
+type Dated = (SystemTime, Event);
 
 impl Events {
     /// Starts the task that delivers them.
@@ -79,40 +84,123 @@ impl Events {
     /// Queues one event; a full queue drops it.
     pub fn tell(&self, event: Event) {
         let (name, detail) = event.parts();
-        tracing::info!(event = name, detail, "event");
+        log(Record::Event { name, detail });
         if self.queue.try_send((SystemTime::now(), event)).is_err() {
-            metrics::counter!("cloister_events_dropped_total").increment(1);
+            count(Count::EventDropped);
         }
     }
 }
 
-async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<(SystemTime, Event)>) {
-    let Some(mut last) = waiting.recv().await else { return };
-    loop {
-        let pause = match parent.post_event(last.0, &last.1).await {
-            Ok(()) => limits::EVENT_REPEAT,
-            Err(error) => {
-                tracing::debug!(%error, "an event did not reach the parent");
-                limits::EVENT_RETRY
-            }
-        };
-        match timeout(pause, waiting.recv()).await {
-            Ok(Some(next)) => last = next,
-            Ok(None) => return,
-            // Its time stays: it says since when.
-            Err(_) => {}
+/// What the parent is to hear: how the enclave is by now, and every notice.
+#[derive(Default)]
+struct Untold {
+    phase: Option<Dated>,
+    phase_told: bool,
+    notices: VecDeque<Dated>,
+}
+
+impl Untold {
+    fn add(&mut self, event: Dated) {
+        match event.1 {
+            Event::Notice(_) if self.notices.len() < limits::MAX_NOTICES => self.notices.push_back(event),
+            Event::Notice(_) => count(Count::EventDropped),
+            _ => (self.phase, self.phase_told) = (Some(event), false),
         }
     }
+
+    fn next(&self) -> Option<&Dated> {
+        self.phase.as_ref().filter(|_| !self.phase_told).or(self.notices.front())
+    }
+
+    /// The parent has heard what was next.
+    fn told(&mut self) {
+        if self.phase_told || self.phase.is_none() {
+            self.notices.pop_front();
+        }
+        self.phase_told = true;
+    }
+
+    /// How the enclave is, is to be told again. Its time stays: it says since when.
+    fn again(&mut self) {
+        self.phase_told = false;
+    }
+}
+
+async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>) {
+    let mut untold = Untold::default();
+    loop {
+        let pause = match untold.next() {
+            None => limits::EVENT_REPEAT,
+            Some(event) => match parent.post_event(event).await {
+                Ok(()) => {
+                    untold.told();
+                    continue;
+                }
+                Err(error) if is_final(&error) => {
+                    count(Count::EventDropped);
+                    untold.told();
+                    continue;
+                }
+                Err(_) => limits::EVENT_RETRY,
+            },
+        };
+        match timeout(pause, waiting.recv()).await {
+            Ok(Some(next)) => untold.add(next),
+            Ok(None) => return,
+            Err(_) => untold.again(),
+        }
+    }
+}
+
+/// Whether the parent would say the same to the same event again.
+fn is_final(error: &Error) -> bool {
+    let Error::Status { status, .. } = error else { return false };
+    status.is_client_error() && ![StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
 }
 
 impl Parent {
-    async fn post_event(&self, at: SystemTime, event: &Event) -> Result<(), super::Error> {
+    async fn post_event(&self, (at, event): &Dated) -> Result<(), Error> {
         const WHAT: &str = "an event";
-        let line = format!("{}\n", event.to_json(at));
+        let line = format!("{}\n", event.to_json(*at));
         let request = request(Method::POST, "/v1/events")
             .header(header::CONTENT_TYPE, "application/x-ndjson")
             .body(Full::new(Bytes::from(line)))?;
         let answer = self.exchange(WHAT, request, limits::MAX_CREDENTIALS_BYTES).await?;
-        if answer.status().is_success() { Ok(()) } else { Err(super::status(WHAT, answer.status())) }
+        let status = answer.status();
+        if status.is_success() { Ok(()) } else { Err(Error::Status { what: WHAT, status }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(event: Event) -> Dated {
+        (SystemTime::UNIX_EPOCH, event)
+    }
+
+    #[test]
+    fn a_newer_phase_takes_an_older_ones_place_and_no_notice_is_lost() {
+        let mut untold = Untold::default();
+        let notice = Event::Notice(Words::of("fact"));
+        for event in [Event::Starting, notice.clone(), Event::Stopping] {
+            untold.add(at(event));
+        }
+        assert_eq!(untold.next().map(|(_, event)| event), Some(&Event::Stopping));
+        untold.told();
+        assert_eq!(untold.next().map(|(_, event)| event), Some(&notice));
+        untold.told();
+        assert_eq!(untold.next(), None);
+        untold.again();
+        assert_eq!(untold.next().map(|(_, event)| event), Some(&Event::Stopping));
+    }
+
+    #[test]
+    fn a_parent_that_does_not_know_an_event_is_not_asked_again_and_a_busy_one_is() {
+        let status = |status| Error::Status { what: "an event", status };
+        assert!(is_final(&status(StatusCode::BAD_REQUEST)));
+        assert!(!is_final(&status(StatusCode::TOO_MANY_REQUESTS)));
+        assert!(!is_final(&status(StatusCode::BAD_GATEWAY)));
+        assert!(!is_final(&Error::Replaced));
     }
 }

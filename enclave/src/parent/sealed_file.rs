@@ -7,7 +7,8 @@ use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
 use tokio::runtime::Handle;
 
-use super::{Error, Parent, backoff, request, status};
+use super::{Error, Parent, backoff, expect, request};
+use crate::disclose::{Disclose, Record, log};
 use crate::limits;
 
 const WHAT: &str = "the sealed model";
@@ -36,7 +37,7 @@ impl SealedFile {
                 Err(Error::Replaced) => return Err(Error::Replaced),
                 Err(error) if attempt + 1 >= limits::PARENT_TRIES => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%error, attempt, "a block of the sealed model did not arrive");
+                    log(Record::BlockMissed { attempt, reason: error.words() });
                     tokio::time::sleep(backoff(attempt)).await;
                     attempt += 1;
                 }
@@ -49,14 +50,12 @@ impl SealedFile {
         let range = format!("bytes={}-{last}", self.offset);
         let request = request(Method::GET, "/v1/model").header(header::RANGE, range).body(Full::default())?;
         let answer = self.parent.exchange(WHAT, request, block_limit()).await?;
-        match answer.status() {
-            StatusCode::PARTIAL_CONTENT => self.take(answer),
-            other => Err(status(WHAT, other)),
-        }
+        expect(WHAT, &answer, StatusCode::PARTIAL_CONTENT)?;
+        self.take(answer)
     }
 
     fn take(&mut self, answer: Response<Bytes>) -> Result<(), Error> {
-        let malformed = |reason: &str| Error::Malformed { what: WHAT, reason: reason.to_owned() };
+        let malformed = |reason| Error::Malformed { what: WHAT, reason };
         let (first, total) = content_range(&answer).ok_or_else(|| malformed("no Content-Range that can be read"))?;
         let etag = answer.headers().get(header::ETAG).cloned();
         if etag.is_none() {

@@ -17,6 +17,7 @@ use rustls::pki_types::CertificateDer;
 use super::problem::Problem;
 use crate::authorities::Distrust;
 use crate::config::Access;
+use crate::disclose::metrics::{Count, count};
 use crate::limits;
 use rate::Rate;
 
@@ -117,7 +118,7 @@ pub(super) async fn check(
 ) -> Result<Response, Problem> {
     let recognised = guard.recognise(request.extensions().get(), request.headers(), SystemTime::now());
     let client = recognised.map_err(|denied| {
-        metrics::counter!("cloister_unauthorized_total", "reason" => denied.reason()).increment(1);
+        count(Count::Unauthorized(denied.reason()));
         Problem::Unauthorized(denied)
     })?;
     guard.admit(client, Instant::now())?;

@@ -5,11 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
+use crate::config::Capacity;
+use crate::disclose::metrics;
 use crate::limits;
 
 const BUDGET_UNIT: usize = 64 * 1024;
 
-pub(super) struct Admission {
+/// Who may come in, and how many at once.
+pub struct Admission {
     bytes: Arc<Semaphore>,
     queue: Arc<Semaphore>,
     workers: Arc<Semaphore>,
@@ -58,7 +61,7 @@ pub(super) struct Turn {
 }
 
 impl Admission {
-    pub(super) fn new(queue: usize, workers: usize) -> Self {
+    pub(crate) fn new(Capacity { queue, threads: workers }: Capacity) -> Self {
         // Those at work hold their places too.
         let places = queue + workers;
         Self {
@@ -89,7 +92,7 @@ impl Admission {
     pub(super) async fn turn(&self, images: usize, decoded_bytes: usize) -> Result<Turn, Problem> {
         let places = u32::try_from(images.min(self.places)).unwrap_or(u32::MAX);
         let place = Arc::clone(&self.queue).try_acquire_many_owned(places).map_err(|_| Problem::QueueFull)?;
-        metrics::gauge!("cloister_queue_depth").set(self.depth());
+        metrics::queue_depth(self.depth());
         let units = decoded_bytes.min(limits::DECODED_BUDGET_BYTES).div_ceil(BUDGET_UNIT);
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let gone = |_| Problem::Internal("the workers are gone");
@@ -103,9 +106,8 @@ impl Admission {
     }
 
     /// Images waiting or at work.
-    #[expect(clippy::cast_precision_loss, reason = "a queue holds far fewer than 2^52 images")]
-    pub(super) fn depth(&self) -> f64 {
-        (self.places - self.queue.available_permits()) as f64
+    pub(super) fn depth(&self) -> usize {
+        self.places - self.queue.available_permits()
     }
 }
 
@@ -113,16 +115,20 @@ impl Admission {
 mod tests {
     use super::*;
 
+    fn admission(queue: usize, threads: usize) -> Admission {
+        Admission::new(Capacity { queue, threads })
+    }
+
     #[test]
     fn a_body_that_says_it_is_too_large_is_refused_before_it_is_read() {
-        let admission = Admission::new(1, 1);
+        let admission = admission(1, 1);
         assert!(matches!(admission.reserve(Some(11), 10), Err(Problem::BodyTooLarge { limit: 10 })));
         assert!(admission.reserve(Some(10), 10).is_ok());
     }
 
     #[test]
     fn bodies_take_the_budget_as_they_arrive_and_give_it_back_whole() {
-        let admission = Admission::new(1, 1);
+        let admission = admission(1, 1);
         let all = limits::UPLOAD_BUDGET_BYTES;
         let slow = admission.reserve(Some(all as u64), all).unwrap();
         let fast = admission.reserve(None, all).unwrap();
@@ -139,14 +145,14 @@ mod tests {
 
     #[test]
     fn a_body_that_grows_past_its_limit_is_refused() {
-        let reserved = Admission::new(1, 1).reserve(None, 10).unwrap();
+        let reserved = admission(1, 1).reserve(None, 10).unwrap();
         assert!(reserved.grow(10).is_ok());
         assert!(matches!(reserved.grow(1), Err(Problem::BodyTooLarge { limit: 10 })));
     }
 
     #[tokio::test]
     async fn images_that_do_not_fit_decoded_wait_for_those_that_do() {
-        let admission = Admission::new(2, 2);
+        let admission = admission(2, 2);
         let large = limits::DECODED_BUDGET_BYTES / 2 + 1;
         let first = admission.turn(1, large).await.unwrap();
         let second = admission.turn(1, large);
@@ -158,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_a_free_place_admits() {
-        let admission = Admission::new(1, 1);
+        let admission = admission(1, 1);
         let at_work = admission.turn(1, 0).await.unwrap();
         let waiting = admission.turn(1, 0);
         tokio::pin!(waiting);
@@ -171,7 +177,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_exam_larger_than_the_whole_queue_is_admitted_when_nothing_else_waits() {
-        let admission = Admission::new(1, 1);
+        let admission = admission(1, 1);
         assert!(admission.turn(4, 0).await.is_ok());
     }
 }

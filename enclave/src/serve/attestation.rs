@@ -10,10 +10,11 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 use super::Shared;
+use super::images::ready;
 use super::problem::Problem;
+use crate::disclose::{Disclose, Record, log};
 use crate::identity::Identity;
 use crate::limits;
-use crate::state::Phase;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,18 +41,15 @@ pub(super) async fn get(
 ) -> Result<impl IntoResponse, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let nonce = nonce(parameters.nonce.as_deref())?;
-    match shared.state.phase() {
-        Phase::Ready(_) => {}
-        Phase::Starting(reason) | Phase::Failed(reason) => return Err(Problem::NotReady(reason)),
-    }
-    let _permit = shared.admission.attestation().await?;
+    let loaded = ready(&shared)?;
+    let _permit = loaded.admission.attestation().await?;
     let request = AttestRequest { public_key: None, user_data: Some(identity.user_data()), nonce: Some(nonce) };
     let nsm = shared.nsm.clone();
     let document = tokio::task::spawn_blocking(move || nsm.attest(&request))
         .await
         .map_err(|_| Problem::Attestation)?
         .map_err(|error| {
-        tracing::error!(%error, "the security module gave no attestation document");
+        log(Record::NoDocument { reason: error.words() });
         Problem::Attestation
     })?;
     Ok((

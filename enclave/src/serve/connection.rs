@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::access::Shown;
+use crate::disclose::metrics::{Count, count};
 use crate::identity::{Identity, Rotation};
 use crate::limits;
 
@@ -43,8 +44,7 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended:
     let handshake = TlsAcceptor::from(identity.tls()).accept(stream);
     let stream = match timeout(limits::HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refused(&error.to_string()),
-        Err(_) => return refused("too slow"),
+        Ok(Err(_)) | Err(_) => return count(Count::HandshakeRefused),
     };
     let builder = builder(stream.get_ref().1.alpn_protocol());
     let shown = stream.get_ref().1.peer_certificates().map(|chain| Shown(chain.into()));
@@ -70,7 +70,7 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended:
     connection.as_mut().graceful_shutdown();
     match timeout(patience, connection).await {
         Ok(result) => closed(result),
-        Err(_) => tracing::debug!("a connection did not end in time and is cut"),
+        Err(_) => count(Count::ConnectionBroken),
     }
 }
 
@@ -123,13 +123,8 @@ async fn idle(mut requests: watch::Receiver<usize>) {
     }
 }
 
-fn refused(reason: &str) {
-    metrics::counter!("cloister_handshakes_refused_total").increment(1);
-    tracing::debug!(reason, "no TLS handshake");
-}
-
-fn closed<E: std::fmt::Display>(result: Result<(), E>) {
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection broke");
+fn closed<E>(result: Result<(), E>) {
+    if result.is_err() {
+        count(Count::ConnectionBroken);
     }
 }

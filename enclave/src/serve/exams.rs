@@ -70,10 +70,10 @@ pub(super) async fn post(
 /// Receives, queues and classifies the four views.
 pub(super) async fn four(shared: &Shared, asked: Asked, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
-    let reserved = shared.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
+    let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?).await?;
     let largest = images.iter().map(|(_, image)| decoded_bytes(image)).max().unwrap_or(0);
-    let turn = shared.admission.turn(images.len(), largest).await?;
+    let turn = loaded.admission.turn(images.len(), largest).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let one = |(view, image): (View, Vec<u8>)| {

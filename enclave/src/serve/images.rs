@@ -21,6 +21,7 @@ use super::Shared;
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed};
 use super::upload::{Upload, append, before};
+use crate::disclose::{Disclose, Record, log, metrics};
 use crate::identity::Identity;
 use crate::limits;
 use crate::state::{Loaded, ModelIdentity, Phase};
@@ -100,9 +101,9 @@ pub(super) async fn one(
     body: Body,
 ) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
-    let reserved = shared.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
+    let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
     let image = receive(Upload::new(body, reserved.clone())).await?;
-    let turn = shared.admission.turn(1, decoded_bytes(&image)).await?;
+    let turn = loaded.admission.turn(1, decoded_bytes(&image)).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let scored = classify(&loaded.classifier, &image, view, asked.crops())?;
@@ -153,11 +154,11 @@ pub(super) fn classify(classifier: &Classifier, image: &[u8], view: View, crops:
         cloister_model::Error::Image(error) => Problem::Image(None, error),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
         other => {
-            tracing::error!(error = %other, "a classification failed");
+            log(Record::NoScores { reason: other.words() });
             Problem::Internal("the network gave no scores")
         }
     })?;
-    metrics::histogram!("cloister_classification_seconds").record(begun.elapsed().as_secs_f64());
+    metrics::classified(begun.elapsed());
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
     Ok(Computed {
         classification,
@@ -203,6 +204,7 @@ async fn receive(mut upload: Upload) -> Result<Vec<u8>, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Capacity;
 
     #[test]
     fn a_view_that_there_is_not_is_refused() {
@@ -212,7 +214,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_body_is_no_image() {
-        let reserved = super::super::admission::Admission::new(1, 1).reserve(None, 10).unwrap();
+        let reserved =
+            super::super::admission::Admission::new(Capacity { queue: 1, threads: 1 }).reserve(None, 10).unwrap();
         assert!(matches!(receive(Upload::new(Body::empty(), reserved)).await, Err(Problem::Empty)));
     }
 

@@ -18,7 +18,7 @@ use super::{attestation, exams, health, images, problem, sagemaker};
         exams::post,
         health::alive,
         health::ready,
-        health::metrics,
+        health::figures,
         sagemaker::post,
         ping,
         get

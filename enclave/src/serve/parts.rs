@@ -111,6 +111,7 @@ mod tests {
 
     use super::super::admission::Admission;
     use super::*;
+    use crate::config::Capacity;
 
     /// The parts of a body that comes in frames of 16 KiB.
     async fn parts(body: Vec<u8>, limit: usize) -> Result<Vec<(String, usize)>, Problem> {
@@ -119,7 +120,8 @@ mod tests {
             .header("content-type", "multipart/form-data; boundary=b")
             .body(Body::from_stream(stream::iter(frames).boxed()))
             .unwrap();
-        let mut parts = Parts::of(request, Admission::new(1, 1).reserve(None, limit).unwrap()).await?;
+        let mut parts =
+            Parts::of(request, Admission::new(Capacity { queue: 1, threads: 1 }).reserve(None, limit).unwrap()).await?;
         let mut read = Vec::new();
         while let Some(mut part) = parts.next().await? {
             let name = part.name().to_owned();

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Denied;
+use crate::disclose::Words;
 use crate::limits;
 
 /// A problem detail's members (RFC 9457, section 3).
@@ -62,7 +63,7 @@ pub(super) enum Problem {
     Unauthorized(Denied),
     TooManyRequests { after: Duration },
     Query(String),
-    NotReady(String),
+    NotReady(Words),
     QueueFull,
     Busy,
     BodyTooLarge { limit: usize },
@@ -117,9 +118,8 @@ impl Problem {
 
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Query(detail) | Self::NotReady(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => {
-                Some(detail.clone())
-            }
+            Self::NotReady(reason) => Some(reason.to_string()),
+            Self::Query(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => Some(detail.clone()),
             Self::Unauthorized(denied) => Some(denied.to_string()),
             Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
             Self::PartTwice(view) | Self::PartMissing(view) | Self::ViewNotServed(view) => Some(view.to_string()),

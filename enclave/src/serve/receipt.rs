@@ -11,6 +11,7 @@ use cloister_nsm::Nsm;
 use cloister_receipt::{Crops, Model, Receipt, View};
 
 use super::problem::Problem;
+use crate::disclose::{Disclose, Record, log};
 use crate::identity::Identity;
 use crate::limits;
 use crate::state::Loaded;
@@ -86,7 +87,7 @@ pub(super) fn issue(
         breasts: breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
     };
     let signed = asked.identity.sign(nsm, receipt).map_err(|error| {
-        tracing::error!(%error, "no receipt could be signed");
+        log(Record::NoReceipt { reason: error.words() });
         Problem::Receipt
     })?;
     Ok(STANDARD.encode(signed))
