@@ -13,4 +13,5 @@ mod receipts;
 mod reference;
 mod rollback;
 mod rotation;
+mod sizes;
 mod verification;

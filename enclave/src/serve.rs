@@ -9,6 +9,7 @@ mod exams;
 mod health;
 mod images;
 mod openapi;
+mod padding;
 mod parts;
 mod problem;
 mod receipt;
@@ -108,6 +109,7 @@ fn router(shared: Shared, guard: Option<Arc<Guard>>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::Method })
         .layer(DefaultBodyLimit::max(limits::MAX_EXAM_BYTES))
         .layer(middleware::from_fn(discard::after_refusal))
+        .layer(middleware::from_fn(padding::pad))
         .layer(middleware::from_fn(count))
         .with_state(shared)
 }

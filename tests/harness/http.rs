@@ -1,6 +1,7 @@
 //! A front end that verifies nothing: for requests that an honest client never makes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cloister_transport::{Address, Stream, dial};
@@ -14,6 +15,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -65,7 +67,7 @@ impl Front {
     }
 
     async fn tls_as(server: &Address, protocol: &[u8], client: Option<&ClientPair>) -> TlsStream<Stream> {
-        let stream = dial(server, std::time::Duration::from_secs(10)).await.expect("a connection");
+        let stream = dial(server, Duration::from_secs(10)).await.expect("a connection");
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
@@ -94,7 +96,7 @@ impl Front {
         Self::over(Self::tls_as(server, b"http/1.1", Some(client)).await).await
     }
 
-    async fn over(stream: TlsStream<Stream>) -> Self {
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (requests, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
         tokio::spawn(connection);
         Self { requests, authorization: None }
@@ -106,15 +108,30 @@ impl Front {
         self
     }
 
+    /// HTTP without TLS, as the pod's endpoint speaks it.
+    pub async fn plain(server: &Address) -> Self {
+        let stream = dial(server, Duration::from_secs(10)).await.expect("a connection");
+        Self::over(stream).await
+    }
+
     /// Sends one request.
     pub async fn send(&mut self, method: &str, path: &str, kind: &str, body: impl Into<Bytes>) -> Answer {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "enclave.invalid")
-            .header(header::CONTENT_TYPE, kind)
-            .body(Full::new(body.into()))
-            .expect("a request");
+        self.send_with(method, path, &[(header::CONTENT_TYPE.as_str(), kind)], body).await
+    }
+
+    /// Sends one request with headers of one's own.
+    pub async fn send_with(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "enclave.invalid");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Full::new(body.into())).expect("a request");
         request.headers_mut().extend(self.authorization.clone().map(|value| (header::AUTHORIZATION, value)));
         self.requests.ready().await.expect("an open connection");
         let response = self.requests.send_request(request).await.expect("an answer");

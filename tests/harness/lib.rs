@@ -1,6 +1,7 @@
 //! What the stories share: a whole system on one machine, each party a real process on real sockets, with the simulated NSM and KMS.
 
 mod authority;
+mod eavesdropper;
 mod enclave;
 mod flaky;
 mod http;
@@ -9,6 +10,7 @@ mod process;
 mod world;
 
 pub use authority::{ClientAuthority, ClientPair};
+pub use eavesdropper::{Eavesdropper, holds};
 pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;
 pub use http::{Answer, Front};

@@ -13,6 +13,7 @@ use cloister_sim::nsm::Authority;
 use cloister_transport::Address;
 use tempfile::TempDir;
 
+use crate::eavesdropper::Eavesdropper;
 use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours};
 use crate::flaky::Flaky;
 use crate::process::{Process, binary, run};
@@ -59,6 +60,8 @@ pub struct Setup {
     pub cut_every: Option<usize>,
     /// By how many seconds the security module's clock is ahead of the machine's.
     pub module_clock_ahead: i64,
+    /// Whether everything between clients and parent, enclave and parent, enclave and proxy is kept.
+    pub overheard: bool,
 }
 
 /// What can be spoilt before the parent gives the sealed file out and the enclave asks the KMS.
@@ -112,6 +115,8 @@ pub struct World {
     pub root: Root,
     /// The relays that cut streams, where the setup asked for them.
     pub flaky: Vec<Flaky>,
+    /// The relays that keep what they carry, where the setup asked for them.
+    pub overheard: Vec<Eavesdropper>,
     authority: PathBuf,
     folder: TempDir,
 }
@@ -145,8 +150,9 @@ impl World {
         let (parent, server, pod) = start_parent(&dir, &sealed);
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
-        let enclave =
-            Enclave::start(&setup.enclave, &neighbours(&dir, &authority_dir, &kms, &key_arn, !flaky.is_empty()));
+        let (overheard, server) = listen_in(&dir, server, setup.overheard).await;
+        let relayed = !flaky.is_empty() || setup.overheard;
+        let enclave = Enclave::start(&setup.enclave, &neighbours(&dir, &authority_dir, &kms, &key_arn, relayed));
         let policy = pinned(&root, &setup.enclave.pcr0, &package, &enclave.config);
         let authority = authority_dir;
         Self {
@@ -162,6 +168,7 @@ impl World {
             policy,
             root,
             flaky,
+            overheard,
             authority,
             folder,
         }
@@ -199,7 +206,8 @@ impl World {
     pub fn restart(&mut self, setup: &EnclaveSetup) {
         self.enclave.process.terminate();
         let folder = self.folder.path();
-        let near = neighbours(folder, &self.authority, &self.kms, &self.key_arn, !self.flaky.is_empty());
+        let relayed = !self.flaky.is_empty() || !self.overheard.is_empty();
+        let near = neighbours(folder, &self.authority, &self.kms, &self.key_arn, relayed);
         self.enclave = Enclave::start(setup, &near);
     }
 
@@ -290,9 +298,9 @@ fn neighbours<'a>(
     authority: &'a Path,
     kms: &'a Running,
     key_arn: &'a str,
-    flaky: bool,
+    relayed: bool,
 ) -> Neighbours<'a> {
-    let [control, egress] = if flaky { ["flaky-control", "flaky-egress"] } else { ["control", "egress"] };
+    let [control, egress] = if relayed { ["relayed-control", "relayed-egress"] } else { ["control", "egress"] };
     Neighbours { folder, authority, kms_endpoint: endpoint(kms), kms_ca: &kms.ca_pem, key_arn, control, egress }
 }
 
@@ -300,10 +308,23 @@ fn neighbours<'a>(
 async fn cut_streams(dir: &Path, server: Address, every: Option<usize>) -> (Vec<Flaky>, Address) {
     let Some(every) = every else { return (Vec::new(), server) };
     let unix = |name: &str| Address::Unix(dir.join(name));
-    let control = Flaky::start(&unix("flaky-control"), unix("control"), every).await;
-    let egress = Flaky::start(&unix("flaky-egress"), unix("egress"), every).await;
+    let control = Flaky::start(&unix("relayed-control"), unix("control"), every).await;
+    let egress = Flaky::start(&unix("relayed-egress"), unix("egress"), every).await;
     let local = "tcp://127.0.0.1:0".parse().expect("an address");
     let clients = Flaky::start(&local, server, every).await;
+    let address = clients.address.clone();
+    (vec![clients, control, egress], address)
+}
+
+/// Puts a relay that keeps what it carries in each way, and gives the clients' one.
+async fn listen_in(dir: &Path, server: Address, overheard: bool) -> (Vec<Eavesdropper>, Address) {
+    if !overheard {
+        return (Vec::new(), server);
+    }
+    let unix = |name: &str| Address::Unix(dir.join(name));
+    let control = Eavesdropper::start_at(&unix("relayed-control"), unix("control")).await;
+    let egress = Eavesdropper::start_at(&unix("relayed-egress"), unix("egress")).await;
+    let clients = Eavesdropper::start(server).await;
     let address = clients.address.clone();
     (vec![clients, control, egress], address)
 }
