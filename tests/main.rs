@@ -3,6 +3,7 @@
 mod access;
 mod boot;
 mod bystander;
+mod canary;
 mod classify;
 mod clock;
 mod flaky;
