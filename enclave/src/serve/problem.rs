@@ -152,6 +152,12 @@ impl Problem {
     }
 }
 
+/// Some details quote the request, which must not make an answer outgrow its size.
+fn cut(mut detail: String) -> String {
+    detail.truncate(detail.floor_char_boundary(limits::MAX_DETAIL_BYTES));
+    detail
+}
+
 /// What an image is refused for: the same alone and in an exam.
 fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static str) {
     use imaging::Error as E;
@@ -195,7 +201,7 @@ impl IntoResponse for Problem {
             kind: format!("urn:cloister:problem:{kind}"),
             title,
             status: status.as_u16(),
-            detail: self.detail(),
+            detail: self.detail().map(cut),
         };
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();
