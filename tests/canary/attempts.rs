@@ -150,6 +150,8 @@ fn images() -> Vec<Attempt> {
         post("a view of words", &format!("view={CORE}"), canary_png()),
         post("crops of words", &format!("view=L-CC&crops={CORE}"), canary_png()),
         post("a parameter that is not known", &format!("{good}&patient={CORE}"), canary_png()),
+        post("a nonce of words", &format!("{good}&nonce={CORE}"), canary_png()),
+        post("a nonce for the receipt", &format!("{good}&nonce={}", hex::encode(CORE.repeat(2))), canary_png()),
         post("the wrong side", "view=R-CC&crops=1", canary_png()),
         post("an image cut short", good, canary_png()[..400_000].to_vec()),
         post("an image with a broken checksum", good, broken(canary_png())),
@@ -216,7 +218,8 @@ fn nonsense() -> Vec<Attempt> {
         ),
         Attempt::raw(
             "a body that is too large",
-            format!("POST /v1/images?view=L-CC HTTP/1.1\r\n{host}Content-Length: 1000000000\r\n\r\n{CORE}").into_bytes(),
+            format!("POST /v1/images?view=L-CC HTTP/1.1\r\n{host}Content-Length: 1000000000\r\n\r\n{CORE}")
+                .into_bytes(),
         ),
         Attempt::raw(
             "a body that ends too early",
@@ -266,7 +269,7 @@ fn broken(mut png: Vec<u8>) -> Vec<u8> {
 /// A Part 10 file (DICOM PS3.10) with a patient in it.
 fn dicom() -> Vec<u8> {
     let element = |group: u16, element: u16, kind: &[u8; 2], value: &str| {
-        let value = if value.len() % 2 == 0 { value.to_owned() } else { format!("{value} ") };
+        let value = if value.len().is_multiple_of(2) { value.to_owned() } else { format!("{value} ") };
         let length = u16::try_from(value.len()).unwrap().to_le_bytes();
         [&group.to_le_bytes(), &element.to_le_bytes(), kind.as_slice(), &length, value.as_bytes()].concat()
     };

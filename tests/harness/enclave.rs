@@ -100,6 +100,8 @@ impl Enclave {
             command.arg("--simulated-debug");
         }
         command.arg("--simulated-clock").arg(near.folder.join(CLOCK_FILE));
+        // It must mean nothing to an enclave.
+        command.env("RUST_LOG", "trace");
         let mut process = Process::start(near.folder, "enclave", &mut command);
         process.until("listening", |words| words.contains("listening").then_some(()));
         Self { process, address: Address::Unix(near.folder.join("enclave")), config }

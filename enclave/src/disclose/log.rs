@@ -69,8 +69,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn records_leave_in_order_and_without_what_the_parent_is_told_already() {
+    async fn records_leave_in_order_and_a_panic_leaves_its_place_alone() {
         let mut outlet = outlet().unwrap();
+        quiet_panics();
+        let panicked = std::thread::spawn(|| panic!("CANARY")).join();
+        // The other tests' panics are to be read.
+        drop(panic::take_hook());
+        assert!(panicked.is_err());
+        let lines = outlet.next().await.unwrap().concat();
+        assert!(lines.contains("disclose/log.rs") && !lines.contains("CANARY"), "{lines}");
         log(Record::KeysNotReplaced);
         log(Record::Event { name: "ready", detail: None });
         log(Record::Simulated);
