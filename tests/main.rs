@@ -9,6 +9,7 @@ mod clock;
 mod flaky;
 mod images;
 mod interface;
+mod launch;
 mod overload;
 mod receipts;
 mod reference;

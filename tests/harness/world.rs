@@ -62,6 +62,8 @@ pub struct Setup {
     pub module_clock_ahead: i64,
     /// Whether everything between clients and parent, enclave and parent, enclave and proxy is kept.
     pub overheard: bool,
+    /// What the enclave is answered in the parent's place, by the beginning of its request; only where all is overheard.
+    pub answered: BTreeMap<&'static str, String>,
 }
 
 /// What can be spoilt before the parent gives the sealed file out and the enclave asks the KMS.
@@ -150,7 +152,7 @@ impl World {
         let (parent, server, pod) = start_parent(&dir, &sealed);
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
-        let (overheard, server) = listen_in(&dir, server, setup.overheard).await;
+        let (overheard, server) = listen_in(&dir, server, &setup).await;
         let relayed = !flaky.is_empty() || setup.overheard;
         let enclave = Enclave::start(&setup.enclave, &neighbours(&dir, &authority_dir, &kms, &key_arn, relayed));
         let policy = pinned(&root, &setup.enclave.pcr0, &package, &enclave.config);
@@ -317,13 +319,13 @@ async fn cut_streams(dir: &Path, server: Address, every: Option<usize>) -> (Vec<
 }
 
 /// Puts a relay that keeps what it carries in each way, and gives the clients' one.
-async fn listen_in(dir: &Path, server: Address, overheard: bool) -> (Vec<Eavesdropper>, Address) {
-    if !overheard {
+async fn listen_in(dir: &Path, server: Address, setup: &Setup) -> (Vec<Eavesdropper>, Address) {
+    if !setup.overheard {
         return (Vec::new(), server);
     }
     let unix = |name: &str| Address::Unix(dir.join(name));
-    let control = Eavesdropper::start_at(&unix("relayed-control"), unix("control")).await;
-    let egress = Eavesdropper::start_at(&unix("relayed-egress"), unix("egress")).await;
+    let control = Eavesdropper::start_at(&unix("relayed-control"), unix("control"), setup.answered.clone()).await;
+    let egress = Eavesdropper::start_at(&unix("relayed-egress"), unix("egress"), BTreeMap::new()).await;
     let clients = Eavesdropper::start(server).await;
     let address = clients.address.clone();
     (vec![clients, control, egress], address)
