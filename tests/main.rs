@@ -7,6 +7,7 @@ mod canary;
 mod classify;
 mod clock;
 mod flaky;
+mod handover;
 mod images;
 mod interface;
 mod launch;

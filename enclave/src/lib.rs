@@ -9,6 +9,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod disclose;
+pub mod drain;
 pub mod identity;
 pub mod limits;
 pub mod memory;

@@ -127,7 +127,7 @@ pub const LAST_RETRY: Duration = Duration::from_secs(30);
 pub const MAX_EVENTS: usize = 256;
 
 /// How often the last event is told again to a parent that took it, and to one that did not.
-pub const EVENT_REPEAT: Duration = Duration::from_secs(30);
+pub const EVENT_REPEAT: Duration = Duration::from_secs(10);
 /// See [`EVENT_REPEAT`].
 pub const EVENT_RETRY: Duration = Duration::from_secs(1);
 
@@ -203,3 +203,7 @@ pub const MIN_VOUCHER_LIFE_LEFT: Duration = Duration::from_secs(15 * 60);
 
 /// The nonce of a request for a classification, in bytes: as fresh as a document's, and no longer than a receipt takes.
 pub const REQUEST_NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// How long nobody must have been connected before an enclave that drains ends: a client that the parent let through before it knew of a
+/// better enclave arrives within milliseconds.
+pub const DRAIN_SETTLE: Duration = Duration::from_secs(2);

@@ -12,6 +12,7 @@ use cloister_enclave::boot::Boot;
 use cloister_enclave::clock::Watch;
 use cloister_enclave::config::Config;
 use cloister_enclave::disclose::{self, Record, Words};
+use cloister_enclave::drain::Drain;
 use cloister_enclave::identity::Rotation;
 use cloister_enclave::parent::{Event, Events, Parent};
 use cloister_enclave::serve::Server;
@@ -86,7 +87,8 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
         tokio::spawn(parent.clone().give_logs(outlet));
     }
     disclose::log(Record::Listening { address: Words::listening_address(&config) });
-    let events = Events::start(parent.clone());
+    let drain = Drain::default();
+    let events = Events::start(parent.clone(), drain.clone());
     let state = State::default();
     let boot = Boot {
         config: Arc::clone(&config),
@@ -103,13 +105,20 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
         interval: Duration::from_secs(config.clock.check_seconds),
     };
     let clock = tokio::spawn(clock.run());
-    let server = Server { config, nsm, keys, state, metrics };
+    let told = tokio::spawn(tell_of_drain(drain.clone(), events.clone()));
+    let server = Server { config, nsm, keys, state, metrics, drain };
     server.run(listener, cloister_transport::termination()?).await;
+    told.abort();
     boot.abort();
     clock.abort();
     events.tell(Event::Stopping);
     tokio::time::sleep(limits::LAST_EVENT_TIMEOUT).await;
     Ok(())
+}
+
+async fn tell_of_drain(drain: Drain, events: Events) {
+    drain.asked().await;
+    events.tell(Event::Draining);
 }
 
 #[cfg(feature = "simulation")]

@@ -31,6 +31,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::Config;
 use crate::disclose::metrics::{self, Count, Route};
+use crate::drain::Drain;
 use crate::identity::Rotation;
 use crate::limits;
 use crate::state::State;
@@ -60,10 +61,12 @@ pub struct Server {
     pub state: State,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
+    /// Whether the enclave was asked to end.
+    pub drain: Drain,
 }
 
 impl Server {
-    /// Serves until `shutdown` completes, then lets open requests end.
+    /// Serves until `shutdown` completes, and lets open requests end then; or until the enclave was asked to end and has drained.
     pub async fn run(self, listener: Listener, shutdown: impl Future<Output = ()> + Send) {
         let shared = Shared {
             state: self.state,
@@ -73,8 +76,16 @@ impl Server {
         };
         let guard = self.config.access.clone().map(|access| Arc::new(Guard::new(access)));
         let key_lifetime = Duration::from_secs(self.config.keys.rotate_seconds);
+        let drain = self.drain.clone();
+        let shutdown = async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = drain.over() => {}
+            }
+        };
+        let serve = connection::serve(listener, Arc::clone(&self.keys), router(shared, guard), self.drain, shutdown);
         tokio::select! {
-            () = connection::serve(listener, Arc::clone(&self.keys), router(shared, guard), shutdown) => {}
+            () = serve => {}
             () = self.keys.run(key_lifetime) => {}
             () = upkeep(self.metrics) => {}
         }

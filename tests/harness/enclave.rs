@@ -54,7 +54,9 @@ pub(crate) struct Neighbours<'a> {
     pub(crate) kms_endpoint: String,
     pub(crate) kms_ca: &'a str,
     pub(crate) key_arn: &'a str,
-    /// The names of its ways to parent and proxy, in the folder.
+    /// The name of its own socket, in the folder.
+    pub(crate) listen: &'a str,
+    /// The names of its ways to parent and proxy.
     pub(crate) control: &'a str,
     pub(crate) egress: &'a str,
 }
@@ -78,18 +80,19 @@ impl Enclave {
              [model]\nname = {:?}\nminimum_version = {}\nkey_arns = {keys:?}\n\
              [kms]\nendpoint = {:?}\nca = \"\"\"\n{}\"\"\"\n\
              [parent]\ncontrol = \"unix://{folder}/{}\"\negress = \"unix://{folder}/{}\"\n\
-             [serve]\nlisten = \"unix://{folder}/enclave\"\nqueue = {}\nthreads = {}\n{}\n",
+             [serve]\nlisten = \"unix://{folder}/{}\"\nqueue = {}\nthreads = {}\n{}\n",
             setup.model,
             setup.minimum_version,
             near.kms_endpoint,
             near.kms_ca,
             near.control,
             near.egress,
+            near.listen,
             setup.queue,
             setup.threads,
             setup.extra
         );
-        let config = near.folder.join("enclave.toml");
+        let config = near.folder.join(format!("{}.toml", near.listen));
         std::fs::write(&config, text).expect("the folder takes files");
         let mut command = Command::new(binary("cloister-enclave"));
         command.arg("--config").arg(&config).arg("--simulated-nsm").arg(near.authority);
@@ -102,8 +105,8 @@ impl Enclave {
         command.arg("--simulated-clock").arg(near.folder.join(CLOCK_FILE));
         // It must mean nothing to an enclave.
         command.env("RUST_LOG", "trace");
-        let mut process = Process::start(near.folder, "enclave", &mut command);
+        let mut process = Process::start(near.folder, near.listen, &mut command);
         process.until("listening", |words| words.contains("listening").then_some(()));
-        Self { process, address: Address::Unix(near.folder.join("enclave")), config }
+        Self { process, address: Address::Unix(near.folder.join(near.listen)), config }
     }
 }

@@ -55,11 +55,20 @@ impl Process {
         }
     }
 
+    /// Sends a signal, such as `-HUP`.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
+    }
+
     /// Asks it to end (SIGTERM) and waits for its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself, for its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {

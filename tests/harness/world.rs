@@ -33,6 +33,9 @@ const PARENT: [(&str, &str); 3] = [
     ("AWS_SESSION_TOKEN", "simulated-session-token-of-the-parent"),
 ];
 
+/// Where a parent reads which enclaves there are.
+const LIST: &str = "enclaves.toml";
+
 /// A measurement for tests: 48 times the same byte.
 pub fn pcr(index: u8) -> [u8; 48] {
     [0xa0 + index; 48]
@@ -58,6 +61,8 @@ pub struct Setup {
     pub kms_not_listed: bool,
     /// Whether every so many streams are cut: between clients and parent, enclave and parent, enclave and proxy.
     pub cut_every: Option<usize>,
+    /// Whether the parent reads its enclaves from a list, so that one can take over from another.
+    pub listed: bool,
     /// By how many seconds the security module's clock is ahead of the machine's.
     pub module_clock_ahead: i64,
     /// Whether everything between clients and parent, enclave and parent, enclave and proxy is kept.
@@ -149,7 +154,12 @@ impl World {
         seal(&package, &key_arn, &kms, &dir, &sealed);
         spoil(&Spoil { package: &package, key_arn: &key_arn, sealed: &sealed, kms: &kms });
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
-        let (parent, server, pod) = start_parent(&dir, &sealed);
+        let (parent, server, pod) = if setup.listed {
+            list_enclaves(&dir, &[("enclave", "control", &sealed)]);
+            run_parent(&dir, &["--enclaves", &dir.join(LIST).display().to_string()])
+        } else {
+            start_parent(&dir, &sealed)
+        };
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
         let (overheard, server) = listen_in(&dir, server, &setup).await;
@@ -186,6 +196,34 @@ impl World {
         let world = Self::start(setup).await;
         drop(world.session().await);
         world
+    }
+
+    /// Starts an enclave with another package beside the one that there is, and has the parent know of both: the new enclave, and what a
+    /// client pins that accepts either.
+    pub fn start_beside(&self, setup: &EnclaveSetup, package: &Path) -> (Enclave, Policy) {
+        let dir = self.folder();
+        let sealed = dir.join("model-2.sealed");
+        seal(package, &self.key_arn, &self.kms, dir, &sealed);
+        list_enclaves(dir, &[("enclave", "control", &self.sealed), ("enclave-2", "control-2", &sealed)]);
+        self.parent.signal("-HUP");
+        let end = Instant::now() + BOOT_PATIENCE;
+        while !dir.join("control-2").exists() {
+            assert!(Instant::now() < end, "the parent did not read its list:\n{}", self.parent.words());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let near = neighbours(dir, &self.authority, &self.kms, &self.key_arn, false);
+        let near = Neighbours { listen: "enclave-2", control: "control-2", ..near };
+        let enclave = Enclave::start(setup, &near);
+        let mut new = pinned(&self.root, &setup.pcr0, package, &enclave.config).accept()[0].clone();
+        new.label = "the new one".to_owned();
+        let both = vec![self.policy.accept()[0].clone(), new];
+        (enclave, Policy::new(self.root.clone(), self.policy.max_age(), both).expect("a policy"))
+    }
+
+    /// Takes the first enclave off the parent's list.
+    pub fn unlist_first(&self) {
+        list_enclaves(self.folder(), &[("enclave-2", "control-2", &self.folder().join("model-2.sealed"))]);
+        self.parent.signal("-HUP");
     }
 
     /// Seals another package under the same key into the file that the parent hands out.
@@ -303,7 +341,8 @@ fn neighbours<'a>(
     relayed: bool,
 ) -> Neighbours<'a> {
     let [control, egress] = if relayed { ["relayed-control", "relayed-egress"] } else { ["control", "egress"] };
-    Neighbours { folder, authority, kms_endpoint: endpoint(kms), kms_ca: &kms.ca_pem, key_arn, control, egress }
+    let kms_endpoint = endpoint(kms);
+    Neighbours { folder, authority, kms_endpoint, kms_ca: &kms.ca_pem, key_arn, listen: "enclave", control, egress }
 }
 
 /// Puts a relay that cuts streams in each way, and gives the clients' one.
@@ -386,22 +425,34 @@ fn start_proxy(dir: &Path, kms_port: u16) -> Process {
 
 /// Starts a parent with its control endpoint and its enclave in that folder: the process, its relay, its pod's endpoint.
 pub fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
+    let unix = |name: &str| format!("unix://{}", dir.join(name).display());
+    let (enclave, control, model) = (unix("enclave"), unix("control"), sealed.display().to_string());
+    run_parent(dir, &["--enclave", &enclave, "--control-listen", &control, "--model", &model])
+}
+
+fn run_parent(dir: &Path, enclaves: &[&str]) -> (Process, Address, Address) {
     let addresses = dir.join("parent.json");
-    let here = dir.display();
     let mut command = Command::new(binary("cloister-parent"));
     command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
-    command.args([
-        "--enclave",
-        &format!("unix://{here}/enclave"),
-        "--control-listen",
-        &format!("unix://{here}/control"),
-    ]);
-    command.arg("--model").arg(sealed).arg("--address-file").arg(&addresses).envs(PARENT);
+    command.args(enclaves).arg("--address-file").arg(&addresses).envs(PARENT);
     let mut parent = Process::start(dir, "parent", &mut command);
     let bound: BTreeMap<String, String> =
         parent.until("listening", |_| serde_json::from_slice(&std::fs::read(&addresses).ok()?).ok());
     let address = |name: &str| bound[name].parse().expect("an address");
     (parent, address("relay"), address("http"))
+}
+
+/// Writes the list that a parent reads: each enclave's socket, its control endpoint's, and its sealed model.
+pub(crate) fn list_enclaves(dir: &Path, enclaves: &[(&str, &str, &Path)]) {
+    let here = dir.display();
+    let one = |(name, control, model): &(&str, &str, &Path)| {
+        format!(
+            "[[enclave]]\nname = \"{name}\"\naddress = \"unix://{here}/{name}\"\ncontrol = \"unix://{here}/{control}\"\n\
+             model = {:?}\n",
+            model.display().to_string()
+        )
+    };
+    std::fs::write(dir.join(LIST), enclaves.iter().map(one).collect::<String>()).expect("the folder takes files");
 }
 
 fn pinned(root: &Root, pcr0: &[u8; 48], package: &Path, config: &Path) -> Policy {

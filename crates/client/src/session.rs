@@ -165,6 +165,11 @@ impl Session {
         &self.attested
     }
 
+    /// Whether the connection can carry another request, as far as is known: an enclave that ends closes it with its last answer.
+    pub fn is_open(&self) -> bool {
+        !self.connection.requests.is_closed()
+    }
+
     /// Verifies the enclave once more over the same connection, for sessions that are kept for long.
     ///
     /// # Errors

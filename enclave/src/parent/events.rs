@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{Error, Parent, request};
 use crate::disclose::metrics::{Count, count};
 use crate::disclose::{Record, Words, log, timestamp, words};
+use crate::drain::Drain;
 use crate::limits;
 
 /// One fact about the enclave's own life.
@@ -39,6 +40,8 @@ pub enum Event {
         /// Why.
         reason: Words,
     },
+    /// The parent asked the enclave to end; it does when its clients have their answers.
+    Draining,
     /// The process ends.
     Stopping,
 }
@@ -51,6 +54,7 @@ impl Event {
             Self::Waiting { reason } => ("waiting", Some(reason.clone())),
             Self::Ready { model, version } => ("ready", Some(words![model, " version ", *version])),
             Self::Failed { reason } => ("failed", Some(reason.clone())),
+            Self::Draining => ("draining", None),
             Self::Stopping => ("stopping", None),
         }
     }
@@ -74,10 +78,10 @@ pub struct Events {
 type Dated = (SystemTime, Event);
 
 impl Events {
-    /// Starts the task that delivers them.
-    pub fn start(parent: Parent) -> Self {
+    /// Starts the task that delivers them, and that hears it when the parent asks the enclave to end.
+    pub fn start(parent: Parent, drain: Drain) -> Self {
         let (queue, waiting) = mpsc::channel(limits::MAX_EVENTS);
-        tokio::spawn(deliver(parent, waiting));
+        tokio::spawn(deliver(parent, waiting, drain));
         Self { queue }
     }
 
@@ -126,13 +130,16 @@ impl Untold {
     }
 }
 
-async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>) {
+async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>, drain: Drain) {
     let mut untold = Untold::default();
     loop {
         let pause = match untold.next() {
             None => limits::EVENT_REPEAT,
             Some(event) => match parent.post_event(event).await {
-                Ok(()) => {
+                Ok(answer) => {
+                    if answer == Answer::End {
+                        drain.ask();
+                    }
                     untold.told();
                     continue;
                 }
@@ -152,6 +159,14 @@ async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>) {
     }
 }
 
+/// What the parent has to say to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Heard,
+    /// That the enclave shall end in order. Whoever can stop the enclave may ask for that.
+    End,
+}
+
 /// Whether the parent would say the same to the same event again.
 fn is_final(error: &Error) -> bool {
     let Error::Status { status, .. } = error else { return false };
@@ -159,15 +174,18 @@ fn is_final(error: &Error) -> bool {
 }
 
 impl Parent {
-    async fn post_event(&self, (at, event): &Dated) -> Result<(), Error> {
+    async fn post_event(&self, (at, event): &Dated) -> Result<Answer, Error> {
         const WHAT: &str = "an event";
         let line = format!("{}\n", event.to_json(*at));
         let request = request(Method::POST, "/v1/events")
             .header(header::CONTENT_TYPE, "application/x-ndjson")
             .body(Full::new(Bytes::from(line)))?;
         let answer = self.exchange(WHAT, request, limits::MAX_CREDENTIALS_BYTES).await?;
-        let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(Error::Status { what: WHAT, status }) }
+        match answer.status() {
+            StatusCode::RESET_CONTENT => Ok(Answer::End),
+            status if status.is_success() => Ok(Answer::Heard),
+            status => Err(Error::Status { what: WHAT, status }),
+        }
     }
 }
 

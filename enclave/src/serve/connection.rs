@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use super::access::Shown;
 use crate::disclose::metrics::{Count, count};
+use crate::drain::Drain;
 use crate::identity::{Identity, Rotation};
 use crate::limits;
 
@@ -24,6 +25,7 @@ pub(super) async fn serve(
     listener: Listener,
     keys: Arc<Rotation>,
     router: Router,
+    drain: Drain,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let (ending, ended) = watch::channel(false);
@@ -36,17 +38,19 @@ pub(super) async fn serve(
         shutdown.await;
         ending.send_replace(true);
     };
-    let handle = move |stream: Stream| one(stream, keys.current(), router.clone(), ended.clone());
+    let handle = move |stream: Stream| one(stream, keys.current(), router.clone(), drain.clone(), ended.clone());
     cloister_transport::serve(listener, &serve_limits, shutdown, move |stream, _peer| handle(stream)).await;
 }
 
-async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended: watch::Receiver<bool>) {
+async fn one(stream: Stream, identity: Arc<Identity>, router: Router, drain: Drain, mut ended: watch::Receiver<bool>) {
+    let _connected = drain.connect();
     let handshake = TlsAcceptor::from(identity.tls()).accept(stream);
     let stream = match timeout(limits::HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) | Err(_) => return count(Count::HandshakeRefused),
     };
-    let builder = builder(stream.get_ref().1.alpn_protocol());
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let builder = builder(http2);
     let shown = stream.get_ref().1.peer_certificates().map(|chain| Shown(chain.into()));
     let (open, requests) = watch::channel(0);
     let counted = service_fn(move |mut request: Request<Incoming>| {
@@ -63,7 +67,8 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended:
     tokio::pin!(connection);
     let patience = tokio::select! {
         result = connection.as_mut() => return closed(result),
-        () = idle(requests) => limits::GOODBYE_TIMEOUT,
+        () = idle(requests.clone()) => limits::GOODBYE_TIMEOUT,
+        () = drain.leaving(http2, requests) => limits::CONNECTION_LIFETIME,
         () = tokio::time::sleep(limits::CONNECTION_LIFETIME) => limits::DRAIN_TIMEOUT,
         _ = ended.wait_for(|ended| *ended) => limits::DRAIN_TIMEOUT,
     };
@@ -75,7 +80,7 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, mut ended:
 }
 
 /// HTTP as TLS agreed on it (RFC 7301); 1.1 with a client that named nothing.
-fn builder(agreed: Option<&[u8]>) -> Builder<TokioExecutor> {
+fn builder(http2: bool) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -91,7 +96,7 @@ fn builder(agreed: Option<&[u8]>) -> Builder<TokioExecutor> {
         .max_header_list_size(limits::HTTP2_HEAD_BYTES)
         .keep_alive_interval(limits::CONNECTION_IDLE_TIMEOUT)
         .keep_alive_timeout(limits::UPLOAD_IDLE_TIMEOUT);
-    if agreed == Some(b"h2") { builder.http2_only() } else { builder.http1_only() }
+    if http2 { builder.http2_only() } else { builder.http1_only() }
 }
 
 /// A request that is being answered.
