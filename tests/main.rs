@@ -6,6 +6,7 @@ mod bystander;
 mod canary;
 mod classify;
 mod clock;
+mod credentials;
 mod flaky;
 mod handover;
 mod images;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR, Measurement, Policy, Root, extended};
 use cloister_client::{Error, Options, Session, connect};
 use cloister_imaging::View;
-use cloister_sim::kms::{Config, Running, Server};
+use cloister_sim::kms::{Config, Principals, Running, Server};
 use cloister_sim::nsm::Authority;
 use cloister_transport::Address;
 use tempfile::TempDir;
@@ -61,6 +61,10 @@ pub struct Setup {
     pub kms_not_listed: bool,
     /// Whether every so many streams are cut: between clients and parent, enclave and parent, enclave and proxy.
     pub cut_every: Option<usize>,
+    /// Who may call the KMS; the demo's by default.
+    pub principals: Option<Principals>,
+    /// Where the parent finds AWS credentials; the demo's in its environment by default.
+    pub parent_environment: Vec<(&'static str, String)>,
     /// Whether the parent reads its enclaves from a list, so that one can take over from another.
     pub listed: bool,
     /// By how many seconds the security module's clock is ahead of the machine's.
@@ -146,7 +150,11 @@ impl World {
         let authority_dir = dir.join("nsm");
         let authority = Authority::create(&authority_dir).expect("an authority");
         let root = Root::from_pem(authority.root_pem()).expect("a root");
-        let kms = Server::start(Config::local(authority.root_pem())).await.expect("a KMS");
+        let mut config = Config::local(authority.root_pem());
+        if let Some(principals) = setup.principals.clone() {
+            config.principals = principals;
+        }
+        let kms = Server::start(config).await.expect("a KMS");
         let opens_for = setup.key_opens_for.unwrap_or(setup.enclave.pcr0);
         let key_arn = kms.create_key("111122223333", &key_policy(&opens_for)).expect("a key");
         let package = setup.package.clone().unwrap_or_else(|| demo_package(&dir));
@@ -156,9 +164,9 @@ impl World {
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
         let (parent, server, pod) = if setup.listed {
             list_enclaves(&dir, &[("enclave", "control", &sealed)]);
-            run_parent(&dir, &["--enclaves", &dir.join(LIST).display().to_string()])
+            run_parent(&dir, &["--enclaves", &dir.join(LIST).display().to_string()], &setup.parent_environment)
         } else {
-            start_parent(&dir, &sealed)
+            single_parent(&dir, &sealed, &setup.parent_environment)
         };
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
@@ -425,16 +433,25 @@ fn start_proxy(dir: &Path, kms_port: u16) -> Process {
 
 /// Starts a parent with its control endpoint and its enclave in that folder: the process, its relay, its pod's endpoint.
 pub fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
-    let unix = |name: &str| format!("unix://{}", dir.join(name).display());
-    let (enclave, control, model) = (unix("enclave"), unix("control"), sealed.display().to_string());
-    run_parent(dir, &["--enclave", &enclave, "--control-listen", &control, "--model", &model])
+    single_parent(dir, sealed, &[])
 }
 
-fn run_parent(dir: &Path, enclaves: &[&str]) -> (Process, Address, Address) {
+fn single_parent(dir: &Path, sealed: &Path, environment: &[(&'static str, String)]) -> (Process, Address, Address) {
+    let unix = |name: &str| format!("unix://{}", dir.join(name).display());
+    let (enclave, control, model) = (unix("enclave"), unix("control"), sealed.display().to_string());
+    run_parent(dir, &["--enclave", &enclave, "--control-listen", &control, "--model", &model], environment)
+}
+
+fn run_parent(dir: &Path, enclaves: &[&str], environment: &[(&'static str, String)]) -> (Process, Address, Address) {
     let addresses = dir.join("parent.json");
     let mut command = Command::new(binary("cloister-parent"));
     command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
-    command.args(enclaves).arg("--address-file").arg(&addresses).envs(PARENT);
+    command.args(enclaves).arg("--address-file").arg(&addresses);
+    if environment.is_empty() {
+        command.envs(PARENT);
+    } else {
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+    }
     let mut parent = Process::start(dir, "parent", &mut command);
     let bound: BTreeMap<String, String> =
         parent.until("listening", |_| serde_json::from_slice(&std::fs::read(&addresses).ok()?).ok());
