@@ -32,6 +32,11 @@ async fn with_header(world: &World, value: &str) -> Answer {
     Front::connect(&world.server).await.authorize(value).post_image(VIEW, image(View::LCc, 1)).await
 }
 
+/// Waits until the enclave has told its parent so.
+fn told(world: &mut World, notice: &str) {
+    world.parent.until(notice, |words| words.contains(notice).then_some(()));
+}
+
 #[track_caller]
 fn assert_unauthorized(answer: &Answer, detail: &str, challenge: &str) {
     assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"));
@@ -44,8 +49,9 @@ const UNTRIED: &str = "Bearer";
 const TRIED: &str = "Bearer error=\"invalid_token\"";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_access_in_its_configuration_an_enclave_answers_whoever_reaches_it() {
-    let world = World::ready(Setup::default()).await;
+async fn without_access_in_its_configuration_an_enclave_answers_whoever_reaches_it_and_says_so() {
+    let mut world = World::ready(Setup::default()).await;
+    told(&mut world, "open to whoever reaches the port");
     let mut anyone = Front::connect(&world.server).await;
     assert_eq!(anyone.post_image(VIEW, image(View::LCc, 1)).await.status, 200);
     // A credential that nobody asked for is not looked at.
@@ -58,7 +64,8 @@ async fn without_access_in_its_configuration_an_enclave_answers_whoever_reaches_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_classification_needs_a_token_and_nothing_else_does() {
-    let world = guarded(&(entry("one") + &entry("two"))).await;
+    let mut world = guarded(&(entry("one") + &entry("two"))).await;
+    told(&mut world, "open to those alone whom [access] of the measured configuration names");
     let png = image(View::LCc, 1);
     for token in ["Bearer one", "bearer two"] {
         assert_eq!(with_header(&world, token).await.status, 200, "{token}");
