@@ -62,6 +62,8 @@ async fn no_size_on_the_relay_tells_a_score_or_a_refusal() {
     ] {
         let (answer, size) = client.send(path, &headers, body).await;
         sizes.push((what, answer.status, size));
+        let json = answer.body.trim_ascii_end().len();
+        assert!(json < 24 * 1024, "{what} takes {json} bytes, too near the border for a longer document");
     }
     let invocation = [PNG[0], ("x-amzn-sagemaker-custom-attributes", "view=L-CC,crops=1")];
     let (answer, size) = client.send("/invocations", &invocation, image(View::LCc, 1)).await;

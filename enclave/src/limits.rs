@@ -90,8 +90,8 @@ pub const RETRY_AFTER_SECONDS: u64 = 2;
 /// What a refusal says of its reason, at most.
 pub const MAX_DETAIL_BYTES: usize = 1024;
 
-/// The sizes of answers, head and body together. A refusal fits into the first. The second is that of classifications: an image's
-/// answer with its receipt takes some 10 KB and an exam's some 14, so that no number of digits brings one near a border.
+/// The sizes of answers, head and body together. A refusal fits into the first. The second is that of classifications: an exam's
+/// answer takes some 11 KB, most of it the receipt's document, so that no number of digits brings one near a border.
 pub const ANSWER_BYTES: [usize; 3] = [4 * 1024, 32 * 1024, 128 * 1024];
 
 /// A client's nonce, in bytes: 16 are fresh enough, 512 are what the security module takes.

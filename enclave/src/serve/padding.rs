@@ -61,6 +61,7 @@ fn size(bytes: usize, least: usize) -> usize {
 mod tests {
     use std::future::ready;
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use axum::Router;
     use axum::routing::post;
@@ -90,6 +91,7 @@ mod tests {
             Json(json!({"malignant": 0.1})).into_response(),
             Json(json!({"malignant": 0.123_456_789_012_345})).into_response(),
             Problem::QueueFull.into_response(),
+            Problem::TooManyRequests { after: Duration::from_secs(12) }.into_response(),
             Problem::Image(None, cloister_imaging::Error::AllZero).into_response(),
             Problem::NotReady(Words::of("why")).into_response(),
         ] {
