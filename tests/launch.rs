@@ -35,8 +35,9 @@ async fn metrics(world: &World) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_parent_may_set_takes_effect() {
-    let world =
-        World::ready(launched("parent_may_set = [\"queue\", \"threads\"]", r#"{"queue": 1, "threads": 1}"#)).await;
+    let enclave = launched("parent_may_set = [\"queue\", \"threads\"]", "").enclave;
+    let parent_sets = vec!["queue=1", "threads=1"];
+    let world = World::ready(Setup { enclave, parent_sets, overheard: true, ..Setup::default() }).await;
     told(&world, "the parent may set queue, threads;").await;
     let png = image(View::LCc, 1);
     let requests = (0..8).map(|_| {
@@ -49,6 +50,12 @@ async fn what_the_parent_may_set_takes_effect() {
     }
     // The measured queue has sixteen places; this one has one, beside the one at work.
     assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_the_parent_may_set_nothing() {
+    let world = World::start(Setup { parent_sets: vec!["queue=1"], ..Setup::default() }).await;
+    world.not_ready_because("the parent sets queue, which launch.parent_may_set").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +92,10 @@ async fn by_default_neither_log_records_nor_memory_figures_leave_and_the_boot_sa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_records_and_memory_figures_leave_where_the_measured_configuration_lets_them() {
-    let world = World::ready(launched("logs = true\nmemory_figures = true", "{}")).await;
+    let token = format!("[[access.tokens]]\nname = \"front\"\nsha256 = \"{}\"", "ab".repeat(32));
+    let world = World::ready(launched(&format!("logs = true\nmemory_figures = true\n{token}"), "{}")).await;
     told(&world, "log records leave; memory figures leave").await;
+    told(&world, "open to those alone whom [access]").await;
     told(&world, r#""event":"listening""#).await;
     assert!(holds(&control(&world).from_clients(), LOGS.as_bytes()));
     let metrics = metrics(&world).await;

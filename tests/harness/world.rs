@@ -69,6 +69,8 @@ pub struct Setup {
     pub listed: bool,
     /// By how many seconds the security module's clock is ahead of the machine's.
     pub module_clock_ahead: i64,
+    /// What the parent sets, as `NAME=VALUE`.
+    pub parent_sets: Vec<&'static str>,
     /// Whether everything between clients and parent, enclave and parent, enclave and proxy is kept.
     pub overheard: bool,
     /// What the enclave is answered in the parent's place, by the beginning of its request; only where all is overheard.
@@ -166,7 +168,7 @@ impl World {
             list_enclaves(&dir, &[("enclave", "control", &sealed)]);
             run_parent(&dir, &["--enclaves", &dir.join(LIST).display().to_string()], &setup.parent_environment)
         } else {
-            single_parent(&dir, &sealed, &setup.parent_environment)
+            single_parent(&dir, &sealed, &setup.parent_sets, &setup.parent_environment)
         };
         std::fs::write(dir.join(CLOCK_FILE), setup.module_clock_ahead.to_string()).expect("the folder takes files");
         let (flaky, server) = cut_streams(&dir, server, setup.cut_every).await;
@@ -433,13 +435,20 @@ fn start_proxy(dir: &Path, kms_port: u16) -> Process {
 
 /// Starts a parent with its control endpoint and its enclave in that folder: the process, its relay, its pod's endpoint.
 pub fn start_parent(dir: &Path, sealed: &Path) -> (Process, Address, Address) {
-    single_parent(dir, sealed, &[])
+    single_parent(dir, sealed, &[], &[])
 }
 
-fn single_parent(dir: &Path, sealed: &Path, environment: &[(&'static str, String)]) -> (Process, Address, Address) {
+fn single_parent(
+    dir: &Path,
+    sealed: &Path,
+    sets: &[&str],
+    environment: &[(&'static str, String)],
+) -> (Process, Address, Address) {
     let unix = |name: &str| format!("unix://{}", dir.join(name).display());
     let (enclave, control, model) = (unix("enclave"), unix("control"), sealed.display().to_string());
-    run_parent(dir, &["--enclave", &enclave, "--control-listen", &control, "--model", &model], environment)
+    let mut flags = vec!["--enclave", &enclave, "--control-listen", &control, "--model", &model];
+    flags.extend(sets.iter().flat_map(|set| ["--set", set]));
+    run_parent(dir, &flags, environment)
 }
 
 fn run_parent(dir: &Path, enclaves: &[&str], environment: &[(&'static str, String)]) -> (Process, Address, Address) {
