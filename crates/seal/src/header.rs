@@ -64,9 +64,21 @@ pub struct Header {
     pub context: BTreeMap<String, String>,
     /// Bytes of content in each chunk but the last.
     pub chunk_size: u32,
+    /// What a result's own key is derived with from the data key; none in a file of another purpose.
+    pub salt: Option<[u8; limits::SALT]>,
 }
 
 impl Header {
+    /// The header of a result that belongs to this image: the same data key, and a fresh salt, so that the result has a key of its own.
+    ///
+    /// # Errors
+    /// [`Error::Crypto`] when the system gives no random bytes.
+    pub fn of_result(&self) -> Result<Self> {
+        let mut salt = [0; limits::SALT];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Error::Crypto)?;
+        Ok(Self { purpose: Purpose::Result, salt: Some(salt), ..self.clone() })
+    }
+
     /// Refuses what the format cannot hold.
     pub(crate) fn check(&self) -> Result<()> {
         within("key ARN's length", self.key_arn.len(), 1, limits::KEY_ARN)?;
@@ -75,7 +87,9 @@ impl Header {
         let context = self.context.iter().map(|(name, value)| name.len() + value.len()).sum();
         within("context's length", context, 0, limits::CONTEXT)?;
         let chunk = usize::try_from(self.chunk_size).unwrap_or(usize::MAX);
-        within("chunk size", chunk, limits::SMALLEST_CHUNK as usize, limits::LARGEST_CHUNK as usize)
+        within("chunk size", chunk, limits::SMALLEST_CHUNK as usize, limits::LARGEST_CHUNK as usize)?;
+        let salted = usize::from(self.purpose == Purpose::Result) * limits::SALT;
+        within("salt's length", self.salt.map_or(0, |salt| salt.len()), salted, salted)
     }
 
     /// Magic, version, length and header.
@@ -84,6 +98,7 @@ impl Header {
         // Deterministic CBOR orders keys by their encoded bytes (RFC 8949, section 4.2.1): shorter ones first.
         context.sort_by_key(|(name, _)| (name.len(), name.as_bytes()));
         let context = context.into_iter().map(|(name, value)| (text(name), text(value)));
+        let salt = self.salt.map(|salt| ("salt", Value::Bytes(salt.to_vec())));
         let entries = [
             ("chunk", Value::from(self.chunk_size)),
             ("context", Value::Map(context.collect())),
@@ -91,12 +106,18 @@ impl Header {
             ("purpose", text(self.purpose.as_str())),
             ("wrapped_key", Value::Bytes(self.wrapped_key.clone())),
         ];
-        let map = Value::Map(entries.into_iter().map(|(key, value)| (text(key), value)).collect());
+        let entries = salt.into_iter().chain(entries);
+        let map = Value::Map(entries.map(|(key, value)| (text(key), value)).collect());
         let mut cbor = Vec::new();
         ciborium::into_writer(&map, &mut cbor).map_err(|_| Error::Header)?;
         within("header", cbor.len(), 0, limits::HEADER)?;
         let length = u32::try_from(cbor.len()).map_err(|_| Error::Header)?;
         Ok([&MAGIC[..], &[VERSION], &length.to_be_bytes(), &cbor].concat())
+    }
+
+    /// Whether these are a sealed file's first bytes.
+    pub(crate) fn begins(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
     }
 
     /// Reads a header and returns it with the bytes it was read from. Only what [`Header::encode`] writes is accepted.
@@ -141,7 +162,9 @@ impl Header {
         let pairs = take("context")?.into_map().map_err(|_| Error::Header)?;
         let pairs = pairs.into_iter().map(|(name, value)| Some((name.into_text().ok()?, value.into_text().ok()?)));
         let chunk_size = take("chunk")?.into_integer().map_err(|_| Error::Header)?;
+        let salt = take("salt").ok().map(|salt| salt.as_bytes().and_then(|salt| salt.as_slice().try_into().ok()));
         Ok(Self {
+            salt: salt.map(|salt| salt.ok_or(Error::Header)).transpose()?,
             purpose: purpose.ok_or(Error::Header)?,
             key_arn: take("key_arn")?.into_text().map_err(|_| Error::Header)?,
             wrapped_key: take("wrapped_key")?.into_bytes().map_err(|_| Error::Header)?,

@@ -1,13 +1,20 @@
 //! The data key.
 
+use aws_lc_rs::aead::{AES_256_GCM, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA384, Salt};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::limits;
 
-/// An AES-256 key that seals one file. Wiped from memory when dropped; never shown.
+/// What a result's key is for, as HKDF's `info` (RFC 5869, section 2.3).
+const RESULT_INFO: &[u8] = b"cloister sealed result, version 1";
+
+/// An AES-256 key that seals one model or image, and under keys derived from it any number of results of that image. Wiped from memory
+/// when dropped; never shown.
 ///
-/// Get a fresh one for each file, as KMS's GenerateDataKey does. The random part of the nonce makes two files under one
-/// key survivable, not right.
+/// Get a fresh one for each model and each image, as KMS's GenerateDataKey does. The random part of the nonce makes two such files under
+/// one key survivable, not right.
 #[derive(Clone)]
 pub struct DataKey(Zeroizing<[u8; Self::BYTES]>);
 
@@ -30,7 +37,13 @@ impl DataKey {
         Ok(Self(key))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_slice()
+    /// The key of one file: this one, or where the file has a salt, one of its own.
+    pub(crate) fn of_file(&self, salt: Option<&[u8; limits::SALT]>) -> Result<UnboundKey> {
+        let Some(salt) = salt else {
+            return UnboundKey::new(&AES_256_GCM, self.0.as_slice()).map_err(|_| Error::Crypto);
+        };
+        let extracted = Salt::new(HKDF_SHA384, salt).extract(self.0.as_slice());
+        let key = extracted.expand(&[RESULT_INFO], &AES_256_GCM).map_err(|_| Error::Crypto)?;
+        Ok(UnboundKey::from(key))
     }
 }

@@ -15,5 +15,5 @@ mod stream;
 pub use error::{Error, Result};
 pub use header::{Header, Purpose};
 pub use key::DataKey;
-pub use opener::{Opener, Sealed};
+pub use opener::{Opener, Sealed, is_sealed};
 pub use sealer::Sealer;

@@ -15,6 +15,9 @@ pub const CONTEXT: usize = 8192;
 /// Most entries of the encryption context.
 pub const CONTEXT_ENTRIES: usize = 64;
 
+/// Bytes of a result's salt: 256 bits, so that two results never share a key.
+pub const SALT: usize = 32;
+
 /// Smallest chunk, so that 16 bytes of tag do not outweigh the content.
 pub const SMALLEST_CHUNK: u32 = 64;
 

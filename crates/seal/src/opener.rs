@@ -17,6 +17,11 @@ pub struct Sealed<R: Read> {
     prefix: [u8; PREFIX],
 }
 
+/// Whether a file that begins like this says that it is a sealed one.
+pub fn is_sealed(beginning: &[u8]) -> bool {
+    Header::begins(beginning)
+}
+
 impl<R: Read> Sealed<R> {
     /// Reads the header.
     pub fn read_header(mut reader: R) -> Result<Self> {
@@ -42,7 +47,7 @@ impl<R: Read> Sealed<R> {
         let chunk_size = usize::try_from(self.header.chunk_size).map_err(|_| Error::Header)?;
         Ok(Opener {
             reader: self.reader,
-            stream: Stream::new(key, &self.bytes, self.prefix)?,
+            stream: Stream::new(key, self.header.salt.as_ref(), &self.bytes, self.prefix)?,
             sealed: vec![0; chunk_size + TAG + 1],
             filled: 0,
             content: Zeroizing::new(vec![0; chunk_size]),
@@ -154,9 +159,10 @@ mod tests {
             wrapped_key: vec![1],
             context: BTreeMap::new(),
             chunk_size: 64,
+            salt: None,
         };
         let (key, prefix, bytes) = (DataKey::new([1; 32]), [2; PREFIX], header.encode().unwrap());
-        let mut stream = Stream::new(&key, &bytes, prefix).unwrap();
+        let mut stream = Stream::new(&key, None, &bytes, prefix).unwrap();
         let mut chunk = [3; 64];
         let full = stream.seal(&mut chunk, Flag::More).unwrap();
         stream.advance();

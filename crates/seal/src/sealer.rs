@@ -23,14 +23,14 @@ pub struct Sealer<W: Write> {
 
 impl<W: Write> Sealer<W> {
     /// Writes the header and starts the content. `key` is the one that `header.wrapped_key` wraps, and seals nothing
-    /// else.
+    /// else but results.
     pub fn new(mut writer: W, header: &Header, key: &DataKey) -> Result<Self> {
         header.check()?;
         let bytes = header.encode()?;
         let mut prefix = [0; PREFIX];
         aws_lc_rs::rand::fill(&mut prefix).map_err(|_| Error::Crypto)?;
         writer.write_all(&bytes).and_then(|()| writer.write_all(&prefix)).map_err(Error::Io)?;
-        let stream = Stream::new(key, &bytes, prefix)?;
+        let stream = Stream::new(key, header.salt.as_ref(), &bytes, prefix)?;
         let chunk_size = usize::try_from(header.chunk_size).map_err(|_| Error::Header)?;
         let chunk = Zeroizing::new(Vec::with_capacity(chunk_size));
         Ok(Self { writer, stream, chunk, chunk_size, failed: false })

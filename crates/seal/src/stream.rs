@@ -1,7 +1,7 @@
 //! The STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár, "Online authenticated-encryption and its nonce-reuse
 //! misuse-resistance", 2015): each chunk's nonce says where it belongs and whether it is the last.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::digest;
 
 use crate::error::{Error, Result};
@@ -33,9 +33,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// `header` is everything that stands before the prefix in the file.
-    pub(crate) fn new(key: &DataKey, header: &[u8], prefix: [u8; PREFIX]) -> Result<Self> {
-        let key = UnboundKey::new(&AES_256_GCM, key.bytes()).map_err(|_| Error::Crypto)?;
+    /// `header` is everything that stands before the prefix in the file, and `salt` the one in it.
+    pub(crate) fn new(
+        key: &DataKey,
+        salt: Option<&[u8; limits::SALT]>,
+        header: &[u8],
+        prefix: [u8; PREFIX],
+    ) -> Result<Self> {
+        let key = key.of_file(salt)?;
         let mut bound = [0; DIGEST];
         bound.copy_from_slice(digest::digest(&digest::SHA384, header).as_ref());
         Ok(Self { key: LessSafeKey::new(key), prefix, header: bound, chunk: 0 })
@@ -86,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_file_of_too_many_chunks_is_refused_before_a_nonce_repeats() {
-        let mut stream = Stream::new(&DataKey::new([1; 32]), b"header", [2; PREFIX]).unwrap();
+        let mut stream = Stream::new(&DataKey::new([1; 32]), None, b"header", [2; PREFIX]).unwrap();
         stream.chunk = limits::CHUNKS - 1;
         let tag = stream.seal(&mut [0; 64], Flag::Last).unwrap();
         stream.advance();

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use cloister_seal::{DataKey, Error, Header, Opener, Purpose, Sealed, Sealer, limits};
+use cloister_seal::{DataKey, Error, Header, Opener, Purpose, Sealed, Sealer, is_sealed, limits};
 use proptest::prelude::*;
 
 /// Bytes of a small chunk, and of it when sealed.
@@ -21,6 +21,7 @@ fn header() -> Header {
         wrapped_key: vec![0xab; 184],
         context: BTreeMap::from([("model".into(), "a model".into()), ("digest".into(), "00ff".into())]),
         chunk_size: 64,
+        salt: None,
     }
 }
 
@@ -308,6 +309,62 @@ fn a_data_key_has_32_bytes() {
     }
 }
 
+fn image() -> Header {
+    Header { purpose: Purpose::Image, ..header() }
+}
+
+fn open_result(file: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut content = Vec::new();
+    Sealed::read_header(file)?.open(&key(), Purpose::Result)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+#[test]
+fn each_result_of_one_image_has_a_key_of_its_own() {
+    let (one, other) = (image().of_result().unwrap(), image().of_result().unwrap());
+    assert_ne!(one.salt, other.salt);
+    assert_eq!(
+        (one.purpose, &one.wrapped_key, &one.context),
+        (Purpose::Result, &image().wrapped_key, &image().context)
+    );
+    for header in [&one, &other] {
+        assert_eq!(open_result(&seal_as(header, &content(100))).unwrap(), content(100));
+    }
+    // The other's salt in a result's header is another key and another header.
+    let mut file = seal_as(&one, &content(100));
+    let place = file.windows(32).position(|window| window == one.salt.unwrap()).unwrap();
+    file[place..place + 32].copy_from_slice(&other.salt.unwrap());
+    assert!(matches!(open_result(&file), Err(Error::NotAuthentic { chunk: 0 })));
+}
+
+#[test]
+fn a_salt_stands_in_results_and_in_nothing_else() {
+    let salt = image().of_result().unwrap().salt;
+    for header in
+        [Header { salt, ..image() }, Header { salt, ..header() }, Header { purpose: Purpose::Result, ..header() }]
+    {
+        assert!(matches!(Sealer::new(Vec::new(), &header, &key()), Err(Error::Limit { part: "salt's length", .. })));
+    }
+    let result = seal_as(&image().of_result().unwrap(), b"scores");
+    // The header's salt: the map's first member.
+    let salt = [b"\x64salt\x58\x20".as_slice(), &result[21..53]].concat();
+    assert_eq!(result[14..53], salt);
+    let short = [&result[..19], b"\x58\x1f", &result[22..]].concat();
+    for (file, why) in
+        [(short, "a salt of 31 bytes"), (result.iter().copied().take(40).collect(), "cut within the salt")]
+    {
+        assert!(matches!(open_result(&file), Err(Error::Header | Error::Truncated)), "{why}");
+    }
+    let image = seal_as(&image(), b"pixels");
+    assert!(matches!(open_result(&image), Err(Error::Purpose { .. })));
+}
+
+#[test]
+fn a_sealed_file_is_known_by_its_first_bytes() {
+    assert!(is_sealed(&seal(b"content")));
+    assert!(!is_sealed(b"\x89PNG\r\n\x1a\n") && !is_sealed(b"\x89CLS") && !is_sealed(b""));
+}
+
 /// A file that exists only while it is read and written: it counts what stays between the two ends.
 #[derive(Clone, Default)]
 struct Pipe {
@@ -441,7 +498,8 @@ proptest! {
         context in proptest::collection::btree_map("\\PC{0,40}", "\\PC{0,40}", 0..12),
         purpose in prop_oneof![Just(Purpose::Model), Just(Purpose::Image), Just(Purpose::Result)],
     ) {
-        let header = Header { purpose, key_arn, wrapped_key, context, chunk_size: 64 };
+        let header = Header { purpose, key_arn, wrapped_key, context, chunk_size: 64, salt: None };
+        let header = if purpose == Purpose::Result { header.of_result().unwrap() } else { header };
         let file = seal_as(&header, b"");
         let sealed = Sealed::read_header(&file[..]).unwrap();
         prop_assert_eq!(sealed.header(), &header);
