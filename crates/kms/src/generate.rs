@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::client::KmsClient;
 use crate::error::{Call, Error, Result};
-use crate::limits::MAX_CIPHERTEXT_BYTES;
-use crate::release::{check_key, data_key, to_map};
+use crate::release::{check_key, check_wrapped, data_key, to_map};
 
 /// Has KMS make a 32-byte data key under `key_arn`, bound to `context`. Returns it with its wrapped form.
 ///
@@ -39,8 +38,6 @@ pub async fn generate_data_key(
     let plaintext = answer.plaintext.ok_or(Error::Incomplete("data key"))?;
     let key = data_key(&Zeroizing::new(plaintext.into_inner()))?;
     let wrapped = answer.ciphertext_blob.ok_or(Error::Incomplete("wrapped data key"))?.into_inner();
-    if wrapped.is_empty() || wrapped.len() > MAX_CIPHERTEXT_BYTES {
-        return Err(Error::WrappedKeyLength(wrapped.len()));
-    }
+    check_wrapped(&wrapped)?;
     Ok((key, wrapped))
 }

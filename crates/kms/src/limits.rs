@@ -14,6 +14,9 @@ pub const KEY_IDENTIFIER_BYTES: usize = 32;
 /// Length of a data key, and of the AES-256 key that a CMS message carries, in bytes.
 pub const KEY_BYTES: usize = 32;
 
+/// Length of an image's random name, in bytes: nobody meets another's by chance.
+pub const IMAGE_NAME_BYTES: usize = 16;
+
 /// Length of an AES block and so of a CBC initialisation vector, in bytes.
 pub const BLOCK_BYTES: usize = 16;
 

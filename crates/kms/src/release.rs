@@ -14,8 +14,9 @@ use crate::error::{Call, Error, Result, bounded};
 use crate::limits::{KEY_BYTES, MAX_CIPHERTEXT_BYTES, MAX_CODE_BYTES};
 use crate::recipient::RecipientKey;
 
-/// The PCRs that key policies name most: the whole image, kernel, application, role, instance and signing certificate.
-const TELLING_PCRS: [u16; 6] = [0, 1, 2, 3, 4, 8];
+/// The PCRs that key policies name most: the whole image, kernel, application, role, instance and signing certificate; and once the
+/// enclave has measured them, the model and the configuration.
+const TELLING_PCRS: [u16; 8] = [0, 1, 2, 3, 4, 8, 16, 17];
 
 /// What is to be released, and to whom.
 pub struct Release<'a> {
@@ -39,9 +40,7 @@ pub struct Release<'a> {
 /// An [`Error`] for each reason; [`Error::is_expired_token`] tells the one that fresh credentials mend.
 pub async fn release(client: &KmsClient, release: &Release<'_>) -> Result<DataKey> {
     let sdk = client.for_key(release.key_arn)?;
-    if release.wrapped_key.is_empty() || release.wrapped_key.len() > MAX_CIPHERTEXT_BYTES {
-        return Err(Error::WrappedKeyLength(release.wrapped_key.len()));
-    }
+    check_wrapped(release.wrapped_key)?;
     let key = RecipientKey::generate()?;
     let request = AttestRequest { public_key: Some(key.spki_der().to_vec()), ..AttestRequest::default() };
     let document = release.nsm.attest(&request)?;
@@ -88,14 +87,28 @@ fn open(answer: &DecryptOutput, key_arn: &str, key: &RecipientKey) -> Result<Dat
     if answer.plaintext().is_some_and(|plaintext| !plaintext.as_ref().is_empty()) {
         return Err(Error::PlaintextReturned);
     }
+    check_answer(answer, key_arn)?;
+    let message = answer.ciphertext_for_recipient().ok_or(Error::NothingForRecipient)?;
+    data_key(&open_cms(message.as_ref(), key)?)
+}
+
+/// Whether an answer is for the pinned key, and by the one algorithm.
+pub(crate) fn check_answer(answer: &DecryptOutput, key_arn: &str) -> Result<()> {
     check_key(key_arn, answer.key_id())?;
     if answer.encryption_algorithm() != Some(&EncryptionAlgorithmSpec::SymmetricDefault) {
         return Err(Error::OtherAlgorithm(
             answer.encryption_algorithm().map(|algorithm| bounded(algorithm.as_str(), MAX_CODE_BYTES)),
         ));
     }
-    let message = answer.ciphertext_for_recipient().ok_or(Error::NothingForRecipient)?;
-    data_key(&open_cms(message.as_ref(), key)?)
+    Ok(())
+}
+
+/// Whether KMS could have made a wrapped key of this length.
+pub(crate) fn check_wrapped(wrapped_key: &[u8]) -> Result<()> {
+    if wrapped_key.is_empty() || wrapped_key.len() > MAX_CIPHERTEXT_BYTES {
+        return Err(Error::WrappedKeyLength(wrapped_key.len()));
+    }
+    Ok(())
 }
 
 /// Whether an answer is for the pinned key.

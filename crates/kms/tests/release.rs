@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{
     AuditError, Error, KmsClient, Obstacle, PolicyFinding, Release, Settings, audit_key_policy, cms, context,
-    credentials, generate_data_key, release,
+    credentials, decrypt_data_key, generate_data_key, release,
 };
 use cloister_seal::{DataKey, Header, Purpose, Sealed, Sealer};
 use cloister_sim::kms::{Config, ContentForm, Fault, Running, Server};
@@ -53,6 +53,10 @@ impl Scene {
 
     fn owner(&self) -> KmsClient {
         self.client("CLOISTERSIMMODELOWNER", "simulated-secret-of-the-model-owner", None)
+    }
+
+    fn data_owner(&self) -> KmsClient {
+        self.client("CLOISTERSIMDATAOWNER", "simulated-secret-of-the-data-owner", None)
     }
 
     fn parent(&self) -> KmsClient {
@@ -127,6 +131,7 @@ fn seal(key: &DataKey) -> Vec<u8> {
         wrapped_key: vec![1],
         context: BTreeMap::new(),
         chunk_size: 64,
+        salt: None,
     };
     let mut sealer = Sealer::new(Vec::new(), &header, key).unwrap();
     std::io::Write::write_all(&mut sealer, b"ten bytes.").unwrap();
@@ -404,4 +409,53 @@ async fn the_audit_judges_the_policy_in_force() {
     assert!(finding.to_string().contains(CONDITION));
     let denied = audit_key_policy(&scene.parent(), &open).await.unwrap_err();
     assert!(matches!(denied, AuditError::Call(Error::AccessDenied { action: "kms:GetKeyPolicy", .. })));
+}
+
+/// A key of the data owner's: its own role opens with it, and the enclave's only from a measured image.
+fn data_policy() -> String {
+    let condition = condition(&hex::encode(IMAGE));
+    format!(
+        r#"{{"Version": "2012-10-17", "Statement": [
+            {{"Sid": "data-owner", "Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::444455556666:role/data-owner"}},
+              "Resource": "*", "Action": ["kms:GenerateDataKey", "kms:Decrypt"]}},
+            {{"Sid": "enclave", "Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::444455556666:role/cloister-parent"}},
+              "Resource": "*", "Action": "kms:Decrypt", "Condition": {condition}}}]}}"#
+    )
+}
+
+#[tokio::test]
+async fn the_owner_opens_an_image_s_key_without_an_enclave_and_the_parent_s_role_does_not() {
+    let mut scene = Scene::new().await;
+    let key_arn = scene.kms.create_key("444455556666", &data_policy()).unwrap();
+    let context = context::for_image("L-CC", &context::ImageName::random().unwrap());
+    let (key, wrapped) = generate_data_key(&scene.data_owner(), &key_arn, &context).await.unwrap();
+    scene.sealed = seal(&key);
+    let owned = decrypt_data_key(&scene.data_owner(), &key_arn, &wrapped, &context).await.unwrap();
+    assert!(scene.opens(&owned));
+    assert!(scene.opens(&scene.release_of(&key_arn, &wrapped, &context).await.unwrap()), "the enclave gets the same");
+
+    let denied = decrypt_data_key(&scene.parent(), &key_arn, &wrapped, &context).await;
+    assert!(matches!(denied, Err(Error::AccessDenied { action: "kms:Decrypt", .. })));
+    let other = context::for_image("R-CC", &context::ImageName::random().unwrap());
+    let refused = decrypt_data_key(&scene.data_owner(), &key_arn, &wrapped, &other).await;
+    assert!(matches!(refused, Err(Error::WrappedKeyRefused)));
+    let another = scene.kms.create_key("444455556666", &data_policy()).unwrap();
+    let refused = decrypt_data_key(&scene.data_owner(), &another, &wrapped, &context).await;
+    assert!(matches!(refused, Err(Error::WrappedUnderOtherKey(_))));
+    let refused = decrypt_data_key(&scene.data_owner(), &key_arn, &[], &context).await;
+    assert!(matches!(refused, Err(Error::WrappedKeyLength(0))));
+}
+
+#[tokio::test]
+async fn an_owner_does_not_take_an_answer_of_another_key_or_algorithm() {
+    let scene = Scene::new().await;
+    let key_arn = scene.kms.create_key("444455556666", &data_policy()).unwrap();
+    let context = context::for_image("L-CC", &context::ImageName::random().unwrap());
+    let (_, wrapped) = generate_data_key(&scene.data_owner(), &key_arn, &context).await.unwrap();
+    scene.kms.inject(Fault::OtherKeyId(scene.key_arn.clone()));
+    let refused = decrypt_data_key(&scene.data_owner(), &key_arn, &wrapped, &context).await;
+    assert!(matches!(refused, Err(Error::OtherKey { .. })));
+    scene.kms.inject(Fault::OtherAlgorithm);
+    let refused = decrypt_data_key(&scene.data_owner(), &key_arn, &wrapped, &context).await;
+    assert!(matches!(refused, Err(Error::OtherAlgorithm(_))));
 }

@@ -88,8 +88,8 @@ struct File {
 }
 
 impl Principals {
-    /// Two accounts as in the demo: the model owner's role in 111122223333, and the role of the data owner's parent instance in 444455556666,
-    /// whose credentials are temporary. These are the account numbers of AWS's own documentation; the keys open nothing real.
+    /// Two accounts as in the demo: the model owner's role in 111122223333; in 444455556666 the data owner's role, and the role of its parent
+    /// instance, whose credentials are temporary. These are the account numbers of AWS's own documentation; the keys open nothing real.
     pub fn demo() -> Self {
         let owner = Principal {
             access_key_id: "CLOISTERSIMMODELOWNER".into(),
@@ -107,7 +107,20 @@ impl Principals {
             arn: "arn:aws:sts::444455556666:assumed-role/cloister-parent/pod".into(),
             iam_allows: vec!["kms:Decrypt".into()],
         };
-        Self([owner, parent].into_iter().map(|principal| (principal.access_key_id.clone(), principal)).collect())
+        let data_owner = Principal {
+            access_key_id: "CLOISTERSIMDATAOWNER".into(),
+            secret_access_key: "simulated-secret-of-the-data-owner".into(),
+            session_token: None,
+            expiration: None,
+            arn: "arn:aws:iam::444455556666:role/data-owner".into(),
+            iam_allows: all_of_kms(),
+        };
+        Self(
+            [owner, parent, data_owner]
+                .into_iter()
+                .map(|principal| (principal.access_key_id.clone(), principal))
+                .collect(),
+        )
     }
 
     /// Reads a list of `[[principal]]` tables (TOML), or `{"principal": [...]}` (JSON, when the text starts with a brace).
