@@ -5,11 +5,14 @@ mod attestation;
 mod enclave;
 mod failure;
 mod files;
+mod image;
+mod key_service;
 mod model;
 mod output;
 mod policy;
 mod receipt;
 mod seal;
+mod sealed;
 mod synthetic;
 mod words;
 
@@ -32,6 +35,12 @@ enum Command {
     /// Convert, inspect, run and seal model packages.
     #[command(subcommand)]
     Model(model::Command),
+    /// Seal images under a key of their owner's.
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Read sealed files, and open images and results.
+    #[command(subcommand)]
+    Sealed(sealed::Command),
     /// Read and verify attestation documents.
     #[command(subcommand)]
     Attestation(attestation::Command),
@@ -76,6 +85,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Model(command) => model::run(command),
+        Command::Image(command) => image::run(&command),
+        Command::Sealed(command) => sealed::run(&command),
         Command::Attestation(command) => attestation::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Access(command) => access::run(&command),

@@ -1,17 +1,16 @@
 //! `cloister model seal`: a model package sealed under a KMS key that opens for one measured image only.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cloister_aws_http::{Egress, Roots};
-use cloister_kms::{AuditError, Error as KmsError, KmsClient, Settings, context};
+use cloister_kms::{AuditError, KmsClient, context};
 use cloister_model::Package;
 use cloister_seal::{DataKey, Header, Purpose, Sealer, limits};
 
 use crate::failure::Failure;
-use crate::files;
-use crate::output;
+use crate::key_service::{self, KeyService};
+use crate::{files, output};
 
 /// What `cloister model seal` takes.
 #[derive(Args)]
@@ -25,15 +24,8 @@ pub struct Seal {
     /// Where to write the sealed package; readable to its owner only, and replaced whole or not at all.
     #[arg(long)]
     out: PathBuf,
-    /// Another KMS endpoint than the region's own, starting with https://.
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
-    /// Certificates in PEM that vouch for the endpoint, instead of the public authorities.
-    #[arg(long, value_name = "PEM")]
-    ca: Option<PathBuf>,
-    /// The key's region; the ARN names it.
-    #[arg(long)]
-    region: Option<String>,
+    #[command(flatten)]
+    service: KeyService,
     /// Seal even when the key policy lets the key be used without an attested enclave. Whoever can then use the key reads the model.
     #[arg(long)]
     allow_unattested_key: bool,
@@ -45,9 +37,9 @@ pub fn run(seal: &Seal) -> Result<(), Failure> {
     let digest = hex::encode(package.digest());
     let context = context::for_model(&package.manifest().name, package.manifest().version, &digest);
     let (key, wrapped_key) = crate::asynchronous(async {
-        let client = client(seal).await?;
+        let client = seal.service.client(&seal.key_id).await?;
         audit(seal, &client).await?;
-        cloister_kms::generate_data_key(&client, &seal.key_id, &context).await.map_err(kms_failure)
+        cloister_kms::generate_data_key(&client, &seal.key_id, &context).await.map_err(key_service::failure)
     })?;
     let header = Header {
         purpose: Purpose::Model,
@@ -55,8 +47,9 @@ pub fn run(seal: &Seal) -> Result<(), Failure> {
         wrapped_key,
         context,
         chunk_size: limits::DEFAULT_CHUNK,
+        salt: None,
     };
-    write(&seal.out, &package, &header, &key)?;
+    write(&seal.out, &header, &key, |writer| package.write_tar(writer).map_err(io::Error::other))?;
     let manifest = package.manifest();
     output::line(format_args!(
         "sealed {} version {} (digest {digest}) under {} into {}",
@@ -67,26 +60,6 @@ pub fn run(seal: &Seal) -> Result<(), Failure> {
     ))
 }
 
-async fn client(seal: &Seal) -> Result<KmsClient, Failure> {
-    let region = match &seal.region {
-        Some(region) => region.clone(),
-        None => cloister_kms::region_of(&seal.key_id).map_err(kms_failure)?.to_owned(),
-    };
-    let roots = seal.ca.as_deref().map(files::read_text).transpose()?.map_or(Roots::WebPki, Roots::Pem);
-    // The credentials' own services (STS, SSO, metadata) are AWS's even where the KMS endpoint is not.
-    let http = cloister_aws_http::client(Egress::Direct, Roots::WebPki).map_err(Failure::unavailable)?;
-    let aws = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .region(aws_config::Region::new(region.clone()))
-        .http_client(http)
-        .load()
-        .await;
-    let credentials = aws.credentials_provider();
-    let credentials =
-        credentials.ok_or_else(|| Failure::unavailable("no AWS credentials: set AWS_PROFILE, or log in"))?;
-    let endpoint = seal.endpoint.clone();
-    KmsClient::new(Settings { region, endpoint, credentials, egress: Egress::Direct, roots }).map_err(kms_failure)
-}
-
 /// Refuses a key that opens without an enclave, or says loudly that it does.
 async fn audit(seal: &Seal, client: &KmsClient) -> Result<(), Failure> {
     let Err(error) = cloister_kms::audit_key_policy(client, &seal.key_id).await else { return Ok(()) };
@@ -95,29 +68,24 @@ async fn audit(seal: &Seal, client: &KmsClient) -> Result<(), Failure> {
         return Ok(());
     }
     match error {
-        AuditError::Call(error) => Err(kms_failure(error)),
+        AuditError::Call(error) => Err(key_service::failure(error)),
         AuditError::Finding(finding) => Err(Failure::not_verified(format!(
             "nothing was sealed: {finding}; or give --allow-unattested-key if the model is no secret"
         ))),
     }
 }
 
-fn write(out: &Path, package: &Package, header: &Header, key: &DataKey) -> Result<(), Failure> {
+/// Writes a sealed file, whole or not at all.
+pub fn write(
+    out: &Path,
+    header: &Header,
+    key: &DataKey,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
     files::replace(out, files::Readers::Owner, |writer| {
         let mut sealer = Sealer::new(writer, header, key).map_err(io::Error::other)?;
-        package.write_tar(&mut sealer).map_err(io::Error::other)?;
+        fill(&mut sealer)?;
         sealer.finish().map_err(io::Error::other)?;
         Ok(())
     })
-}
-
-fn kms_failure(error: KmsError) -> Failure {
-    match error {
-        KmsError::KeyArn(_) | KmsError::Region { .. } | KmsError::Endpoint(_) => Failure::usage(error),
-        KmsError::OtherKey { .. }
-        | KmsError::KeyLength(_)
-        | KmsError::WrappedKeyLength(_)
-        | KmsError::Incomplete(_) => Failure::not_verified(error),
-        _ => Failure::unavailable(error),
-    }
 }

@@ -1,0 +1,70 @@
+//! `cloister image seal`: an image sealed under a key of its owner's, so that it can rest anywhere until an enclave opens it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_kms::context::{self, ImageName};
+use cloister_seal::{Header, Purpose, limits};
+
+use crate::failure::Failure;
+use crate::key_service::{self, KeyService};
+use crate::{files, output, seal};
+
+/// The verbs of `cloister image`.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Seal an image under a KMS key of its owner's, which opens for the owner and for one measured enclave.
+    Seal(Seal),
+}
+
+/// What `cloister image seal` takes.
+#[derive(Args)]
+pub struct Seal {
+    /// The mammogram: an 8- or 16-bit greyscale PNG.
+    #[arg(long)]
+    image: PathBuf,
+    /// L-CC, R-CC, L-MLO or R-MLO. It is sealed in: the enclave takes the image as no other view.
+    #[arg(long)]
+    view: View,
+    /// The KMS key, as a full ARN: an alias could be pointed elsewhere.
+    #[arg(long, value_name = "ARN")]
+    key_id: String,
+    /// Where to write the sealed image; readable to its owner only, and replaced whole or not at all.
+    #[arg(long)]
+    out: PathBuf,
+    #[command(flatten)]
+    service: KeyService,
+}
+
+/// Runs one verb.
+pub fn run(command: &Command) -> Result<(), Failure> {
+    let Command::Seal(seal) = command;
+    let image = files::read(&seal.image)?;
+    // Once it is sealed nobody looks at it before the enclave does.
+    decode(&image, &DecodeLimits::default())
+        .map_err(|error| Failure::input(format!("{}: {error}", seal.image.display())))?;
+    let name = ImageName::random().ok_or_else(|| Failure::unavailable("the system gave no random bytes"))?;
+    let context = context::for_image(seal.view.as_str(), &name);
+    let (key, wrapped_key) = crate::asynchronous(async {
+        let client = seal.service.client(&seal.key_id).await?;
+        let made = cloister_kms::generate_data_key(&client, &seal.key_id, &context).await;
+        made.map_err(key_service::failure)
+    })?;
+    let header = Header {
+        purpose: Purpose::Image,
+        key_arn: seal.key_id.clone(),
+        wrapped_key,
+        context,
+        chunk_size: limits::DEFAULT_CHUNK,
+        salt: None,
+    };
+    seal::write(&seal.out, &header, &key, |writer| writer.write_all(&image))?;
+    output::line(format_args!(
+        "sealed {} as {} under {} into {}",
+        seal.image.display(),
+        seal.view,
+        seal.key_id,
+        seal.out.display()
+    ))
+}
