@@ -96,6 +96,15 @@ impl Disclose for Error {
     }
 }
 
+impl From<crate::release::Error> for Error {
+    fn from(error: crate::release::Error) -> Self {
+        match error {
+            crate::release::Error::Parent(error) => Self::Parent(error),
+            other => Self::Release(other.words()),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.words().fmt(f)

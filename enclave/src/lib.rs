@@ -15,6 +15,7 @@ pub mod limits;
 pub mod memory;
 pub mod parent;
 pub mod receipts;
+pub mod release;
 pub mod security_module;
 pub mod serve;
 pub mod state;

@@ -207,3 +207,10 @@ pub const REQUEST_NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// How long nobody must have been connected before an enclave that drains ends: a client that the parent let through before it knew of a
 /// better enclave arrives within milliseconds.
 pub const DRAIN_SETTLE: Duration = Duration::from_secs(2);
+
+/// Keys of sealed images that are asked for at once: each costs an RSA key, an attestation document and a call of KMS. More wait.
+pub const MAX_CONCURRENT_RELEASES: usize = 4;
+
+/// The key of a sealed image, the wait for its turn included: long enough for a first try that KMS does not answer
+/// ([`cloister_kms::limits::CALL_TIMEOUT`]) and a second that it does.
+pub const DATA_KEY_TIMEOUT: Duration = Duration::from_secs(15);

@@ -15,6 +15,7 @@ use cloister_enclave::disclose::{self, Record, Words};
 use cloister_enclave::drain::Drain;
 use cloister_enclave::identity::Rotation;
 use cloister_enclave::parent::{Event, Events, Parent};
+use cloister_enclave::release::Releases;
 use cloister_enclave::serve::Server;
 use cloister_enclave::state::State;
 use cloister_enclave::{limits, memory, security_module};
@@ -93,7 +94,7 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     let boot = Boot {
         config: Arc::clone(&config),
         nsm: Arc::clone(&nsm),
-        parent,
+        parent: parent.clone(),
         events: events.clone(),
         state: state.clone(),
     };
@@ -106,7 +107,8 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     };
     let clock = tokio::spawn(clock.run());
     let told = tokio::spawn(tell_of_drain(drain.clone(), events.clone()));
-    let server = Server { config, nsm, keys, state, metrics, drain };
+    let releases = Releases { config: Arc::clone(&config), nsm: Arc::clone(&nsm), parent };
+    let server = Server { config, nsm, keys, releases, state, metrics, drain };
     server.run(listener, cloister_transport::termination()?).await;
     told.abort();
     boot.abort();

@@ -14,6 +14,7 @@ mod parts;
 mod problem;
 mod receipt;
 mod sagemaker;
+mod sealed;
 mod upload;
 
 use std::future::Future;
@@ -34,9 +35,11 @@ use crate::disclose::metrics::{self, Count, Route};
 use crate::drain::Drain;
 use crate::identity::Rotation;
 use crate::limits;
+use crate::release::Releases;
 use crate::state::State;
 use access::Guard;
 use problem::Problem;
+use sealed::DataKeys;
 
 pub use admission::Admission;
 
@@ -45,6 +48,7 @@ pub use admission::Admission;
 struct Shared {
     state: State,
     nsm: Arc<dyn Nsm>,
+    data_keys: Arc<DataKeys>,
     metrics: PrometheusHandle,
     memory_figures: bool,
 }
@@ -57,6 +61,8 @@ pub struct Server {
     pub nsm: Arc<dyn Nsm>,
     /// This process's keys.
     pub keys: Arc<Rotation>,
+    /// Who asks for the keys of sealed images.
+    pub releases: Releases,
     /// How far the boot has come.
     pub state: State,
     /// What `/metrics` shows.
@@ -71,6 +77,7 @@ impl Server {
         let shared = Shared {
             state: self.state,
             nsm: self.nsm,
+            data_keys: Arc::new(DataKeys::new(self.releases)),
             metrics: self.metrics.clone(),
             memory_figures: self.config.launch.memory_figures,
         };

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use cloister_aws_http::{Egress, Roots};
-use cloister_kms::{KmsClient, Release, Settings, context};
+use cloister_kms::context;
 use cloister_model::Package;
 use cloister_seal::{DataKey, Header, Purpose, Sealed};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::{Boot, Error};
-use crate::disclose::{Words, key_release};
-use crate::limits;
-use crate::parent::{Credentials, SealedFile, backoff};
+use crate::disclose::Words;
+use crate::parent::SealedFile;
+use crate::release::Releases;
 
 impl Boot {
     pub(super) async fn obtain(&self) -> Result<Package, Error> {
@@ -20,7 +19,9 @@ impl Boot {
         let file = SealedFile::new(self.parent.clone(), Handle::current());
         let sealed = spawn_blocking(move || Sealed::read_header(file)).await??;
         self.check(sealed.header())?;
-        let key = self.release(sealed.header()).await?;
+        let releases =
+            Releases { config: Arc::clone(&self.config), nsm: Arc::clone(&self.nsm), parent: self.parent.clone() };
+        let key = releases.data_key(sealed.header()).await?;
         spawn_blocking(move || open(sealed, &key)).await?
     }
 
@@ -41,48 +42,6 @@ impl Boot {
             return Err(Error::TooOld { found: version, minimum: expected.minimum_version });
         }
         Ok(())
-    }
-
-    async fn release(&self, header: &Header) -> Result<DataKey, Error> {
-        let mut attempt = 1;
-        let mut credentials = self.parent.credentials().await?;
-        loop {
-            let client = self.kms(&header.key_arn, &credentials)?;
-            let release = Release {
-                nsm: self.nsm.as_ref(),
-                key_arn: &header.key_arn,
-                wrapped_key: &header.wrapped_key,
-                context: &header.context,
-            };
-            match cloister_kms::release(&client, &release).await {
-                Err(error) if error.is_expired_token() && attempt < limits::PARENT_TRIES => {
-                    tokio::time::sleep(backoff(attempt)).await;
-                    credentials = self.parent.renewed_credentials().await?;
-                    attempt += 1;
-                }
-                other => return other.map_err(|error| self.not_released(&error, &header.key_arn)),
-            }
-        }
-    }
-
-    fn kms(&self, key_arn: &str, credentials: &Credentials) -> Result<KmsClient, Error> {
-        let kms = &self.config.kms;
-        let settings = Settings {
-            region: cloister_kms::region_of(key_arn).map_err(|error| self.not_released(&error, key_arn))?.to_owned(),
-            endpoint: kms.endpoint.clone(),
-            credentials: cloister_kms::credentials(
-                &credentials.access_key_id,
-                &credentials.secret_access_key,
-                credentials.session_token.as_deref(),
-            ),
-            egress: Egress::Proxy(self.config.parent.egress.clone()),
-            roots: kms.ca.clone().map_or(Roots::WebPki, Roots::Pem),
-        };
-        KmsClient::new(settings).map_err(|error| self.not_released(&error, key_arn))
-    }
-
-    fn not_released(&self, error: &cloister_kms::Error, key_arn: &str) -> Error {
-        Error::Release(key_release(error, &self.config, key_arn, self.nsm.as_ref()))
     }
 }
 

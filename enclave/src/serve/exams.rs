@@ -17,6 +17,7 @@ use super::images::{Scored, classify, declared_length, decoded_bytes, in_worker,
 use super::parts::{Part, Parts};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, Scores};
+use super::sealed::Refusal;
 use super::upload::{append, before};
 use crate::identity::Identity;
 use crate::limits;
@@ -100,6 +101,9 @@ async fn receive(mut parts: Parts) -> Result<Vec<(View, Vec<u8>)>, Problem> {
             return Err(Problem::PartTwice(view));
         }
         let image = receive_part(part, deadline).await?;
+        if cloister_seal::is_sealed(&image) {
+            return Err(Refusal::Part(view).into());
+        }
         images.insert(view, image);
     }
     View::ALL.into_iter().map(|view| Ok((view, images.remove(&view).ok_or(Problem::PartMissing(view))?))).collect()

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use axum::{Extension, Json};
 use cloister_imaging::{DecodeLimits, View, decode};
 use cloister_model::{Classification, Classifier};
 use http_body_util::BodyExt;
@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed};
+use super::sealed::Reply;
 use super::upload::{Upload, append, before};
 use crate::disclose::{Disclose, Record, log, metrics};
 use crate::identity::Identity;
@@ -73,9 +74,15 @@ pub(super) struct Parameters {
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
     ),
-    request_body(content = Vec<u8>, content_type = "image/png", description = "An 8- or 16-bit greyscale PNG, background 0"),
+    request_body(
+        description = "An 8- or 16-bit greyscale PNG, background 0; or one that is sealed under one of the enclave's data keys",
+        content((Vec<u8> = "image/png"), (Vec<u8> = "application/vnd.cloister.sealed"))
+    ),
     responses(
-        (status = 200, body = Answer),
+        (status = 200, description = "The scores; of a sealed image, sealed as a result under the image's data key", content(
+            (Answer = "application/json"),
+            (Vec<u8> = "application/vnd.cloister.sealed")
+        )),
         super::problem::Refusals,
     )
 )]
@@ -85,30 +92,40 @@ pub(super) async fn post(
     query: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Answer>, Problem> {
+) -> Result<Reply, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let view = view(&parameters.view)?;
     let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
-    one(&shared, view, asked, &headers, body).await.map(Json)
+    one(&shared, view, asked, &headers, body).await
 }
 
-/// Receives, queues and classifies one image.
+/// Receives, queues and classifies one image, plain or sealed.
 pub(super) async fn one(
     shared: &Shared,
     view: View,
     asked: Asked,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Answer, Problem> {
+) -> Result<Reply, Problem> {
     let loaded = ready(shared)?;
     let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
-    let image = receive(Upload::new(body, reserved.clone())).await?;
+    let body = receive(Upload::new(body, reserved.clone())).await?;
+    let (image, reserved, envelope) = if cloister_seal::is_sealed(&body) {
+        let opened = shared.data_keys.open(&loaded.admission, (body, reserved), view).await?;
+        (opened.image, opened.reserved, Some(opened.envelope))
+    } else {
+        (body, reserved, None)
+    };
     let turn = loaded.admission.turn(1, decoded_bytes(&image)).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let scored = classify(&loaded.classifier, &image, view, asked.crops())?;
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
-        Ok(Answer { classification: scored.classification, model: loaded.model.clone(), receipt })
+        let answer = Answer { classification: scored.classification, model: loaded.model.clone(), receipt };
+        match envelope {
+            None => Ok(Reply::Plain(Box::new(answer))),
+            Some(envelope) => envelope.seal(&answer).map(Reply::Sealed),
+        }
     })
     .await
 }

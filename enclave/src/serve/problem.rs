@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::access::Denied;
+use super::sealed::Refusal;
 use crate::disclose::Words;
 use crate::limits;
 
@@ -35,6 +36,9 @@ pub(super) enum Refusals {
     /// Neither a certificate nor a token that the enclave's configuration knows, where it asks for one.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Details),
+    /// The image is sealed under a key that the enclave's configuration does not list.
+    #[response(status = 403, content_type = "application/problem+json")]
+    DataKey(Details),
     /// The body did not arrive in time.
     #[response(status = 408, content_type = "application/problem+json")]
     Stalled(Details),
@@ -76,6 +80,7 @@ pub(super) enum Problem {
     PartMissing(imaging::View),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
+    Sealed(Refusal),
     Attestation,
     Receipt,
     Internal(&'static str),
@@ -108,6 +113,7 @@ impl Problem {
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
             }
+            Self::Sealed(refusal) => refusal.parts(),
             Self::Attestation => {
                 (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
             }
@@ -132,6 +138,7 @@ impl Problem {
             )),
             Self::Image(None, error) => Some(error.to_string()),
             Self::Image(Some(view), error) => Some(format!("{view}: {error}")),
+            Self::Sealed(refusal) => refusal.detail(),
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound
             | Self::Method

@@ -44,8 +44,8 @@ pub(super) async fn post(
     let view =
         attributes.view.ok_or_else(|| Problem::Query(format!("{ATTRIBUTES} names no view, such as view=L-CC")))?;
     let headers = request.headers().clone();
-    let answer = images::one(&shared, images::view(&view)?, asked, &headers, request.into_body()).await?;
-    Ok(Json(answer).into_response())
+    let reply = images::one(&shared, images::view(&view)?, asked, &headers, request.into_body()).await?;
+    Ok(reply.into_response())
 }
 
 fn is_multipart(headers: &HeaderMap) -> bool {
