@@ -1,7 +1,7 @@
 //! `cloister verify`, `cloister classify`, `cloister exam`: connect, verify, then send.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
@@ -54,7 +54,7 @@ pub struct Verify {
 pub struct Classify {
     #[command(flatten)]
     target: Target,
-    /// The mammogram: an 8- or 16-bit greyscale PNG.
+    /// The mammogram: an 8- or 16-bit greyscale PNG, or one that cloister image seal sealed.
     #[arg(long)]
     image: PathBuf,
     /// L-CC, R-CC, L-MLO or R-MLO.
@@ -63,9 +63,12 @@ pub struct Classify {
     /// Crops to average; 1 is the noiseless one. Ten by default.
     #[arg(long)]
     crops: Option<u32>,
-    /// Keep the enclave's signed receipt in this file.
+    /// Keep the enclave's signed receipt in this file. Of a sealed image it is in the sealed result.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// Where to write the sealed result of a sealed image, which cloister sealed open opens.
+    #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
+    result: Option<PathBuf>,
 }
 
 /// What `cloister exam` takes.
@@ -104,6 +107,12 @@ struct Proof {
     tls_public_key_sha384: String,
 }
 
+/// Where the result of a sealed image is.
+#[derive(Serialize)]
+struct SealedResult<'a> {
+    sealed_result: &'a Path,
+}
+
 /// A result and what was verified before anything was sent.
 #[derive(Serialize)]
 struct Proven<T> {
@@ -125,6 +134,14 @@ pub async fn verify(arguments: &Verify) -> Result<(), Failure> {
 /// Runs `cloister classify`.
 pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     let image = files::read(&arguments.image)?;
+    match (&arguments.result, cloister_seal::is_sealed(&image)) {
+        (Some(result), true) => return classify_sealed(arguments, image, result).await,
+        (None, true) => return Err(Failure::usage("the image is sealed: name a file for its sealed --result")),
+        (Some(_), false) => {
+            return Err(Failure::usage("the image is not sealed, and neither is its answer: leave out --result"));
+        }
+        (None, false) => {}
+    }
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
     let answer =
@@ -146,6 +163,25 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     if let Some(model) = &answer.model {
         output::line(format_args!("model {} version {}, {} crops", model.name, model.version, answer.crops))?;
     }
+    proof.print()
+}
+
+async fn classify_sealed(arguments: &Classify, image: Vec<u8>, out: &Path) -> Result<(), Failure> {
+    let (policy, mut session) = arguments.target.session().await?;
+    let bar = UploadBar::new(image.len() as u64);
+    let result = session.classify_sealed(image, arguments.view, arguments.crops, Some(bar.progress())).await;
+    let result = result.map_err(failure)?;
+    drop(bar);
+    files::write(out, &result)?;
+    let proof = Proof::new(&policy, session.attested());
+    if arguments.target.json {
+        return output::json(&Proven { result: SealedResult { sealed_result: out }, verified: proof });
+    }
+    output::line(format_args!(
+        "{}  sealed result in {}; cloister sealed open opens it",
+        arguments.view,
+        out.display()
+    ))?;
     proof.print()
 }
 
@@ -225,10 +261,12 @@ fn unproven(error: Error) -> Failure {
 /// Once it is verified.
 fn failure(error: Error) -> Failure {
     match error {
-        Error::Receipt(_) => Failure::not_verified(error),
+        Error::Receipt(_) | Error::OtherResult(_) => Failure::not_verified(error),
         // Too slow, or too many at once (RFC 9110, section 15.5.9; RFC 6585, section 4): another time may do.
         Error::Refused { status: 408 | 429, .. } => Failure::unavailable(error),
-        Error::Refused { status: 400..=499, .. } | Error::Views { .. } => Failure::input(error),
+        Error::Refused { status: 400..=499, .. } | Error::Views { .. } | Error::NotSealed(_) | Error::NotAnImage(_) => {
+            Failure::input(error)
+        }
         other => Failure::unavailable(other),
     }
 }

@@ -85,6 +85,15 @@ pub enum Error {
         /// When to try again, where the enclave says so.
         retry_after: Option<Duration>,
     },
+    /// What was to be sent as a sealed image is no sealed file.
+    #[error("the image cannot be sent sealed: {0}")]
+    NotSealed(cloister_seal::Error),
+    /// What was to be sent as a sealed image was sealed as something else.
+    #[error("the file was sealed as a {0}, and an image is expected")]
+    NotAnImage(cloister_seal::Purpose),
+    /// What came back for a sealed image is not its result.
+    #[error("the answer is not to be kept: it is not {0}")]
+    OtherResult(&'static str),
     /// An exam needs each view once.
     #[error("an exam needs one image of each view: {view} is {problem}")]
     Views {

@@ -13,6 +13,7 @@ mod credentials;
 mod error;
 pub mod limits;
 pub mod receipt;
+mod sealed;
 mod sent;
 mod session;
 mod tls;

@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::answer::{Classification, Exam, Problem};
 use crate::limits;
+use crate::sealed::{self, SealedImage};
 use crate::sent::{Sent, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Credentials, Error, tls};
@@ -199,6 +200,27 @@ impl Session {
         let answer: Classification = parse("the classification", &body)?;
         sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
         Ok(answer)
+    }
+
+    /// Has one sealed image classified, and gives the sealed result. Its owner opens both, and holds the receipt in the result against the
+    /// image; here nothing can be seen but that the result names the image's data key.
+    ///
+    /// # Errors
+    /// [`Error::NotSealed`] and [`Error::NotAnImage`] before anything is sent, [`Error::Refused`] with the enclave's reason,
+    /// [`Error::OtherResult`], or a broken connection.
+    pub async fn classify_sealed(
+        &mut self,
+        sealed: Vec<u8>,
+        view: View,
+        crops: Option<u32>,
+        progress: Option<Progress>,
+    ) -> Result<Vec<u8>, Error> {
+        let image = SealedImage::read(&sealed)?;
+        let crops = crops.map(|n| format!("&crops={n}")).unwrap_or_default();
+        let path = format!("/v1/images?view={view}{crops}");
+        let result = self.post("the classification", &path, sealed::MEDIA_TYPE, sealed.into(), progress).await?;
+        image.check(&result)?;
+        Ok(result)
     }
 
     /// Classifies the four views of one exam.
