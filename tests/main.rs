@@ -17,5 +17,6 @@ mod receipts;
 mod reference;
 mod rollback;
 mod rotation;
+mod sealed;
 mod sizes;
 mod verification;

@@ -6,7 +6,9 @@ mod enclave;
 mod flaky;
 mod http;
 mod impostor;
+mod owner;
 mod process;
+mod spoil;
 mod world;
 
 pub use authority::{ClientAuthority, ClientPair};
@@ -16,4 +18,5 @@ pub use flaky::Flaky;
 pub use http::{Answer, Front};
 pub use impostor::{Loot, impostor};
 pub use process::{Output, Process, binary, run};
-pub use world::{MODEL, Setup, Spoil, World, demo_package_of_version, image, pcr, start_parent};
+pub use spoil::Spoil;
+pub use world::{MODEL, Setup, World, demo_package_of_version, image, pcr, start_parent};

@@ -16,10 +16,15 @@ use tempfile::TempDir;
 use crate::eavesdropper::Eavesdropper;
 use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours};
 use crate::flaky::Flaky;
+use crate::owner::data_key_policy;
 use crate::process::{Process, binary, run};
+use crate::spoil::Spoil;
 
 /// The name of the demonstration model.
 pub const MODEL: &str = "demo-random";
+
+/// The file with the KMS's authority, in a world's folder.
+pub(crate) const KMS_CA: &str = "kms-ca.pem";
 
 /// How long a boot may take on a busy machine.
 const BOOT_PATIENCE: Duration = Duration::from_secs(120);
@@ -27,7 +32,7 @@ const BOOT_PATIENCE: Duration = Duration::from_secs(120);
 /// The demo's credentials of the simulated KMS.
 const OWNER: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "CLOISTERSIMMODELOWNER"), ("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-model-owner")];
-const PARENT: [(&str, &str); 3] = [
+pub(crate) const PARENT: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "CLOISTERSIMPARENT"),
     ("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-parent"),
     ("AWS_SESSION_TOKEN", "simulated-session-token-of-the-parent"),
@@ -75,31 +80,8 @@ pub struct Setup {
     pub overheard: bool,
     /// What the enclave is answered in the parent's place, by the beginning of its request; only where all is overheard.
     pub answered: BTreeMap<&'static str, String>,
-}
-
-/// What can be spoilt before the parent gives the sealed file out and the enclave asks the KMS.
-pub struct Spoil<'a> {
-    /// The sealed model.
-    pub sealed: &'a Path,
-    /// The KMS.
-    pub kms: &'a Running,
-    package: &'a Path,
-    key_arn: &'a str,
-}
-
-impl Spoil<'_> {
-    /// The same package sealed once more: same key, same words in its header, another data key.
-    pub fn sealed_again(&self) -> PathBuf {
-        let again = self.sealed.with_extension("again");
-        let folder = self.sealed.parent().expect("a folder");
-        seal(self.package, self.key_arn, self.kms, folder, &again);
-        again
-    }
-
-    /// Another package in the place of this world's own.
-    pub fn seal_instead(&self, package: &Path) {
-        seal(package, self.key_arn, self.kms, self.sealed.parent().expect("a folder"), self.sealed);
-    }
+    /// Whether the enclave's configuration lists the data owner's key.
+    pub takes_sealed_images: bool,
 }
 
 /// A whole system.
@@ -114,6 +96,8 @@ pub struct World {
     pub kms: Running,
     /// The key that the model is sealed under.
     pub key_arn: String,
+    /// A key of the data owner's, which opens for the owner's role, and from this image for the parent's.
+    pub data_key_arn: String,
     /// The model package's folder.
     pub package: PathBuf,
     /// The sealed model that the parent hands out.
@@ -147,7 +131,7 @@ impl World {
         Self::start_in(folder, setup, spoil).await
     }
 
-    async fn start_in(folder: TempDir, setup: Setup, spoil: impl FnOnce(&Spoil<'_>)) -> Self {
+    async fn start_in(folder: TempDir, mut setup: Setup, spoil: impl FnOnce(&Spoil<'_>)) -> Self {
         let dir = folder.path().to_owned();
         let authority_dir = dir.join("nsm");
         let authority = Authority::create(&authority_dir).expect("an authority");
@@ -159,6 +143,11 @@ impl World {
         let kms = Server::start(config).await.expect("a KMS");
         let opens_for = setup.key_opens_for.unwrap_or(setup.enclave.pcr0);
         let key_arn = kms.create_key("111122223333", &key_policy(&opens_for)).expect("a key");
+        let measured = BTreeMap::from([(0, setup.enclave.pcr0)]);
+        let data_key_arn = kms.create_key("444455556666", &data_key_policy(&measured)).expect("a key");
+        if setup.takes_sealed_images {
+            setup.enclave.extra += &format!("[data]\nkey_arns = [{data_key_arn:?}]\n");
+        }
         let package = setup.package.clone().unwrap_or_else(|| demo_package(&dir));
         let sealed = dir.join("model.sealed");
         seal(&package, &key_arn, &kms, &dir, &sealed);
@@ -183,6 +172,7 @@ impl World {
             proxy,
             kms,
             key_arn,
+            data_key_arn,
             package,
             sealed,
             server,
@@ -381,7 +371,7 @@ async fn listen_in(dir: &Path, server: Address, setup: &Setup) -> (Vec<Eavesdrop
 }
 
 /// The endpoint by name: certificates and allowlists speak of names.
-fn endpoint(kms: &Running) -> String {
+pub(crate) fn endpoint(kms: &Running) -> String {
     format!("https://localhost:{}", kms.address.port())
 }
 
@@ -414,8 +404,8 @@ fn demo_package(dir: &Path) -> PathBuf {
     folder
 }
 
-fn seal(package: &Path, key_arn: &str, kms: &Running, dir: &Path, out: &Path) {
-    let ca = dir.join("kms-ca.pem");
+pub(crate) fn seal(package: &Path, key_arn: &str, kms: &Running, dir: &Path, out: &Path) {
+    let ca = dir.join(KMS_CA);
     std::fs::write(&ca, &kms.ca_pem).expect("the folder takes files");
     let mut command = Command::new(binary("cloister"));
     command.args(["model", "seal", "--key-id", key_arn, "--endpoint", &endpoint(kms)]);
