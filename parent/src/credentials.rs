@@ -92,7 +92,32 @@ impl From<&CredentialsError> for Unavailable {
 struct Kept {
     credentials: Credentials,
     refresh_at: SystemTime,
-    fetched: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    /// The last try to fetch any, and why it gave none if it did not.
+    tried: Option<(Instant, Option<Unavailable>)>,
+}
+
+impl State {
+    /// Those at hand, while they hold.
+    fn holding(&mut self, now: SystemTime) -> Option<&mut Kept> {
+        self.kept.take_if(|kept| kept.credentials.0.expiry().is_some_and(|end| end <= now));
+        self.kept.as_mut()
+    }
+
+    /// What there is without asking a source: those at hand, as long as they do and hold, or why there were none just now.
+    fn at_hand(&mut self, freshness: Freshness, now: SystemTime) -> Option<Result<Credentials, Unavailable>> {
+        let just_tried = self.tried.filter(|(at, _)| at.elapsed() < limits::RENEWAL_INTERVAL);
+        let will_do =
+            |kept: &&mut Kept| just_tried.is_some() || (freshness == Freshness::AsKept && now < kept.refresh_at);
+        match self.holding(now) {
+            Some(kept) => Some(kept).filter(will_do).map(|kept| Ok(kept.credentials.clone())),
+            None => just_tried.and_then(|(_, failure)| failure).map(Err),
+        }
+    }
 }
 
 /// Whether those at hand will do.
@@ -108,36 +133,33 @@ pub(crate) enum Freshness {
 pub(crate) struct Source {
     http: SharedHttpClient,
     region: Option<String>,
-    kept: Mutex<Option<Kept>>,
+    state: Mutex<State>,
 }
 
 impl Source {
     /// Nothing is fetched yet. The region is needed for web identities alone.
     pub(crate) fn new(http: SharedHttpClient, region: Option<String>) -> Self {
-        Self { http, region, kept: Mutex::new(None) }
+        Self { http, region, state: Mutex::default() }
     }
 
     /// Credentials that hold now. Whoever comes while they are being fetched waits for the same answer.
     pub(crate) async fn get(&self, freshness: Freshness) -> Result<Credentials, Unavailable> {
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = &*kept
-            && SystemTime::now() < kept.refresh_at
-            && (freshness == Freshness::AsKept || kept.fetched.elapsed() < limits::RENEWAL_INTERVAL)
-        {
-            return Ok(kept.credentials.clone());
+        let mut state = self.state.lock().await;
+        if let Some(at_hand) = state.at_hand(freshness, SystemTime::now()) {
+            return at_hand;
         }
         let fetched = self.fetch().await;
         let now = SystemTime::now();
+        state.tried = Some((Instant::now(), fetched.as_ref().err().copied()));
         match fetched {
             Ok(credentials) => {
                 let refresh_at = refresh_at(now, credentials.0.expiry());
-                *kept = Some(Kept { credentials: credentials.clone(), refresh_at, fetched: Instant::now() });
+                state.kept = Some(Kept { credentials: credentials.clone(), refresh_at });
                 Ok(credentials)
             }
             Err(unavailable) => {
                 counter!(names::CREDENTIALS_FAILURES).increment(1);
-                kept.take_if(|kept| kept.credentials.0.expiry().is_some_and(|end| end <= now));
-                let kept = kept.as_mut().ok_or(unavailable)?;
+                let kept = state.holding(now).ok_or(unavailable)?;
                 kept.refresh_at = now + limits::REFRESH_RETRY;
                 Ok(kept.credentials.clone())
             }
@@ -169,8 +191,8 @@ impl Source {
 
     /// Sets the gauge that says how long the credentials at hand still hold. While others are being fetched it stays as it is.
     pub(crate) fn measure(&self) {
-        if let Ok(kept) = self.kept.try_lock()
-            && let Some(kept) = &*kept
+        if let Ok(state) = self.state.try_lock()
+            && let Some(kept) = &state.kept
         {
             let left = kept.credentials.0.expiry().map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
             gauge!(names::CREDENTIALS_EXPIRY).set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));

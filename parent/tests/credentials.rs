@@ -232,6 +232,54 @@ fn those_of_a_profile_that_are_replaced_on_disk_are_followed() {
 }
 
 #[test]
+fn a_source_that_fails_is_not_asked_at_every_request() {
+    let count = AtomicUsize::new(0);
+    let fake = instance_metadata(move || match count.fetch_add(1, Ordering::Relaxed) {
+        0 => (200, keys("ASIAONCE", &after(Duration::from_secs(3600)))),
+        _ => (404, String::new()),
+    });
+    let parent = on_an_instance(&fake);
+    assert_eq!(get(&parent).status, 200);
+    sleep(Duration::from_millis(3200));
+    for _ in 0..10 {
+        assert_eq!(renew(&parent).json()["access_key_id"], "ASIAONCE", "they hold, and there are no others");
+    }
+    assert!((2..=3).contains(&fake.asked(ROLE)), "{} times", fake.asked(ROLE));
+
+    let fake = instance_metadata(|| (404, String::new()));
+    let parent = on_an_instance(&fake);
+    for _ in 0..10 {
+        assert_eq!((get(&parent).status, renew(&parent).status), (503, 503));
+    }
+    assert!((1..=2).contains(&fake.asked(ROLE)), "{} times", fake.asked(ROLE));
+}
+
+#[test]
+fn a_pods_token_that_is_replaced_on_disk_is_followed() {
+    let fake = Fake::start(|request| {
+        match ["first", "second"].iter().position(|word| request.contains(&format!("hush-{word}"))) {
+            Some(number) => (200, keys(&format!("ASIAPOD{number}"), &after(Duration::from_secs(3600)))),
+            None => (401, String::new()),
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let url = format!("{}/v1/credentials", fake.url);
+    let environment = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap()),
+        ("RUST_LOG", "trace"),
+    ];
+    let parent = Parent::start(b"sealed", &[], &environment);
+    for (word, id) in [("first", "ASIAPOD0"), ("second", "ASIAPOD1")] {
+        std::fs::write(&token, format!("hush-{word}")).unwrap();
+        assert_eq!(renew(&parent).json()["access_key_id"], id);
+        sleep(Duration::from_millis(3200));
+    }
+    assert_log_is_silent(&parent);
+}
+
+#[test]
 fn those_that_have_expired_are_not_given_when_there_are_no_others() {
     let count = AtomicUsize::new(0);
     let fake = instance_metadata(move || match count.fetch_add(1, Ordering::Relaxed) {
