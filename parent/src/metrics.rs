@@ -27,8 +27,12 @@ pub const CONTROL_REFUSED: &str = "cloister_parent_control_refused_total";
 pub const ENCLAVE_CONNECTIONS: &str = "cloister_parent_enclave_connections";
 /// Gauge by `enclave`: 1 when it takes new clients, 0 when it is not ready, drains or is gone.
 pub const ENCLAVE_READY: &str = "cloister_parent_enclave_ready";
+/// Counter by `enclave`: clients that it could not be reached for; the next one was tried.
+pub const RELAY_MISSED: &str = "cloister_parent_relay_missed_total";
 /// Counter: log records taken from enclaves.
 pub const RECORDS: &str = "cloister_parent_log_records_total";
+/// Counter by `reason` (`malformed`, `too_large`, `too_many`): bodies of log records refused.
+pub const RECORDS_DROPPED: &str = "cloister_parent_log_records_dropped_total";
 
 /// Describes every metric to the recorder that is installed, and shows the counters from 0.
 pub(crate) fn describe() {
@@ -44,7 +48,9 @@ pub(crate) fn describe() {
     describe_counter!(CONTROL_REFUSED, "Connections to the control endpoint that do not come from the enclave");
     describe_gauge!(ENCLAVE_CONNECTIONS, "Clients relayed to an enclave now");
     describe_gauge!(ENCLAVE_READY, "Whether an enclave takes new clients");
+    describe_counter!(RELAY_MISSED, "Clients that an enclave could not be reached for");
     describe_counter!(RECORDS, "Log records taken from enclaves");
+    describe_counter!(RECORDS_DROPPED, "Bodies of log records refused");
     gauge!(RELAY_CONNECTIONS).set(0.0);
     for direction in ["to_enclave", "from_enclave"] {
         counter!(RELAY_BYTES, "direction" => direction).absolute(0);
@@ -57,6 +63,7 @@ pub(crate) fn describe() {
     }
     for reason in ["malformed", "too_large", "too_many"] {
         counter!(EVENTS_DROPPED, "reason" => reason).absolute(0);
+        counter!(RECORDS_DROPPED, "reason" => reason).absolute(0);
     }
     counter!(CREDENTIALS_FAILURES).absolute(0);
     counter!(CONTROL_REFUSED).absolute(0);

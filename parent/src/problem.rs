@@ -18,6 +18,80 @@ struct Details {
     detail: Option<String>,
 }
 
+/// What the lines of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    Events,
+    Logs,
+}
+
+impl Lines {
+    /// What one body may hold: bytes, and lines.
+    pub(crate) fn most(self) -> (usize, usize) {
+        match self {
+            Self::Events => (limits::MAX_EVENTS_BYTES, limits::MAX_EVENTS_AT_ONCE),
+            Self::Logs => (limits::MAX_LOGS_BYTES, limits::MAX_RECORDS_AT_ONCE),
+        }
+    }
+}
+
+/// What is wrong with a body of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    TooLarge,
+    Stalled,
+    Broken,
+    Malformed { line: usize, reason: &'static str },
+    TooMany,
+}
+
+impl Fault {
+    fn parts(self, lines: Lines) -> (StatusCode, &'static str, &'static str) {
+        let of = |events, logs| match lines {
+            Lines::Events => events,
+            Lines::Logs => logs,
+        };
+        match self {
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                of("events-too-large", "logs-too-large"),
+                of("These are too many events at once", "These are too many log records at once"),
+            ),
+            Self::Stalled => (
+                StatusCode::REQUEST_TIMEOUT,
+                of("events-stalled", "logs-stalled"),
+                of("The events did not arrive in time", "The log records did not arrive in time"),
+            ),
+            Self::Broken => (
+                StatusCode::BAD_REQUEST,
+                of("events-broken", "logs-broken"),
+                of("There are no events to read in the body", "There are no log records to read in the body"),
+            ),
+            Self::Malformed { .. } => (
+                StatusCode::BAD_REQUEST,
+                of("event-malformed", "log-malformed"),
+                of("A line is not an event", "A line is not a log record"),
+            ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                of("events-too-many", "logs-too-many"),
+                of("Events come too fast", "Log records come too fast"),
+            ),
+        }
+    }
+
+    fn detail(self, lines: Lines) -> Option<String> {
+        match self {
+            Self::TooLarge => {
+                let (bytes, count) = lines.most();
+                Some(format!("at most {bytes} bytes and {count} lines"))
+            }
+            Self::Malformed { line, reason } => Some(format!("line {line}: {reason}")),
+            Self::Stalled | Self::Broken | Self::TooMany => None,
+        }
+    }
+}
+
 /// Everything that a request is refused for.
 #[derive(Debug)]
 pub(crate) enum Problem {
@@ -27,11 +101,7 @@ pub(crate) enum Problem {
     Precondition,
     Range { length: u64 },
     Credentials(&'static str),
-    EventsTooLarge,
-    EventsStalled,
-    EventsBroken,
-    EventMalformed { line: usize, reason: &'static str },
-    EventsTooMany,
+    Lines(Lines, Fault),
     NotReady(String),
 }
 
@@ -50,13 +120,7 @@ impl Problem {
                 (StatusCode::RANGE_NOT_SATISFIABLE, "range", "The range lies past the sealed model's end")
             }
             Self::Credentials(_) => (StatusCode::SERVICE_UNAVAILABLE, "credentials", "There are no AWS credentials"),
-            Self::EventsTooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "events-too-large", "These are too many events at once")
-            }
-            Self::EventsStalled => (StatusCode::REQUEST_TIMEOUT, "events-stalled", "The events did not arrive in time"),
-            Self::EventsBroken => (StatusCode::BAD_REQUEST, "events-broken", "There are no events to read in the body"),
-            Self::EventMalformed { .. } => (StatusCode::BAD_REQUEST, "event-malformed", "A line is not an event"),
-            Self::EventsTooMany => (StatusCode::TOO_MANY_REQUESTS, "events-too-many", "Events come too fast"),
+            Self::Lines(lines, fault) => fault.parts(*lines),
             Self::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The enclave is not ready"),
         }
     }
@@ -65,18 +129,10 @@ impl Problem {
         match self {
             Self::Range { length } => Some(format!("it has {length} bytes")),
             Self::Credentials(reason) => Some((*reason).to_owned()),
-            Self::EventsTooLarge => {
-                Some(format!("at most {} bytes and {} events", limits::MAX_EVENTS_BYTES, limits::MAX_EVENTS_AT_ONCE))
-            }
-            Self::EventMalformed { line, reason } => Some(format!("line {line}: {reason}")),
+            Self::Lines(lines, fault) => fault.detail(*lines),
             Self::NotReady(reason) => Some(reason.clone()),
             Self::ModelUnavailable => Some("the parent's log says why".to_owned()),
-            Self::NotFound
-            | Self::Method
-            | Self::Precondition
-            | Self::EventsStalled
-            | Self::EventsBroken
-            | Self::EventsTooMany => None,
+            Self::NotFound | Self::Method | Self::Precondition => None,
         }
     }
 }

@@ -66,9 +66,21 @@ fn log_records_come_into_the_log_under_the_enclaves_name_and_cannot_forge_it() {
     assert!(!log.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z ERROR")), "{log}");
     assert_eq!(parent.metric("cloister_parent_log_records_total"), Some(2.0));
 
-    for (body, status) in [("{}".to_owned(), 400), ("x".repeat(70_000), 413), (record("r") + "\n[]", 400)] {
-        assert_eq!(parent.control("POST", "/v1/logs", &[], body.as_bytes()).status, status);
+    let too_many = vec![record("r"); 65].join("\n");
+    for (body, status, problem) in [
+        ("{}".to_owned(), 400, "log-malformed"),
+        (record("r") + "\n[]", 400, "log-malformed"),
+        (record("r").replace("2026", "\\n2026"), 400, "log-malformed"),
+        ("\n".to_owned(), 400, "logs-broken"),
+        ("x".repeat(70_000), 413, "logs-too-large"),
+        (too_many, 413, "logs-too-large"),
+    ] {
+        let answer = parent.control("POST", "/v1/logs", &[], body.as_bytes());
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem));
     }
+    let dropped = |reason| format!("cloister_parent_log_records_dropped_total{{reason=\"{reason}\"}}");
+    assert_eq!(parent.metric(&dropped("malformed")), Some(4.0));
+    assert_eq!(parent.metric(&dropped("too_large")), Some(2.0));
     let many = vec![record("again"); 60].join("\n");
     let statuses: Vec<_> = (0..12).map(|_| parent.control("POST", "/v1/logs", &[], many.as_bytes()).status).collect();
     assert!(statuses.contains(&204) && statuses.contains(&429), "{statuses:?}");

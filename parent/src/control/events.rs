@@ -6,20 +6,17 @@ use axum::http::StatusCode;
 use metrics::counter;
 use serde::Deserialize;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Shared;
-use super::lines::{self, Bounds, printable};
+use super::lines::{self, Line, printable};
 use crate::enclave::{Phase, Said};
-use crate::problem::Problem;
-use crate::{limits, metrics as names};
-
-const BOUNDS: Bounds = Bounds { bytes: limits::MAX_EVENTS_BYTES, lines: limits::MAX_EVENTS_AT_ONCE };
+use crate::metrics as names;
+use crate::problem::{Lines, Problem};
 
 /// One line of the body.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct Written {
     time: String,
     event: Told,
     #[serde(default)]
@@ -57,14 +54,7 @@ struct Event {
 
 /// Takes all of a body's events, or none. An enclave that drains is asked to end by 205 in place of 204.
 pub(super) async fn take(State(shared): State<Shared>, body: Body) -> Result<StatusCode, Problem> {
-    let events = read(&shared, body).await.inspect_err(|problem| {
-        let reason = match problem {
-            Problem::EventsTooLarge => "too_large",
-            Problem::EventsTooMany => "too_many",
-            _ => "malformed",
-        };
-        counter!(names::EVENTS_DROPPED, "reason" => reason).increment(1);
-    })?;
+    let events = lines::take::<Written>(Lines::Events, body, &shared.events).await?;
     let enclave = &shared.enclave;
     for Event { time, told, detail } in events {
         let event = told.name();
@@ -77,19 +67,14 @@ pub(super) async fn take(State(shared): State<Shared>, body: Body) -> Result<Sta
     Ok(if enclave.drains() { StatusCode::RESET_CONTENT } else { StatusCode::NO_CONTENT })
 }
 
-async fn read(shared: &Shared, body: Body) -> Result<Vec<Event>, Problem> {
-    let events = parse(&lines::receive(body, &BOUNDS).await?)?;
-    if shared.events.admit(events.len()) { Ok(events) } else { Err(Problem::EventsTooMany) }
-}
-
-fn parse(body: &[u8]) -> Result<Vec<Event>, Problem> {
+impl Line for Written {
+    type Taken = Event;
     const SHAPE: &str = "not {\"time\", \"event\", \"detail\"?} with an event of the list";
-    let event = |(line, Line { time, event, detail })| {
-        let time = OffsetDateTime::parse(&time, &Rfc3339)
-            .map_err(|_| Problem::EventMalformed { line, reason: "its time is not RFC 3339" })?;
-        Ok(Event { time, told: event, detail: detail.as_deref().map(printable) })
-    };
-    lines::parse::<Line>(body, &BOUNDS, SHAPE)?.into_iter().map(event).collect()
+
+    fn check(self) -> Result<Event, &'static str> {
+        let Self { time, event, detail } = self;
+        Ok(Event { time: lines::time(&time)?, told: event, detail: detail.as_deref().map(printable) })
+    }
 }
 
 #[cfg(test)]
@@ -97,9 +82,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits;
+    use crate::problem::Fault;
 
-    fn events(text: &str) -> Result<Vec<Event>, Problem> {
-        parse(text.as_bytes())
+    fn events(text: &str) -> Result<Vec<Event>, Fault> {
+        lines::parse::<Written>(Lines::Events, text.as_bytes())
     }
 
     #[test]
@@ -125,22 +112,22 @@ mod tests {
             "\u{7f}",
         ] {
             let text = format!("{{\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"starting\"}}\n{line}");
-            assert!(matches!(events(&text), Err(Problem::EventMalformed { line: 2, .. })), "{line}");
+            assert!(matches!(events(&text), Err(Fault::Malformed { line: 2, .. })), "{line}");
         }
-        assert!(matches!(events(" \n"), Err(Problem::EventsBroken)));
+        assert!(matches!(events(" \n"), Err(Fault::Broken)));
     }
 
     #[test]
     fn more_events_than_fit_are_refused() {
         let text =
             "{\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"starting\"}\n".repeat(limits::MAX_EVENTS_AT_ONCE + 1);
-        assert!(matches!(events(&text), Err(Problem::EventsTooLarge)));
+        assert!(matches!(events(&text), Err(Fault::TooLarge)));
     }
 
     proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = parse(&body);
+            let _ = lines::parse::<Written>(Lines::Events, &body);
         }
     }
 }

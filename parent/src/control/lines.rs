@@ -3,46 +3,75 @@
 
 use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use metrics::counter;
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
 
-use crate::limits;
-use crate::problem::Problem;
+use crate::pace::Pace;
+use crate::problem::{Fault, Lines, Problem};
+use crate::{limits, metrics as names};
 
-/// What one body may hold.
-pub(super) struct Bounds {
-    pub(super) bytes: usize,
-    pub(super) lines: usize,
+/// What one line has to be.
+pub(super) trait Line: DeserializeOwned {
+    /// What it becomes.
+    type Taken;
+    /// Its shape, in words: the parser's own would quote what came.
+    const SHAPE: &str;
+    /// Holds it against what its shape does not say; the error names no part of it.
+    fn check(self) -> Result<Self::Taken, &'static str>;
 }
 
-/// Reads a body whole.
-pub(super) async fn receive(body: Body, bounds: &Bounds) -> Result<Bytes, Problem> {
-    let body = timeout(limits::EVENTS_BODY_TIMEOUT, Limited::new(body, bounds.bytes).collect())
+/// Takes all lines of a body, or none of them and counts it.
+pub(super) async fn take<L: Line>(lines: Lines, body: Body, pace: &Pace) -> Result<Vec<L::Taken>, Problem> {
+    let taken = match receive(lines, body).await {
+        Ok(body) => parse::<L>(lines, &body),
+        Err(fault) => Err(fault),
+    };
+    let taken = taken.and_then(|taken| if pace.admit(taken.len()) { Ok(taken) } else { Err(Fault::TooMany) });
+    taken.map_err(|fault| {
+        let dropped = match lines {
+            Lines::Events => names::EVENTS_DROPPED,
+            Lines::Logs => names::RECORDS_DROPPED,
+        };
+        let reason = match fault {
+            Fault::TooLarge => "too_large",
+            Fault::TooMany => "too_many",
+            Fault::Stalled | Fault::Broken | Fault::Malformed { .. } => "malformed",
+        };
+        counter!(dropped, "reason" => reason).increment(1);
+        Problem::Lines(lines, fault)
+    })
+}
+
+async fn receive(lines: Lines, body: Body) -> Result<Bytes, Fault> {
+    let (most, _) = lines.most();
+    let body = timeout(limits::EVENTS_BODY_TIMEOUT, Limited::new(body, most).collect())
         .await
-        .map_err(|_| Problem::EventsStalled)?
-        .map_err(
-            |error| if error.is::<LengthLimitError>() { Problem::EventsTooLarge } else { Problem::EventsBroken },
-        )?;
+        .map_err(|_| Fault::Stalled)?
+        .map_err(|error| if error.is::<LengthLimitError>() { Fault::TooLarge } else { Fault::Broken })?;
     Ok(body.to_bytes())
 }
 
-/// Reads each line that is not empty, by its number. `shape` says what a line has to be: the parser's own message would quote it.
-pub(super) fn parse<L: DeserializeOwned>(
-    body: &[u8],
-    bounds: &Bounds,
-    shape: &'static str,
-) -> Result<Vec<(usize, L)>, Problem> {
-    let mut parsed = Vec::new();
-    let lines = body.split(|&byte| byte == b'\n').enumerate();
-    for (index, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
-        if parsed.len() == bounds.lines {
-            return Err(Problem::EventsTooLarge);
+/// Reads each line that is not empty.
+pub(super) fn parse<L: Line>(lines: Lines, body: &[u8]) -> Result<Vec<L::Taken>, Fault> {
+    let (_, most) = lines.most();
+    let mut taken = Vec::new();
+    let numbered = body.split(|&byte| byte == b'\n').enumerate();
+    for (index, line) in numbered.filter(|(_, line)| !line.trim_ascii().is_empty()) {
+        if taken.len() == most {
+            return Err(Fault::TooLarge);
         }
-        let line =
-            serde_json::from_slice(line).map_err(|_| Problem::EventMalformed { line: index + 1, reason: shape })?;
-        parsed.push((index + 1, line));
+        let checked = serde_json::from_slice(line).map_err(|_| L::SHAPE).and_then(L::check);
+        taken.push(checked.map_err(|reason| Fault::Malformed { line: index + 1, reason })?);
     }
-    if parsed.is_empty() { Err(Problem::EventsBroken) } else { Ok(parsed) }
+    if taken.is_empty() { Err(Fault::Broken) } else { Ok(taken) }
+}
+
+/// The time that a line gives.
+pub(super) fn time(text: &str) -> Result<OffsetDateTime, &'static str> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "its time is not RFC 3339")
 }
 
 /// Text from outside as it may stand in a log: no control characters, nothing that breaks lines or turns the direction of

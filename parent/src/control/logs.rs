@@ -11,11 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Shared;
-use super::lines::{self, Bounds, printable};
-use crate::problem::Problem;
+use super::lines::{self, Line, printable};
+use crate::problem::{Lines, Problem};
 use crate::{limits, metrics as names};
-
-const BOUNDS: Bounds = Bounds { bytes: limits::MAX_LOGS_BYTES, lines: limits::MAX_RECORDS_AT_ONCE };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,12 +36,9 @@ struct Record {
 
 /// Takes all of a body's records, or none.
 pub(super) async fn take(State(shared): State<Shared>, body: Body) -> Result<StatusCode, Problem> {
-    let records = parse(&lines::receive(body, &BOUNDS).await?)?;
-    if !shared.records.admit(records.len()) {
-        return Err(Problem::EventsTooMany);
-    }
+    let records = lines::take::<Record>(Lines::Logs, body, &shared.records).await?;
     counter!(names::RECORDS).increment(records.len() as u64);
-    for Line { level, text } in records {
+    for Entry { level, text } in records {
         let enclave = shared.enclave.name();
         match level {
             Level::Debug => tracing::debug!(enclave, record = text, "the enclave logs"),
@@ -57,35 +52,34 @@ pub(super) async fn take(State(shared): State<Shared>, body: Body) -> Result<Sta
 
 /// A record as it is written.
 #[derive(Debug)]
-struct Line {
+struct Entry {
     level: Level,
     text: String,
 }
 
-fn parse(body: &[u8]) -> Result<Vec<Line>, Problem> {
+impl Line for Record {
+    type Taken = Entry;
     const SHAPE: &str = "not {\"time\", \"level\", \"event\", …} with a level of the list";
-    let line = |(line, record)| self::line(line, record);
-    lines::parse::<Record>(body, &BOUNDS, SHAPE)?.into_iter().map(line).collect()
-}
 
-fn line(line: usize, record: Record) -> Result<Line, Problem> {
-    let malformed = |reason| Problem::EventMalformed { line, reason };
-    let Record { time, level, event, members } = record;
-    let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    if !word(&event) || members.len() > limits::MAX_RECORD_MEMBERS || !members.keys().all(|name| word(name)) {
-        return Err(malformed("its event or its members are not few plain words"));
+    fn check(self) -> Result<Entry, &'static str> {
+        let Self { time, level, event, members } = self;
+        lines::time(&time)?;
+        let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if !word(&event) || members.len() > limits::MAX_RECORD_MEMBERS || !members.keys().all(|name| word(name)) {
+            return Err("its event or its members are not few plain words");
+        }
+        let mut text = format!("{time} {event}");
+        for (name, value) in members {
+            let value = match value {
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                Value::String(words) => format!("{words:?}"),
+                Value::Null | Value::Array(_) | Value::Object(_) => return Err("a member is not flat"),
+            };
+            text.push_str(&format!(" {name}={value}"));
+        }
+        Ok(Entry { level, text: printable(&text) })
     }
-    let mut text = format!("{time} {event}");
-    for (name, value) in members {
-        let value = match value {
-            Value::Number(number) => number.to_string(),
-            Value::Bool(flag) => flag.to_string(),
-            Value::String(words) => format!("{words:?}"),
-            Value::Null | Value::Array(_) | Value::Object(_) => return Err(malformed("a member is not flat")),
-        };
-        text.push_str(&format!(" {name}={value}"));
-    }
-    Ok(Line { level, text: printable(&text) })
 }
 
 #[cfg(test)]
@@ -93,6 +87,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::problem::Fault;
+
+    fn parse(body: &[u8]) -> Result<Vec<Entry>, Fault> {
+        lines::parse::<Record>(Lines::Logs, body)
+    }
 
     #[test]
     fn a_record_becomes_one_line_with_its_members() {
@@ -107,22 +106,26 @@ mod tests {
     fn what_is_no_record_is_refused() {
         for body in [
             r#"{"event":"it","level":"warn"}"#,
-            r#"{"event":"it","level":"loud","time":"t"}"#,
-            r#"{"event":"two words","level":"warn","time":"t"}"#,
-            r#"{"event":"","level":"warn","time":"t"}"#,
-            r#"{"event":"it","level":"warn","time":"t","Member":1}"#,
-            r#"{"event":"it","level":"warn","time":"t","member":{"deep":1}}"#,
-            r#"{"event":"it","level":"warn","time":"t","member":[1]}"#,
+            r#"{"event":"it","level":"loud","time":"2026-01-01T00:00:00Z"}"#,
+            r#"{"event":"two words","level":"warn","time":"2026-01-01T00:00:00Z"}"#,
+            r#"{"event":"","level":"warn","time":"2026-01-01T00:00:00Z"}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z","Member":1}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z","member":{"deep":1}}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z","member":[1]}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z","member":null}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z\n2026 ERROR"}"#,
+            r#"{"event":"it","level":"warn","time":"now enclave=other"}"#,
+            r#"{"event":"it","level":"warn","time":"2026-01-01T00:00:00Z","level":"info"}"#,
             "[]",
         ] {
-            assert!(matches!(parse(body.as_bytes()), Err(Problem::EventMalformed { line: 1, .. })), "{body}");
+            assert!(matches!(parse(body.as_bytes()), Err(Fault::Malformed { line: 1, .. })), "{body}");
         }
     }
 
     #[test]
     fn a_record_cannot_break_a_line_or_be_endless() {
         let body = format!(
-            r#"{{"event":"it","level":"info","time":"t\n2026 ERROR","words":"a\r\nb\u001b[2J{}"}}"#,
+            r#"{{"event":"it","level":"info","time":"2026-01-01T00:00:00Z","words":"a\r\nb\u001b[2J{}"}}"#,
             "x".repeat(5000)
         );
         let [line] = &parse(body.as_bytes()).unwrap()[..] else { panic!("one line") };
