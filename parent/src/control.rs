@@ -67,5 +67,5 @@ async fn credentials(State(shared): State<Shared>, headers: HeaderMap) -> Result
 
 /// What the operator wants the enclave to set. Its measured configuration says what of it may be set.
 async fn settings(State(shared): State<Shared>) -> impl IntoResponse {
-    Json(shared.enclave.described.set.clone())
+    Json(shared.enclave.set())
 }

@@ -3,12 +3,15 @@
 
 mod file;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cloister_transport::{ANY_CID, Address, Peer};
+use tokio::task::JoinSet;
 
 use crate::enclave::{Enclave, NotReady};
+use crate::limits;
 
 pub(crate) use file::check;
 pub use file::{Described, ListError, Value, read};
@@ -23,6 +26,8 @@ pub(crate) struct Enclaves {
 pub(crate) struct Changes {
     pub(crate) added: Vec<Arc<Enclave>>,
     pub(crate) draining: Vec<Arc<Enclave>>,
+    /// They drained, and are listed again.
+    pub(crate) resumed: Vec<Arc<Enclave>>,
 }
 
 impl Enclaves {
@@ -36,21 +41,50 @@ impl Enclaves {
         self.members.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts another list in force. Those that are described as before go on as they were; those that are gone, or described otherwise,
-    /// drain.
+    /// Whether another list can be put in force beside what still drains then.
+    ///
+    /// # Errors
+    /// [`ListError`], naming the enclave.
+    pub(crate) fn check_beside(&self, listed: &[Described]) -> Result<(), ListError> {
+        let members = self.all();
+        let leaves = |member: &&Arc<Enclave>| !listed.iter().any(|described| described.is_same(&member.described));
+        let leaving: Vec<_> = members.iter().filter(leaves).collect();
+        let together = listed.len() + leaving.len();
+        if together > limits::MAX_ENCLAVES {
+            return Err(ListError::Count(together));
+        }
+        let clashes = |described: &&Described| leaving.iter().any(|member| member.described.clashes(described));
+        match listed.iter().find(clashes) {
+            Some(Described { name, .. }) => Err(ListError::Enclave {
+                name: name.clone(),
+                problem: "has an address, a control endpoint or a CID of one that is to drain: it can be listed when that has ended",
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts another list in force. Those that are described as before go on as they were, but for what they are to set; those that are
+    /// gone, or described otherwise, drain.
     pub(crate) fn replace(&self, listed: Vec<Described>) -> Changes {
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
-        let kept = |described: &Described| {
-            members.iter().find(|member| !member.drains() && member.described == *described).cloned()
-        };
-        let mut changes = Changes { added: Vec::new(), draining: Vec::new() };
+        let mut changes = Changes { added: Vec::new(), draining: Vec::new(), resumed: Vec::new() };
         let mut next = Vec::new();
         for described in listed {
-            next.push(kept(&described).unwrap_or_else(|| {
-                let added = Arc::new(Enclave::new(described));
-                changes.added.push(Arc::clone(&added));
-                added
-            }));
+            let enclave = match members.iter().find(|member| member.described.is_same(&described)) {
+                Some(kept) => {
+                    kept.set_anew(described.set);
+                    if kept.resume() {
+                        changes.resumed.push(Arc::clone(kept));
+                    }
+                    Arc::clone(kept)
+                }
+                None => {
+                    let added = Arc::new(Enclave::new(described));
+                    changes.added.push(Arc::clone(&added));
+                    added
+                }
+            };
+            next.push(enclave);
         }
         // In front, where they are least preferred and still known to the control endpoint.
         for gone in members.iter().filter(|member| !next.iter().any(|kept| Arc::ptr_eq(kept, member))) {
@@ -59,7 +93,8 @@ impl Enclaves {
                 changes.draining.push(Arc::clone(gone));
             }
         }
-        let mut drained: Vec<_> = members.iter().filter(|member| member.drains()).cloned().collect();
+        let drains = |member: &&Arc<Enclave>| member.drains();
+        let mut drained: Vec<_> = members.iter().filter(drains).cloned().collect();
         drained.append(&mut next);
         *members = drained;
         changes
@@ -71,13 +106,13 @@ impl Enclaves {
         members.retain(|member| !Arc::ptr_eq(member, over));
     }
 
-    /// Where a new client goes, in the order in which to try: those that say they are ready, the last listed first; then the
-    /// others, whose own words say best why they do not serve. None that drains.
+    /// Where a new client goes, in the order in which to try: those that say they are ready and were not missed just now, the last
+    /// listed first; then the others, whose own words say best why they do not serve. None that drains.
     pub(crate) fn for_client(&self) -> Vec<Arc<Enclave>> {
         let all = self.all();
         let open = || all.iter().rev().filter(|member| !member.drains()).cloned();
         let (mut ready, mut others) = (Vec::new(), Vec::new());
-        open().for_each(|member| if member.says_ready() { ready.push(member) } else { others.push(member) });
+        open().for_each(|member| if member.is_promising() { ready.push(member) } else { others.push(member) });
         ready.append(&mut others);
         ready
     }
@@ -86,10 +121,7 @@ impl Enclaves {
     /// virtual machine of the host can connect, and the credentials are for those that are listed.
     pub(crate) fn of(&self, peer: &Peer) -> Option<Arc<Enclave>> {
         let shared = self.all().into_iter().filter(|member| member.described.control.is_none());
-        let mut asking = shared.filter(|member| may_ask(&member.described.address, peer));
-        // Where two have been there by the same address, the one that is not draining is the one that asks.
-        let first = asking.next();
-        asking.find(|member| !member.drains()).or(first)
+        shared.into_iter().find(|member| may_ask(&member.described.address, peer))
     }
 
     /// From now on no client should come, whatever the enclaves say.
@@ -102,14 +134,19 @@ impl Enclaves {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(NotReady::ParentStopping);
         }
-        let mut reason = None;
-        for enclave in self.for_client() {
-            match enclave.readiness().await {
-                Ok(()) => return Ok(()),
-                Err(not_ready) => reason = reason.or(Some(not_ready)),
-            }
+        let mut asked = JoinSet::new();
+        for (place, enclave) in self.for_client().into_iter().enumerate() {
+            asked.spawn(async move { (place, enclave.readiness().await) });
         }
-        Err(reason.unwrap_or(NotReady::Silent))
+        let mut reasons = BTreeMap::new();
+        // All at once: one whose port is silent holds up nobody who asks about the others.
+        while let Some(Ok((place, readiness))) = asked.join_next().await {
+            match readiness {
+                Ok(()) => return Ok(()),
+                Err(not_ready) => reasons.insert(place, not_ready),
+            };
+        }
+        Err(reasons.into_values().next().unwrap_or(NotReady::Silent))
     }
 }
 
@@ -171,6 +208,37 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_listed_again_takes_clients_again_and_what_it_is_to_set_may_change() {
+        let [old, mut new] = [described("old", "vsock://16:5000"), described("new", "vsock://17:5000")];
+        let enclaves = Enclaves::new(vec![old.clone(), new.clone()]);
+        enclaves.replace(vec![new.clone()]);
+        new.set.insert("queue".to_owned(), Value::Number(3));
+        assert!(enclaves.check_beside(&[new.clone(), old.clone()]).is_ok());
+        let changes = enclaves.replace(vec![new.clone(), old]);
+        assert_eq!((names(&changes.resumed), changes.added.len(), changes.draining.len()), (vec!["old"], 0, 0));
+        let for_client = enclaves.for_client();
+        assert_eq!(names(&for_client), ["old", "new"]);
+        assert_eq!((for_client[0].set().len(), for_client[1].set()), (0, new.set));
+    }
+
+    #[test]
+    fn nothing_is_put_where_another_still_drains() {
+        let old = described("old", "vsock://16:5000");
+        let enclaves = Enclaves::new(vec![old.clone(), described("new", "vsock://17:5000")]);
+        enclaves.replace(vec![described("new", "vsock://17:5000")]);
+        let with_model = Described { model: "/other".into(), ..old.clone() };
+        let elsewhere =
+            Described { control: Some("unix:///c".parse().unwrap()), ..described("next", "vsock://16:5000") };
+        for other in [with_model, described("next", "vsock://16:6000"), described("next", "unix:///e"), elsewhere] {
+            let refused = enclaves.check_beside(&[described("new", "vsock://17:5000"), other]).unwrap_err();
+            assert!(refused.to_string().contains("of one that is to drain"), "{refused}");
+        }
+        assert!(enclaves.check_beside(&[described("next", "vsock://18:5000")]).is_ok());
+        let most: Vec<_> = (20..28).map(|cid| described("it", &format!("vsock://{cid}:1"))).collect();
+        assert!(matches!(enclaves.check_beside(&most), Err(ListError::Count(10))));
+    }
+
+    #[test]
     fn on_vsock_each_enclave_is_known_by_its_own_number_and_nobody_else_may_ask() {
         let enclaves =
             Enclaves::new(vec![described("sixteen", "vsock://16:5000"), described("seventeen", "vsock://17:5000")]);
@@ -178,6 +246,8 @@ mod tests {
         assert_eq!(asking(16).as_deref(), Some("sixteen"));
         assert_eq!(asking(17).as_deref(), Some("seventeen"));
         assert_eq!(asking(18), None);
+        enclaves.replace(vec![described("seventeen", "vsock://17:5000")]);
+        assert_eq!(asking(16).as_deref(), Some("sixteen"), "it drains, and is to hear that it should end");
         let single = Enclaves::new(vec![described("it", "unix:///enclave")]);
         assert!(single.of(&Peer::Unix).is_some());
     }

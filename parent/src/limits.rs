@@ -26,7 +26,7 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// What relayed bytes are held in, for each direction of each connection. Linux carries a vsock packet of up to 64 KiB.
 pub const RELAY_BUFFER_BYTES: usize = 64 * 1024;
 
-/// HTTP connections to the control endpoint at once; one enclave needs few.
+/// HTTP connections to the control endpoint at once, of one enclave; it needs few.
 pub const MAX_CONTROL_CONNECTIONS: usize = 16;
 
 /// HTTP connections to the pod's endpoint at once: probes and a scraper.
@@ -106,7 +106,14 @@ pub const MAX_SETTING_BYTES: usize = 32;
 /// How often it is looked whether an enclave has drained.
 pub const DRAIN_CHECK: Duration = Duration::from_secs(1);
 
-/// Credentials that were refused as expired are fetched anew at most this often, whatever the enclave says of them.
+/// An enclave that drains is taken for ended when it did not answer as often as this, one look after another: a busy machine can miss
+/// one.
+pub const DRAIN_MISSES: u32 = 3;
+
+/// How long an enclave that drains is kept although nobody is connected to it. One that was asked to end does so within seconds.
+pub const DRAIN_LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Sources of credentials are asked at most this often: whatever the enclave says of those that it has, and however often they failed.
 pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The body of one `POST /v1/logs`, its records, and how fast they may come: a burst, then one each interval.

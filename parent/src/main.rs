@@ -96,7 +96,7 @@ impl Arguments {
     /// The enclaves of the list, or the one of the flags.
     fn described(&self) -> Result<Vec<Described>, Error> {
         if let Some(file) = &self.enclaves {
-            return Ok(read_enclaves(file, self.control_listen.is_some())?);
+            return Ok(read_enclaves(file, self.control_listen.as_ref())?);
         }
         let (Some(address), Some(model)) = (self.enclave.clone(), self.model.clone()) else { return Ok(Vec::new()) };
         let set = self.set.iter().cloned().collect();

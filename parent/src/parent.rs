@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use axum::Router;
 use cloister_aws_http::{Egress, Roots};
-use cloister_transport::{Address, Listener, Overflow, Peer, RelayLimits, ServeLimits, announce, serve};
+use cloister_transport::{Address, Listener, Overflow, Peer, RelayLimits, ServeLimits, Stream, announce, serve};
 use metrics::counter;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
@@ -85,7 +86,7 @@ pub struct Parent {
     http: Listener,
     enclaves: Arc<Enclaves>,
     credentials: Arc<Source>,
-    hangups: Option<Signal>,
+    hangups: Signal,
     metrics: PrometheusHandle,
 }
 
@@ -95,7 +96,7 @@ impl Parent {
     /// # Errors
     /// Each of [`Error`]'s but [`Error::AddressFile`].
     pub async fn bind(settings: Settings, metrics: PrometheusHandle) -> Result<Self, Error> {
-        check(&settings.enclaves, settings.control_listen.is_some())?;
+        check(&settings.enclaves, settings.control_listen.as_ref())?;
         settings.enclaves.iter().try_for_each(|described| check_model(&described.model))?;
         let enclaves = Arc::new(Enclaves::new(settings.enclaves.clone()));
         let control = match &settings.control_listen {
@@ -111,8 +112,7 @@ impl Parent {
         }
         let relay = Listener::bind(&settings.relay_listen).await?;
         let http = Listener::bind(&settings.http_listen).await?;
-        let hangups =
-            settings.list.is_some().then(|| signal(SignalKind::hangup())).transpose().map_err(Error::Signals)?;
+        let hangups = signal(SignalKind::hangup()).map_err(Error::Signals)?;
         let client = cloister_aws_http::client(Egress::Direct, Roots::WebPki)?;
         let credentials = Arc::new(Source::new(client, settings.region.clone()));
         names::describe();
@@ -146,7 +146,7 @@ impl Parent {
         };
         let list = List {
             file: settings.list.clone(),
-            shared: control.is_some(),
+            shared: settings.control_listen.clone(),
             enclaves: enclaves.clone(),
             credentials: credentials.clone(),
             stopping: no_more_requests.clone(),
@@ -167,30 +167,49 @@ async fn bind_control(address: &Address) -> Result<Listener, Error> {
     Ok(listener)
 }
 
+/// What answers one enclave, with places of its own: one that connects without end takes nobody else's.
+#[derive(Clone)]
+struct Endpoint {
+    router: Router,
+    places: Arc<Semaphore>,
+}
+
+impl Endpoint {
+    fn new(control: Control) -> Self {
+        Self { router: control.router(), places: Arc::new(Semaphore::new(limits::MAX_CONTROL_CONNECTIONS)) }
+    }
+
+    async fn answer(self, stream: Stream, stopping: CancellationToken) {
+        if let Ok(_place) = self.places.try_acquire() {
+            connection::serve(stream, self.router, stopping).await;
+        }
+    }
+}
+
 /// The shared control endpoint's answers, by enclave.
 struct Endpoints {
     enclaves: Arc<Enclaves>,
     credentials: Arc<Source>,
-    routers: Mutex<Vec<(Arc<Enclave>, Router)>>,
+    known: Mutex<Vec<(Arc<Enclave>, Endpoint)>>,
 }
 
 impl Endpoints {
     fn new(enclaves: Arc<Enclaves>, credentials: Arc<Source>) -> Self {
-        Self { enclaves, credentials, routers: Mutex::new(Vec::new()) }
+        Self { enclaves, credentials, known: Mutex::new(Vec::new()) }
     }
 
     /// The endpoint of the enclave that asks: the same for each of its connections, so that its pace is one.
-    fn of(&self, peer: &Peer) -> Option<Router> {
+    fn of(&self, peer: &Peer) -> Option<Endpoint> {
         let enclave = self.enclaves.of(peer)?;
-        let mut routers = self.routers.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.enclaves.all();
-        routers.retain(|(enclave, _)| known.iter().any(|known| Arc::ptr_eq(known, enclave)));
-        if let Some((_, router)) = routers.iter().find(|(known, _)| Arc::ptr_eq(known, &enclave)) {
-            return Some(router.clone());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.enclaves.all();
+        known.retain(|(enclave, _)| all.iter().any(|other| Arc::ptr_eq(other, enclave)));
+        if let Some((_, endpoint)) = known.iter().find(|(known, _)| Arc::ptr_eq(known, &enclave)) {
+            return Some(endpoint.clone());
         }
-        let router = Control::new(self.credentials.clone(), enclave.clone()).router();
-        routers.push((enclave, router.clone()));
-        Some(router)
+        let endpoint = Endpoint::new(Control::new(self.credentials.clone(), enclave.clone()));
+        known.push((enclave, endpoint.clone()));
+        Some(endpoint)
     }
 }
 
@@ -215,19 +234,19 @@ async fn serve_clients(
     tracing::info!(handled = served.handled, cut = served.cut, "the relay has ended");
 }
 
-/// Serves a control endpoint until `stopping`. `endpoint` gives the answers for whoever connects, or nothing for strangers.
-async fn serve_enclaves(listener: Listener, endpoint: impl Fn(&Peer) -> Option<Router>, stopping: &CancellationToken) {
+/// Serves a control endpoint until `stopping`. `whose` is the endpoint of whoever connects, or nothing for strangers.
+async fn serve_enclaves(listener: Listener, whose: impl Fn(&Peer) -> Option<Endpoint>, stopping: &CancellationToken) {
     let quiet = Quiet::default();
-    let bounds = http_bounds(limits::MAX_CONTROL_CONNECTIONS);
+    let bounds = http_bounds(limits::MAX_CONTROL_CONNECTIONS * limits::MAX_ENCLAVES);
     serve(listener, &bounds, stopping.cancelled(), |stream, peer| {
-        let router = endpoint(&peer);
-        if router.is_none() {
+        let endpoint = whose(&peer);
+        if endpoint.is_none() {
             counter!(names::CONTROL_REFUSED).increment(1);
             if let Some(suppressed) = quiet.admit() {
                 tracing::warn!(%peer, suppressed, "a connection to the control endpoint was closed: it is no enclave's");
             }
         }
-        let served = router.map(|router| connection::serve(stream, router, stopping.clone()));
+        let served = endpoint.map(|endpoint| endpoint.answer(stream, stopping.clone()));
         async {
             if let Some(served) = served {
                 served.await;

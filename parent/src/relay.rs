@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use cloister_transport::{Error, Peer, RelayLimits, Stream, dial, relay};
+use cloister_transport::{Error, Peer, RelayLimits, Stream, relay};
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
@@ -22,13 +22,15 @@ pub(crate) struct Relay {
     limits: RelayLimits,
     places: Semaphore,
     full: Quiet,
+    missed: Quiet,
     unreachable: Quiet,
 }
 
 impl Relay {
     pub(crate) fn new(enclaves: Arc<Enclaves>, most: usize, dial_timeout: Duration, limits: RelayLimits) -> Arc<Self> {
         let places = Semaphore::new(most);
-        Arc::new(Self { enclaves, dial_timeout, limits, places, full: Quiet::default(), unreachable: Quiet::default() })
+        let (full, missed, unreachable) = Default::default();
+        Arc::new(Self { enclaves, dial_timeout, limits, places, full, missed, unreachable })
     }
 
     /// Carries one client until both sides have ended. Whoever finds no place or no enclave is closed at once.
@@ -67,10 +69,16 @@ impl Relay {
         let mut reason = None;
         for enclave in self.enclaves.for_client() {
             // Counted before it is dialled: an enclave that begins to drain meanwhile waits for this client.
-            let open = enclave.open();
-            match dial(&enclave.described.address, self.dial_timeout).await {
+            let Some(open) = enclave.open() else { continue };
+            match enclave.dial(self.dial_timeout).await {
                 Ok(stream) => return Ok((open, stream)),
-                Err(error) => reason = reason.or(Some(error.to_string())),
+                Err(error) => {
+                    counter!(names::RELAY_MISSED, "enclave" => enclave.name().to_owned()).increment(1);
+                    if let Some(suppressed) = self.missed.admit() {
+                        tracing::warn!(enclave = enclave.name(), %error, suppressed, "a client was not taken");
+                    }
+                    reason = reason.or(Some(error.to_string()));
+                }
             }
         }
         Err(reason.unwrap_or_else(|| "every enclave drains".to_owned()))

@@ -121,6 +121,70 @@ fn a_list_that_cannot_be_used_changes_nothing() {
 }
 
 #[test]
+fn each_enclave_gets_its_own_model_and_settings_and_speaks_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_model = |name: &str, more: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("for {name}")).unwrap();
+        listed(name, more).replace("FOLDER/model", &path.display().to_string())
+    };
+    let parent = Parent::start_list(&(with_model("old", "") + &with_model("new", "set = { queue = 1 }")));
+    let given = |name: &str, path: &str| parent.control_of(&format!("{name}-control"), "GET", path, &[], b"");
+    assert_eq!(
+        (given("old", "/v1/model").body, given("new", "/v1/model").body),
+        (b"for old".to_vec(), b"for new".to_vec())
+    );
+    assert_eq!(given("old", "/v1/settings").json(), serde_json::json!({}));
+    assert_eq!(given("new", "/v1/settings").json(), serde_json::json!({"queue": 1}));
+    assert_eq!(parent.tell_of("old-control", "failed", "the known answers differ").status, 204);
+    assert_eq!(parent.pod("/readyz").detail(), "the enclave has said nothing yet", "the preferred one's reason");
+    assert!(parent.log().lines().any(|line| line.contains("enclave=\"old\"") && line.contains("event=\"failed\"")));
+}
+
+#[test]
+fn one_that_is_listed_again_before_it_ended_takes_clients_again() {
+    let both = listed("old", "") + &listed("new", "");
+    let parent = Parent::start_list(&both);
+    enclave(&parent, "old");
+    enclave(&parent, "new");
+    parent.tell_of("old-control", "ready", "");
+    parent.list_again(&listed("new", ""));
+    until("the old one's draining", || (parent.tell_of("old-control", "ready", "").status == 205).then_some(()));
+    // Its place is not free yet.
+    let other = listed("old", "").replace("\"old\"", "\"other\"");
+    parent.list_again(&(listed("new", "") + &other));
+    until("the refusal", || parent.log().contains("of one that is to drain").then_some(()));
+    parent.list_again(&(listed("new", "set = { queue = 5 }") + &listed("old", "")));
+    until("the old one's return", || parent.log().contains("drains no more").then_some(()));
+    assert_eq!(parent.tell_of("old-control", "ready", "").status, 204);
+    assert_eq!(client(&parent).0, "old");
+    let settings = parent.control_of("new-control", "GET", "/v1/settings", &[], b"");
+    assert_eq!(settings.json(), serde_json::json!({"queue": 5}), "what is set may change in place");
+}
+
+#[test]
+fn a_client_that_the_preferred_enclave_does_not_take_is_told_of_in_log_and_metrics() {
+    let parent = Parent::start_list(&(listed("old", "") + &listed("new", "")));
+    enclave(&parent, "old");
+    parent.tell_of("old-control", "ready", "");
+    parent.tell_of("new-control", "ready", "");
+    for _ in 0..10 {
+        assert_eq!(client(&parent).0, "old");
+    }
+    let missed = parent.metric("cloister_parent_relay_missed_total{enclave=\"new\"}").unwrap();
+    // It is not dialled for each client, and the log is not flooded.
+    assert!((1.0..10.0).contains(&missed), "{missed}");
+    let log = parent.log();
+    assert!(
+        log.lines().any(|line| line.contains("a client was not taken") && line.contains("enclave=\"new\"")),
+        "{log}"
+    );
+    assert_eq!(parent.metric("cloister_parent_relay_refused_total{reason=\"unreachable\"}"), Some(0.0));
+    enclave(&parent, "new");
+    until("the new one's turn", || (client(&parent).0 == "new").then_some(()));
+}
+
+#[test]
 fn what_the_operator_sets_is_given_to_the_enclave() {
     let parent = Parent::start(b"sealed", &[], &[]);
     assert_eq!(parent.control("GET", "/v1/settings", &[], b"").json(), serde_json::json!({}));

@@ -96,6 +96,14 @@ fn after_sigterm_nobody_new_is_taken_and_those_there_finish() {
 }
 
 #[test]
+fn without_a_list_to_read_again_sighup_changes_nothing() {
+    let parent = Parent::start(b"sealed", &[], &[]);
+    parent.signal("-HUP");
+    until("the log's line", || parent.log().contains("there is no list of enclaves").then_some(()));
+    assert_eq!(parent.tell("waiting", "").status, 204);
+}
+
+#[test]
 fn a_client_that_stays_after_sigterm_is_cut_when_the_time_is_up() {
     let mut parent = Parent::start(b"sealed", &["--drain-timeout", "1"], &[]);
     let enclave = parent.enclave();

@@ -27,9 +27,32 @@ pub struct Described {
     pub set: BTreeMap<String, Value>,
 }
 
+impl Described {
+    /// Whether it is the same enclave: what it is to set may have changed.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.name, &self.address, &self.model, &self.control)
+            == (&other.name, &other.address, &other.model, &other.control)
+    }
+
+    /// Whether both cannot run at once, because a client or the control endpoint could not tell them apart.
+    pub(crate) fn clashes(&self, other: &Self) -> bool {
+        let shared = self.control.is_none() && other.control.is_none();
+        let unknown = self.number().is_none() || other.number().is_none() || self.number() == other.number();
+        self.address == other.address || (shared && unknown) || (!shared && self.control == other.control)
+    }
+
+    /// The CID that the shared control endpoint knows it by.
+    fn number(&self) -> Option<u32> {
+        match self.address {
+            Address::Vsock { cid, .. } if cid != ANY_CID => Some(cid),
+            _ => None,
+        }
+    }
+}
+
 /// A setting's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a number from 0, or text")]
 pub enum Value {
     /// A number.
     Number(u64),
@@ -40,7 +63,9 @@ pub enum Value {
 impl Value {
     /// A number where it is one, else text.
     pub fn of(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Text(text.to_owned()), Self::Number)
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = if digits { text.parse().ok() } else { None };
+        number.map_or_else(|| Self::Text(text.to_owned()), Self::Number)
     }
 }
 
@@ -86,11 +111,11 @@ struct List {
     enclave: Vec<Described>,
 }
 
-/// Reads and checks a list. `shared` says whether there is a control endpoint for enclaves that have none of their own.
+/// Reads and checks a list. `shared` is the control endpoint of enclaves that have none of their own.
 ///
 /// # Errors
 /// [`ListError`], naming the enclave.
-pub fn read(path: &Path, shared: bool) -> Result<Vec<Described>, ListError> {
+pub fn read(path: &Path, shared: Option<&Address>) -> Result<Vec<Described>, ListError> {
     let unreadable = |source| ListError::Unreadable { path: path.to_owned(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -98,19 +123,24 @@ pub fn read(path: &Path, shared: bool) -> Result<Vec<Described>, ListError> {
     if text.len() as u64 > limits::MAX_LIST_BYTES {
         return Err(ListError::TooLarge(path.to_owned()));
     }
-    let list: List = toml::from_str(&text)
-        .map_err(|error| ListError::Malformed { path: path.to_owned(), reason: error.to_string() })?;
+    let list: List = toml::from_str(&text).map_err(|error| {
+        // One sentence for a log: the parser's own display quotes the file over several lines.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let reason = format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "));
+        ListError::Malformed { path: path.to_owned(), reason }
+    })?;
     check(&list.enclave, shared)?;
     Ok(list.enclave)
 }
 
 /// Refuses enclaves that could not be told apart.
-pub(crate) fn check(enclaves: &[Described], shared: bool) -> Result<(), ListError> {
+pub(crate) fn check(enclaves: &[Described], shared: Option<&Address>) -> Result<(), ListError> {
     if !(1..=limits::MAX_ENCLAVES).contains(&enclaves.len()) {
         return Err(ListError::Count(enclaves.len()));
     }
     let sharing = enclaves.iter().filter(|enclave| enclave.control.is_none()).count();
-    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    let by_number = matches!(shared, Some(Address::Vsock { .. }));
+    let (mut names, mut addresses, mut numbers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for enclave in enclaves {
         let refused = |problem| Err(ListError::Enclave { name: enclave.name.clone(), problem });
         if !plain(&enclave.name, limits::MAX_NAME_BYTES, |c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
@@ -124,11 +154,11 @@ pub(crate) fn check(enclaves: &[Described], shared: bool) -> Result<(), ListErro
         {
             return refused("has an address that another has");
         }
-        if enclave.control.is_none() && !shared {
+        if enclave.control.is_none() && shared.is_none() {
             return refused("has no control endpoint: give it `control`, or give --control-listen for all");
         }
-        let own_number = matches!(enclave.address, Address::Vsock { cid, .. } if cid != ANY_CID);
-        if enclave.control.is_none() && sharing > 1 && !own_number {
+        let mut own_number = || by_number && enclave.number().is_some_and(|number| numbers.insert(number));
+        if enclave.control.is_none() && sharing > 1 && !own_number() {
             return refused("cannot be told apart on the shared control endpoint: give it `control`");
         }
         check_settings(enclave)?;
@@ -164,7 +194,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("enclaves.toml");
         std::fs::write(&path, text).unwrap();
-        read(&path, true)
+        read(&path, Some(&"vsock://any:9001".parse().unwrap()))
     }
 
     fn enclave(name: &str, address: &str, more: &str) -> String {
@@ -189,13 +219,41 @@ mod tests {
             (enclave("two", "vsock://16:5000", ""), "an address that another has"),
             (enclave("two", "unix:///enclave", ""), "cannot be told apart"),
             (enclave("two", "vsock://any:5000", ""), "cannot be told apart"),
+            (enclave("two", "vsock://16:6000", ""), "cannot be told apart"),
             (enclave("t w o", "vsock://17:5000", ""), "has a name"),
             (enclave("two", "vsock://17:5000", "set = { Queue = 1 }"), "whose name is not"),
         ] {
             let error = read_text(&(one.clone() + &other)).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
-        assert!(read_text(&(one + &enclave("two", "unix:///e", "control = \"unix:///c\""))).is_ok());
+        assert!(read_text(&(one.clone() + &enclave("two", "unix:///e", "control = \"unix:///c\""))).is_ok());
+        let two = read_text(&(one + &enclave("two", "vsock://17:5000", ""))).unwrap();
+        for shared in ["unix:///control", "hybrid:///vm:9001", "tcp://127.0.0.1:9001"] {
+            let error = check(&two, Some(&shared.parse().unwrap())).unwrap_err().to_string();
+            assert!(error.contains("cannot be told apart"), "{shared} knows nobody's number: {error}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_list_is_refused_in_one_line_that_says_where() {
+        let good = enclave("one", "vsock://16:5000", "set = { queue = 1 }");
+        for (from, to, words) in [
+            ("model", "weights", "line 4: unknown field `weights`"),
+            ("vsock://16:5000", "16:5000", "line 3: "),
+            ("queue = 1", "queue = -1", "a number from 0, or text"),
+            ("[[enclave]]", "[[enclave", "line 1: "),
+        ] {
+            let error = read_text(&good.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(words) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn digits_alone_are_a_number() {
+        assert_eq!(Value::of("0"), Value::Number(0));
+        for text in ["", "+1", "-1", "1.5", "fast", "99999999999999999999999"] {
+            assert_eq!(Value::of(text), Value::Text(text.to_owned()));
+        }
     }
 
     #[test]
@@ -210,6 +268,6 @@ mod tests {
         }
         let large = "#".repeat(usize::try_from(limits::MAX_LIST_BYTES).unwrap() + 1);
         assert!(matches!(read_text(&large), Err(ListError::TooLarge(_))));
-        assert!(matches!(check(&[], true), Err(ListError::Count(0))));
+        assert!(matches!(check(&[], None), Err(ListError::Count(0))));
     }
 }

@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cloister_transport::Listener;
+use cloister_transport::{Address, Listener};
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{bind_control, check_model, serve_enclaves};
+use super::{Endpoint, bind_control, check_model, serve_enclaves};
 use crate::control::Control;
 use crate::credentials::Source;
-use crate::enclave::Enclave;
+use crate::enclave::{Enclave, Over};
 use crate::enclaves::{Described, Enclaves, read};
 use crate::{Error, limits};
 
 /// What keeps the list.
 pub(super) struct List {
     pub(super) file: Option<PathBuf>,
-    /// Whether there is a control endpoint for all.
-    pub(super) shared: bool,
+    /// The control endpoint for all, where there is one.
+    pub(super) shared: Option<Address>,
     pub(super) enclaves: Arc<Enclaves>,
     pub(super) credentials: Arc<Source>,
     pub(super) stopping: CancellationToken,
@@ -33,8 +33,8 @@ struct Own {
 }
 
 impl List {
-    /// Keeps the list until the process ends. `hangups` is there where the list is a file.
-    pub(super) async fn keep(self, bound: Vec<(Arc<Enclave>, Listener)>, mut hangups: Option<Signal>) {
+    /// Keeps the list until the process ends. At each of `hangups` it is read again.
+    pub(super) async fn keep(self, bound: Vec<(Arc<Enclave>, Listener)>, mut hangups: Signal) {
         let mut own = Own::default();
         for (enclave, listener) in bound {
             self.serve(&mut own, enclave, listener);
@@ -43,7 +43,7 @@ impl List {
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => break,
-                Some(()) = hangup(&mut hangups) => {
+                Some(()) = hangups.recv() => {
                     if let Err(error) = self.read_again(&mut own).await {
                         tracing::error!(%error, "the list of enclaves stays as it was");
                     }
@@ -56,15 +56,19 @@ impl List {
 
     fn serve(&self, own: &mut Own, enclave: Arc<Enclave>, listener: Listener) {
         let end = self.stopping.child_token();
-        let router = Control::new(self.credentials.clone(), enclave.clone()).router();
+        let endpoint = Endpoint::new(Control::new(self.credentials.clone(), enclave.clone()));
         own.ends.push((enclave, end.clone()));
-        own.tasks.spawn(async move { serve_enclaves(listener, |_| Some(router.clone()), &end).await });
+        own.tasks.spawn(async move { serve_enclaves(listener, |_| Some(endpoint.clone()), &end).await });
     }
 
     /// Reads the file again, and puts it in force if all of it can be.
     async fn read_again(&self, own: &mut Own) -> Result<(), Error> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let listed = read(file, self.shared)?;
+        let Some(file) = &self.file else {
+            tracing::warn!("there is no list of enclaves to read again: it is given by --enclaves");
+            return Ok(());
+        };
+        let listed = read(file, self.shared.as_ref())?;
+        self.enclaves.check_beside(&listed)?;
         listed.iter().try_for_each(|described| check_model(&described.model))?;
         // Bound before anything is changed, because it can fail.
         let mut bound = Vec::new();
@@ -77,6 +81,9 @@ impl List {
         for enclave in changes.draining {
             tracing::info!(enclave = enclave.name(), clients = enclave.relayed(), "drains: it gets no new clients");
         }
+        for enclave in changes.resumed {
+            tracing::info!(enclave = enclave.name(), "is listed again and drains no more");
+        }
         for enclave in changes.added {
             tracing::info!(enclave = enclave.name(), address = %enclave.described.address, "is listed");
             if let Some(place) = bound.iter().position(|(described, _)| *described == enclave.described) {
@@ -88,13 +95,18 @@ impl List {
     }
 
     fn is_known(&self, described: &Described) -> bool {
-        self.enclaves.all().iter().any(|known| !known.drains() && known.described == *described)
+        self.enclaves.all().iter().any(|known| known.described.is_same(described))
     }
 
     async fn forget_drained(&self, own: &mut Own) {
         for enclave in self.enclaves.all() {
-            if enclave.is_over().await {
-                tracing::info!(enclave = enclave.name(), "has drained and ended");
+            if let Some(over) = enclave.is_over(limits::DRAIN_LONGEST).await {
+                match over {
+                    Over::Ended => tracing::info!(enclave = enclave.name(), "has drained and ended"),
+                    Over::Late => {
+                        tracing::warn!(enclave = enclave.name(), "has drained and did not end: it is forgotten")
+                    }
+                }
                 self.enclaves.forget(&enclave);
                 own.ends.retain(|(known, end)| {
                     let over = Arc::ptr_eq(known, &enclave);
@@ -106,12 +118,5 @@ impl List {
             }
         }
         while own.tasks.try_join_next().is_some() {}
-    }
-}
-
-async fn hangup(hangups: &mut Option<Signal>) -> Option<()> {
-    match hangups {
-        Some(hangups) => hangups.recv().await,
-        None => std::future::pending().await,
     }
 }
