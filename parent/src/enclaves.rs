@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cloister_transport::{ANY_CID, Address, Peer};
+use metrics::gauge;
 use tokio::task::JoinSet;
 
 use crate::enclave::{Enclave, NotReady};
-use crate::limits;
+use crate::{limits, metrics as names};
 
 pub(crate) use file::check;
 pub use file::{Described, ListError, Value, read};
@@ -104,6 +105,9 @@ impl Enclaves {
     pub(crate) fn forget(&self, over: &Arc<Enclave>) {
         let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
         members.retain(|member| !Arc::ptr_eq(member, over));
+        if !members.iter().any(|member| member.name() == over.name()) {
+            gauge!(names::ENCLAVE_READY, "enclave" => over.name().to_owned()).set(0.0);
+        }
     }
 
     /// Where a new client goes, in the order in which to try: those that say they are ready and were not missed just now, the last
