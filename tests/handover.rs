@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cloister_attest::Policy;
 use cloister_client::{Error, Options, Session, connect};
 use cloister_imaging::View;
-use cloister_tests::{EnclaveSetup, Setup, World, demo_package_of_version, image};
+use cloister_tests::{EnclaveSetup, Front, Setup, World, demo_package_of_version, image};
 use tempfile::TempDir;
 
 /// How long the whole may take on a busy machine.
@@ -84,11 +84,19 @@ async fn a_new_model_takes_over_under_load_and_no_request_is_lost() {
             let (a, b, c, d) = tokio::join!(a.by_connection(), b.by_connection(), c.by_session(), d.by_session());
             [a, b, c, d]
         };
+        // Whoever only asks how the enclave is over a connection that is kept gets its goodbye as well.
+        let mut prober = Front::connect(&world.server).await;
         let handover = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             await_words(&world, "enclave=\"enclave-2\"", "event=\"ready\"").await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             world.unlist_first();
+            let end = Instant::now() + PATIENCE;
+            while prober.is_open() {
+                assert!(Instant::now() < end, "the prober keeps the old one alive");
+                assert_eq!(prober.get("/healthz").await.status, 200);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             await_words(&world, "enclave=\"enclave\"", "has drained and ended").await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             stop.store(true, Ordering::Relaxed);

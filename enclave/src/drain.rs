@@ -34,6 +34,10 @@ impl Drain {
         let _ = self.asked.subscribe().wait_for(|asked| *asked).await;
     }
 
+    pub(crate) fn is_asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+
     pub(crate) fn connect(&self) -> Connected {
         self.connections.send_modify(|count| *count += 1);
         Connected(self.connections.clone())

@@ -142,6 +142,11 @@ impl Front {
         Answer { status, retry_after, challenge, body }
     }
 
+    /// Whether the server keeps the connection, as far as is known.
+    pub fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
+
     /// A GET.
     pub async fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, "text/plain", Bytes::new()).await

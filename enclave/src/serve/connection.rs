@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use cloister_transport::{Listener, ServeLimits, Stream};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -53,12 +55,17 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, drain: Dra
     let builder = builder(http2);
     let shown = stream.get_ref().1.peer_certificates().map(|chain| Shown(chain.into()));
     let (open, requests) = watch::channel(0);
+    let leaving = drain.clone();
     let counted = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&identity));
         shown.clone().map(|shown| request.extensions_mut().insert(shown));
-        let (answer, open) = (router.clone().oneshot(request), Open::count(&open));
+        let (answer, open, leaving) = (router.clone().oneshot(request), Open::count(&open), leaving.clone());
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await;
+            // One that took no time is over before anybody sees that there was a request.
+            if leaving.is_asked() && !http2 {
+                answer = answer.map(closing);
+            }
             drop(open);
             answer
         }
@@ -77,6 +84,12 @@ async fn one(stream: Stream, identity: Arc<Identity>, router: Router, drain: Dra
         Ok(result) => closed(result),
         Err(_) => count(Count::ConnectionBroken),
     }
+}
+
+/// An answer after which its connection is closed (RFC 9112, section 9.6).
+fn closing(mut answer: Response) -> Response {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// HTTP as TLS agreed on it (RFC 7301); 1.1 with a client that named nothing.
