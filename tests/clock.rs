@@ -64,3 +64,15 @@ async fn four_minutes_apart_are_served_to_clients_whose_policy_allows_that_much(
     let answer = session.classify(image(View::LCc, 2), View::LCc, Some(1), None).await.unwrap();
     cloister_client::receipt::verify(&answer.receipt.unwrap().0, &ahead.policy).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumped_between_two_comparisons_dates_no_receipt() {
+    // The next comparison is an hour away.
+    let world = World::ready(Setup::default()).await;
+    let mut session = world.session().await;
+    world.set_module_clock(-2 * HOUR);
+    let refused = session.classify(image(View::LCc, 2), View::LCc, Some(1), None).await.unwrap_err();
+    assert!(matches!(&refused, Error::Refused { status: 503, kind, .. } if kind.ends_with(":receipt")), "{refused}");
+    world.set_module_clock(0);
+    session.classify(image(View::LCc, 2), View::LCc, Some(1), None).await.unwrap();
+}

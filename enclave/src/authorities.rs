@@ -14,6 +14,8 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCer
 use serde::Deserialize;
 use webpki::EndEntityCert;
 
+use crate::limits;
+
 /// Why a text names no authorities.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -87,6 +89,9 @@ impl Authorities {
     /// # Errors
     /// [`Distrust`], when the certificate says nothing.
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> Result<[u8; 32], Distrust> {
+        if chain.len() > limits::MAX_CLIENT_CERTIFICATES {
+            return Err(Distrust::Unusable);
+        }
         let (own, others) = chain.split_first().ok_or(Distrust::Unusable)?;
         let since = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| Distrust::Unusable)?;
         self.0.verify_client_cert(own, others, UnixTime::since_unix_epoch(since)).map_err(|error| distrust(&error))?;
@@ -238,5 +243,9 @@ mod tests {
         assert_eq!(authorities.judge(&[foreign], now), Err(Distrust::OtherAuthority));
         assert_eq!(authorities.judge(&[CertificateDer::from(vec![0x30])], now), Err(Distrust::Unusable));
         assert_eq!(authorities.judge(&[], now), Err(Distrust::Unusable));
+        // The right one, before more than anybody needs.
+        let many = vec![own[0].clone(); limits::MAX_CLIENT_CERTIFICATES + 1];
+        assert!(authorities.judge(&many[..limits::MAX_CLIENT_CERTIFICATES], now).is_ok());
+        assert_eq!(authorities.judge(&many, now), Err(Distrust::Unusable));
     }
 }

@@ -74,7 +74,7 @@ pub async fn compare(nsm: Arc<dyn Nsm>) -> Result<(), Error> {
 }
 
 /// The module's time lies somewhere between ours before and after it was asked.
-fn judge(before: SystemTime, module: SystemTime, after: SystemTime) -> Result<(), Error> {
+pub(crate) fn judge(before: SystemTime, module: SystemTime, after: SystemTime) -> Result<(), Error> {
     let ahead = before.duration_since(module).unwrap_or_default();
     let behind = module.duration_since(after).unwrap_or_default();
     let by = ahead.max(behind);
@@ -111,9 +111,8 @@ impl Watch {
                 Err(error) => {
                     let reason = error.words();
                     self.state.hinder(reason.clone());
-                    if !wrong {
-                        self.events.tell(Event::Waiting { reason });
-                    }
+                    // Each time: the boot may have told meanwhile that all is ready.
+                    self.events.tell(Event::Waiting { reason });
                     wrong = true;
                 }
             }

@@ -137,7 +137,7 @@ pub const MAX_WORDS_BYTES: usize = 1024;
 /// Log records that wait for a parent that does not take them; more are dropped and counted.
 pub const MAX_RECORDS: usize = 256;
 
-/// Log records in one request: what the parent takes at once.
+/// Log records in one request; the parent takes more.
 pub const MAX_RECORDS_AT_ONCE: usize = 16;
 
 /// Facts of the boot that wait for a parent that does not take them. A boot has two.
@@ -174,14 +174,18 @@ pub const MIN_KEY_LIFETIME: Duration = Duration::from_secs(1);
 /// See [`MIN_KEY_LIFETIME`].
 pub const MAX_KEY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How far the enclave's clock and the security module's may be apart. Beyond it receipts would be dated wrongly, and clients, which
-/// allow a minute, would refuse documents.
+/// How far the enclave's clock and the security module's may be apart. Beyond it receipts would be dated wrongly, and KMS
+/// refuses requests that are signed further from its own time.
 pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
 
 /// Between two comparisons of the clocks.
 pub const MIN_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// See [`MIN_CLOCK_CHECK_INTERVAL`]; the default too.
 pub const MAX_CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Certificates that a client may show: its own, and the authorities between it and one that is listed. Looking for a path among many
+/// costs tens of milliseconds, for which nobody would have been asked who they are.
+pub const MAX_CLIENT_CERTIFICATES: usize = 5;
 
 /// Bearer tokens in a configuration: each is compared with every request's.
 pub const MAX_TOKENS: usize = 256;

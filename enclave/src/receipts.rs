@@ -115,6 +115,8 @@ impl Signer {
         };
         let document = nsm.attest(&request)?;
         let said = cloister_attest::parse(&document)?;
+        // A clock that jumped since it was last compared would date receipts wrongly for ever.
+        crate::clock::judge(now, said.timestamp, now).map_err(|_| Error::Clock)?;
         let ends = said.chain()?.last().map(|leaf| leaf.not_after).ok_or(Error::Clock)?;
         let voucher = Voucher { document, signed: said.timestamp, ends, asked: now };
         *kept = Some(voucher.clone());
@@ -173,15 +175,23 @@ mod tests {
         signer: Signer,
         binding: Binding,
         nsm: SimulatedNsm,
+        clock: tempfile::NamedTempFile,
     }
 
     impl Signing {
         fn new(module_ahead: Duration) -> Self {
             let authority = Authority::ephemeral().unwrap();
-            let nsm = SimulatedNsm::with_clock_ahead(&authority, Simulated::default(), module_ahead).unwrap();
+            let clock = tempfile::NamedTempFile::new().unwrap();
+            let nsm = SimulatedNsm::with_clock_of(&authority, Simulated::default(), clock.path()).unwrap();
             let signer = Signer::generate().unwrap();
             let binding = Binding::of(b"tls").with_receipt(signer.public_key_der());
-            Self { signer, binding, nsm }
+            let signing = Self { signer, binding, nsm, clock };
+            signing.set_module_ahead(module_ahead);
+            signing
+        }
+
+        fn set_module_ahead(&self, ahead: Duration) {
+            std::fs::write(self.clock.path(), ahead.as_secs().to_string()).unwrap();
         }
 
         fn at(&self, now: SystemTime) -> Result<Unverified, Error> {
@@ -198,6 +208,7 @@ mod tests {
         let second = signing.at(now + MINUTE).unwrap();
         assert_eq!(first.document(), second.document());
         assert_ne!(first.claims().time, second.claims().time);
+        signing.set_module_ahead(limits::MAX_VOUCHER_AGE);
         let later = signing.at(now + limits::MAX_VOUCHER_AGE).unwrap();
         assert_ne!(first.document(), later.document());
         assert!(later.verify(signing.signer.public_key_der()).is_ok());
@@ -215,6 +226,14 @@ mod tests {
     fn no_receipt_is_dated_after_the_certificate_that_vouches_for_its_key() {
         let signing = Signing::new(Duration::ZERO);
         assert!(matches!(signing.at(SystemTime::now() + 4 * HOUR), Err(Error::Clock)));
+    }
+
+    #[test]
+    fn no_receipt_is_dated_by_a_clock_that_jumped_since_the_module_was_asked() {
+        for jump in [2 * HOUR, 6 * MINUTE] {
+            let signing = Signing::new(Duration::ZERO);
+            assert!(matches!(signing.at(SystemTime::now() + jump), Err(Error::Clock)), "{jump:?}");
+        }
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub struct Classification {
     pub receipt: Option<Receipt>,
 }
 
+impl Classification {
+    /// Leaves the scores that were signed, to the bit, and no other number that the answer held.
+    pub(crate) fn keep(&mut self, signed: &cloister_receipt::Receipt) {
+        if let Some(view) = signed.views.iter().find(|view| view.view == self.view.as_str()) {
+            self.scores = view.scores.clone();
+        }
+    }
+}
+
 /// One breast of an exam: the mean of its two views.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Breast {

@@ -120,6 +120,14 @@ pub enum ReceiptMismatch {
     /// It answers another request.
     #[error("its receipt carries another nonce: it answers another request")]
     OtherNonce,
+    /// It is dated further from this clock than two right clocks can be apart.
+    #[error("its receipt is dated {} s from this machine's clock; {} s are allowed: one of the two clocks is wrong", by.as_secs(), allowed.as_secs())]
+    OtherTime {
+        /// How far.
+        by: Duration,
+        /// How far it may be: the policy's skew, and what an enclave's clock is allowed.
+        allowed: Duration,
+    },
     /// It says something else than the answer.
     #[error("its receipt says another {what} than was sent or shown")]
     Other {

@@ -29,5 +29,9 @@ pub const NONCE_BYTES: usize = 32;
 /// A bearer token: what an enclave takes.
 pub const MAX_TOKEN_BYTES: usize = 512;
 
+/// How far an enclave's clock may be from its security module's, by its own rule. A receipt may be that much further from the client's clock
+/// than the policy's skew allows a document to be.
+pub const ENCLAVE_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
+
 /// How much of an upload is handed to TLS at once.
 pub const UPLOAD_CHUNK_BYTES: usize = 64 * 1024;

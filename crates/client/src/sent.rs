@@ -2,11 +2,13 @@
 //! scores that are shown, and be signed by the enclave at the other end of this session.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use cloister_attest::Policy;
 use cloister_imaging::View;
+use cloister_receipt::Receipt as Claims;
 
 use crate::answer::{Classification, Exam, Model, Receipt, Scores};
 use crate::error::ReceiptMismatch;
@@ -51,13 +53,14 @@ impl Sent {
         Ok(Self { nonce, images: images.into_iter().map(|(view, image)| (view, hash(image))).collect() })
     }
 
+    /// Gives what the receipt signs: a later enclave may show more than that, and only what is signed is to be shown on.
     pub(crate) fn check(
         &self,
         policy: &Policy,
         attested: &Attested,
         receipt: Option<&Receipt>,
         shown: &Shown<'_>,
-    ) -> Result<(), ReceiptMismatch> {
+    ) -> Result<Claims, ReceiptMismatch> {
         let verified = receipt::verify(&receipt.ok_or(ReceiptMismatch::Missing)?.0, policy)?;
         if attested.receipt_key_sha384 != Some(verified.key_sha384) {
             return Err(ReceiptMismatch::OtherKey);
@@ -66,6 +69,7 @@ impl Sent {
         if claims.nonce.as_deref() != Some(&self.nonce) {
             return Err(ReceiptMismatch::OtherNonce);
         }
+        check_time(claims.time, SystemTime::now(), policy)?;
         let same = |same: bool, what| if same { Ok(()) } else { Err(ReceiptMismatch::Other { what }) };
         let model = shown.model.is_some_and(|model| {
             model.name == claims.model.name
@@ -89,10 +93,18 @@ impl Sent {
             .breasts
             .iter()
             .all(|(side, scores)| shown.breasts.get(side.as_str()).is_some_and(|shown| close(shown, scores)));
-        same(breasts && claims.breasts.len() == shown.breasts.len(), "breast's score")
+        same(breasts && claims.breasts.len() == shown.breasts.len(), "breast's score")?;
+        Ok(verified.claims)
     }
 }
 
+fn check_time(signed: SystemTime, now: SystemTime, policy: &Policy) -> Result<(), ReceiptMismatch> {
+    let by = now.duration_since(signed).unwrap_or_else(|ahead| ahead.duration());
+    let allowed = policy.skew() + limits::ENCLAVE_CLOCK_DIFFERENCE;
+    if by > allowed { Err(ReceiptMismatch::OtherTime { by, allowed }) } else { Ok(()) }
+}
+
+/// Whether each signed score is the one that is shown.
 fn close(shown: &Scores, signed: &Scores) -> bool {
-    shown.keys().eq(signed.keys()) && shown.iter().all(|(label, score)| (score - signed[label]).abs() <= ROUNDING)
+    signed.iter().all(|(label, score)| shown.get(label).is_some_and(|shown| (shown - score).abs() <= ROUNDING))
 }

@@ -197,8 +197,9 @@ impl Session {
         let sent = Sent::new([(view, image.as_slice())])?;
         let path = format!("/v1/images?view={view}{crops}&nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
-        let answer: Classification = parse("the classification", &body)?;
-        sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
+        let mut answer: Classification = parse("the classification", &body)?;
+        let signed = sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
+        answer.keep(&signed);
         Ok(answer)
     }
 
@@ -248,8 +249,14 @@ impl Session {
         let path = format!("/v1/exams?{crops}nonce={}", hex::encode(sent.nonce));
         let kind = format!("multipart/form-data; boundary={boundary}");
         let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
-        let answer: Exam = parse("the exam", &body)?;
-        sent.check(&self.policy, &self.attested, Some(&answer.receipt), &Shown::exam(&answer))?;
+        let mut answer: Exam = parse("the exam", &body)?;
+        let signed = sent.check(&self.policy, &self.attested, Some(&answer.receipt), &Shown::exam(&answer))?;
+        answer.views.iter_mut().for_each(|view| view.keep(&signed));
+        for (side, breast) in &mut answer.breasts {
+            if let Some(scores) = signed.breasts.get(side) {
+                breast.scores.clone_from(scores);
+            }
+        }
         Ok(answer)
     }
 

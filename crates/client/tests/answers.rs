@@ -52,6 +52,7 @@ enum Lie {
     Image,
     View,
     Score,
+    Time,
     Model,
     /// Signed by another key, and with a document that vouches for that one.
     Key,
@@ -116,10 +117,11 @@ impl Enclave {
         let document = self.document(&vouched.0, Some(vouched.1), None);
         let key = if matches!(lie, Lie::Key | Lie::Signature) { &other } else { &self.receipts };
         // The module's clock and this one are the same, but documents are dated to the millisecond.
-        receipt.time = SystemTime::now();
+        let early = if matches!(lie, Lie::Time) { Duration::from_secs(7200) } else { Duration::ZERO };
+        receipt.time = SystemTime::now() + early;
         let signed = receipt.sign(key, &document).unwrap();
         let mut json = serde_json::json!({
-            "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {},
+            "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {}, "took": 7,
             "model": {"name": "m", "version": 1, "digest": hex::encode(MODEL)},
         });
         match lie {
@@ -254,6 +256,8 @@ async fn mismatch(lie: Lie) -> ReceiptMismatch {
 async fn an_answer_whose_receipt_says_something_else_is_refused() {
     assert!(matches!(mismatch(Lie::NoReceipt).await, ReceiptMismatch::Missing));
     assert!(matches!(mismatch(Lie::Nonce).await, ReceiptMismatch::OtherNonce));
+    // Two hours from now, within the life of the certificate that vouches for the key.
+    assert!(matches!(mismatch(Lie::Time).await, ReceiptMismatch::OtherTime { .. }));
     for (lie, different) in [(Lie::Image, "image"), (Lie::View, "image"), (Lie::Score, "score"), (Lie::Model, "model")]
     {
         let found = mismatch(lie).await;
