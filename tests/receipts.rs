@@ -131,15 +131,42 @@ async fn the_owner_of_the_model_computes_the_same_bits_on_any_number_of_threads(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exam_has_one_receipt_for_its_views_and_breasts() {
+async fn an_exam_has_one_receipt_for_its_views_and_breasts_and_what_is_not_checked_is_named() {
     let world = World::ready(Setup::default()).await;
     let mut session = world.session().await;
     let images = View::ALL.map(|view| (view, image(view, 5))).to_vec();
-    let exam = session.exam(images, Some(1), None).await.unwrap();
+    let exam = session.exam(images.clone(), Some(1), None).await.unwrap();
     let verified = cloister_client::receipt::verify(&exam.receipt.0, &world.policy).unwrap();
     let claims = &verified.claims;
     assert_eq!(claims.views.iter().map(|view| view.view.as_str()).collect::<Vec<_>>(), View::ALL.map(View::as_str));
     for (side, breast) in &exam.breasts {
         assert_eq!(claims.breasts[side], breast.scores);
     }
+
+    let receipt = world.folder().join("exam.cbor");
+    std::fs::write(&receipt, &exam.receipt.0).unwrap();
+    let paths = images.iter().map(|(view, png)| {
+        let path = world.folder().join(format!("{view}.png"));
+        std::fs::write(&path, png).unwrap();
+        path
+    });
+    let paths: Vec<_> = paths.collect();
+    let run_with = |verb: &[&str], images: &[PathBuf]| {
+        let mut command = Command::new(binary("cloister"));
+        command.arg("receipt").args(verb).arg(&receipt);
+        command.args(images.iter().flat_map(|image| [Path::new("--image"), image]));
+        run(&mut command).success()
+    };
+    let policy = world.policy_file();
+    let verify = ["verify", "--policy", policy.to_str().unwrap()];
+    assert!(run_with(&verify, &paths[..1]).contains("which image was sent as R-CC, L-MLO, R-MLO"));
+    assert!(!run_with(&verify, &paths).contains("NOT checked"));
+    let package = world.package.to_str().unwrap();
+    let reproduce = ["reproduce", "--package", package];
+    let some = run_with(&reproduce, &paths[..1]);
+    assert!(some.contains("NOT computed, for want of an image: R-CC, L-MLO, R-MLO"), "{some}");
+    assert!(!some.contains("left"), "{some}");
+    let all = run_with(&reproduce, &paths);
+    assert!(all.contains("REPRODUCED") && all.contains("left") && all.contains("right"), "{all}");
+    assert!(!all.contains("NOT computed"), "{all}");
 }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use cloister_attest::Policy;
 use cloister_client::receipt::{self, VerifiedReceipt};
 use cloister_imaging::{DecodeLimits, decode};
-use cloister_receipt::{Receipt, Unverified, pixels_sha256};
+use cloister_receipt::{Receipt, Unverified, View, pixels_sha256};
 use ndarray::Array2;
 
 use crate::failure::Failure;
@@ -75,6 +75,7 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
     let simulated = !policy.root().is_amazon();
     let images = arguments.images.iter().map(|path| Image::read(path)).collect::<Result<Vec<_>, _>>()?;
     let images = images.iter().map(|image| image.matched(&verified.claims)).collect::<Result<Vec<_>, _>>()?;
+    let images = images.into_iter().flatten().collect();
     print(&Report::verified(&verified, simulated, images), arguments.json)
 }
 
@@ -121,18 +122,25 @@ impl<'a> Image<'a> {
         Ok(Self { path, sha256: digest(&SHA256, &bytes).as_ref().to_vec(), pixels, pixels_sha256 })
     }
 
-    /// The view of the receipt that this image is.
-    fn matched(&self, receipt: &Receipt) -> Result<Matched<'a>, Failure> {
-        let views = || receipt.views.iter();
-        let found = |same_bytes, view: &cloister_receipt::View| Matched {
+    /// The views of the receipt that this image is: one, unless it was sent as several.
+    fn matched(&self, receipt: &Receipt) -> Result<Vec<Matched<'a>>, Failure> {
+        let is = |view: &&View| view.bytes_sha256 == *self.sha256 || view.pixels_sha256 == self.pixels_sha256;
+        let matched = receipt.views.iter().filter(is).map(|view| Matched {
             path: self.path,
             view: view.view.clone(),
-            same_bytes,
-        };
-        let same = views().find(|view| view.bytes_sha256 == *self.sha256).map(|view| found(true, view));
-        let pixels = || views().find(|view| view.pixels_sha256 == self.pixels_sha256).map(|view| found(false, view));
-        same.or_else(pixels).ok_or_else(|| {
-            Failure::not_verified(format!("{}: the receipt is about another image", self.path.display()))
-        })
+            same_bytes: view.bytes_sha256 == *self.sha256,
+        });
+        let matched: Vec<_> = matched.collect();
+        if matched.is_empty() {
+            let message = format!("{}: the receipt is about another image", self.path.display());
+            return Err(Failure::not_verified(message));
+        }
+        Ok(matched)
     }
+}
+
+/// The views of a receipt that are not among these.
+fn without<'r>(receipt: &'r Receipt, views: &[impl AsRef<str>]) -> Vec<&'r str> {
+    let names = receipt.views.iter().map(|view| view.view.as_str());
+    names.filter(|name| !views.iter().any(|view| view.as_ref() == *name)).collect()
 }

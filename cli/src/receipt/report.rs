@@ -7,7 +7,7 @@ use cloister_client::receipt::VerifiedReceipt;
 use cloister_receipt::{Receipt, Scores, View};
 use serde::Serialize;
 
-use super::Matched;
+use super::{Matched, without};
 use crate::words::rfc3339;
 
 /// What no receipt proves, said with each.
@@ -45,6 +45,7 @@ struct Verification<'a> {
     document_signed: String,
     receipt_key_sha384: String,
     images: Vec<ImageReport>,
+    views_without_image: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -106,6 +107,8 @@ impl<'a> Report<'a> {
 
     /// A receipt that was verified, and the images that it was held against.
     pub(super) fn verified(verified: &'a VerifiedReceipt, simulated: bool, images: Vec<Matched<'_>>) -> Self {
+        let matched: Vec<_> = images.iter().map(|matched| matched.view.as_str()).collect();
+        let views_without_image = without(&verified.claims, &matched);
         let image = |matched: Matched<'_>| ImageReport {
             file: matched.path.display().to_string(),
             view: matched.view,
@@ -117,6 +120,7 @@ impl<'a> Report<'a> {
             module_id: &verified.module_id,
             document_signed: rfc3339(verified.document_time),
             receipt_key_sha384: hex::encode(verified.key_sha384),
+            views_without_image,
             images: images.into_iter().map(image).collect(),
         };
         Self::new(&verified.claims, Some(verification))
@@ -208,8 +212,9 @@ impl Display for Verdict<'_> {
             let how = if image.same_bytes { "is the file" } else { "has the pixels of the file" };
             row(f, "image", format_args!("{} {how} that was sent as {}", image.file, image.view))?;
         }
-        if verification.images.is_empty() {
-            row(f, "NOT checked", "which images it is about: give them with --image")?;
+        if !verification.views_without_image.is_empty() {
+            let views = verification.views_without_image.join(", ");
+            row(f, "NOT checked", format_args!("which image was sent as {views}: give it with --image"))?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use cloister_model::{Classifier, Package, kernels};
 use cloister_receipt::Receipt;
 use serde::Serialize;
 
-use super::Image;
+use super::{Image, without};
 use crate::failure::Failure;
 use crate::{files, output, policy};
 
@@ -42,15 +42,18 @@ pub struct Reproduce {
 struct Outcome {
     /// Whether the receipt itself was verified.
     verified: bool,
-    /// Whether every score has the same bits.
+    /// Whether every score that was computed has the same bits.
     identical: bool,
     /// Whether these kernels are those that the receipt names.
     same_kernels: bool,
     kernels: String,
     kernels_of_receipt: String,
     scores: Vec<Compared>,
+    /// The views that no image was given for.
+    not_computed: Vec<String>,
 }
 
+/// One score of a view, or of a breast once all views were computed.
 #[derive(Serialize)]
 struct Compared {
     view: String,
@@ -58,6 +61,13 @@ struct Compared {
     signed: f64,
     computed: f64,
     difference: f64,
+}
+
+impl Compared {
+    fn new(view: &str, label: &str, signed: f64, computed: f64) -> Self {
+        let difference = (signed - computed).abs();
+        Self { view: view.to_owned(), label: label.to_owned(), signed, computed, difference }
+    }
 }
 
 /// Runs the verb.
@@ -82,7 +92,16 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     }
     let mut scores = Vec::new();
     for path in &arguments.images {
-        scores.extend(compute(&classifier, &receipt, &Image::read(path)?)?);
+        let image = Image::read(path)?;
+        for matched in image.matched(&receipt)? {
+            scores.extend(compute(&classifier, &receipt, &image, &matched.view)?);
+        }
+    }
+    let views: Vec<_> = scores.iter().map(|score: &Compared| score.view.clone()).collect();
+    let not_computed: Vec<_> = without(&receipt, &views).into_iter().map(str::to_owned).collect();
+    if not_computed.is_empty() {
+        let breasts = breasts(&receipt, &scores);
+        scores.extend(breasts);
     }
     let outcome = Outcome {
         verified: arguments.policy.is_some(),
@@ -91,6 +110,7 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
         kernels: kernels(),
         kernels_of_receipt: receipt.kernels,
         scores,
+        not_computed,
     };
     outcome.print(arguments.json)?;
     outcome.judge()
@@ -107,21 +127,50 @@ fn check_model(package: &Package, receipt: &Receipt) -> Result<(), Failure> {
     )))
 }
 
-fn compute(classifier: &Classifier, receipt: &Receipt, image: &Image<'_>) -> Result<Vec<Compared>, Failure> {
-    let matched = image.matched(receipt)?;
-    let view: View = matched.view.parse().map_err(Failure::input)?;
+fn compute(
+    classifier: &Classifier,
+    receipt: &Receipt,
+    image: &Image<'_>,
+    name: &str,
+) -> Result<Vec<Compared>, Failure> {
+    let view: View = name.parse().map_err(Failure::input)?;
     let computed = classifier.classify(&image.pixels, view, receipt.crops.count).map_err(Failure::input)?.scores;
-    let claim = receipt.views.iter().find(|claim| claim.view == matched.view);
+    let claim = receipt.views.iter().find(|claim| claim.view == name);
     let signed = claim.map(|claim| &claim.scores).into_iter().flatten();
-    let compared = signed.map(|(label, &signed)| {
-        let computed = computed.get(label).copied().unwrap_or(f64::NAN);
-        let difference = (signed - computed).abs();
-        Compared { view: matched.view.clone(), label: label.clone(), signed, computed, difference }
-    });
-    Ok(compared.collect())
+    let compare = |(label, &signed): (&String, &f64)| {
+        let computed = computed.get(label).copied();
+        let computed = computed
+            .ok_or_else(|| Failure::not_verified(format!("the package scores no {label:?}, which the receipt does")))?;
+        Ok(Compared::new(name, label, signed, computed))
+    };
+    signed.map(compare).collect()
+}
+
+/// Each breast's mean, in the order in which an enclave adds its views.
+fn breasts(receipt: &Receipt, scores: &[Compared]) -> Vec<Compared> {
+    let mean = |side: &str, label: &str| {
+        let views = receipt.views.iter().filter(|view| view.laterality() == Some(side));
+        let computed = |view: &cloister_receipt::View| {
+            scores.iter().find(|score| score.view == view.view && score.label == label).map(|score| score.computed)
+        };
+        let of_side: Vec<f64> = views.filter_map(computed).collect();
+        #[expect(clippy::cast_precision_loss, reason = "two views")]
+        let mean = of_side.iter().sum::<f64>() / of_side.len() as f64;
+        mean
+    };
+    let signed = receipt.breasts.iter().flat_map(|(breast, scores)| scores.iter().map(move |score| (breast, score)));
+    let compare = |(breast, (label, signed)): (&String, (&String, &f64))| {
+        let side = if breast == "left" { "L" } else { "R" };
+        Compared::new(breast, label, *signed, mean(side, label))
+    };
+    signed.map(compare).collect()
 }
 
 impl Outcome {
+    fn within(&self) -> bool {
+        self.scores.iter().all(|score| score.difference <= ACROSS_KERNELS)
+    }
+
     fn print(&self, json: bool) -> Result<(), Failure> {
         if json {
             return output::json(self);
@@ -134,11 +183,15 @@ impl Outcome {
                 "{view:<6} {label:<12} receipt {signed:.9}  here {computed:.9}  apart {difference:.1e}"
             ))?;
         }
-        output::line(match (self.identical, self.same_kernels) {
-            (true, _) => "REPRODUCED: every score has the same bits",
-            (false, true) => "NOT reproduced, on the same kernels",
-            (false, false) => "the kernels differ, so that the last digits may:",
+        output::line(match (self.identical, self.same_kernels, self.within()) {
+            (true, ..) => "REPRODUCED: every score of these images has the same bits",
+            (false, true, _) => "NOT reproduced, on the same kernels",
+            (false, false, true) => "REPRODUCED within 0.00001: the kernels differ, and the last digits with them",
+            (false, false, false) => "NOT reproduced: further apart than other kernels explain",
         })?;
+        if !self.not_computed.is_empty() {
+            output::line(format_args!("NOT computed, for want of an image: {}", self.not_computed.join(", ")))?;
+        }
         if !self.same_kernels {
             output::line(format_args!("receipt  {}\nhere     {}", self.kernels_of_receipt, self.kernels))?;
         }
@@ -146,11 +199,10 @@ impl Outcome {
     }
 
     fn judge(&self) -> Result<(), Failure> {
-        let most = self.scores.iter().map(|score| score.difference).fold(0.0, f64::max);
-        let within = self.scores.iter().all(|score| score.difference <= ACROSS_KERNELS);
-        if self.identical || (!self.same_kernels && within) {
+        if self.identical || (!self.same_kernels && self.within()) {
             return Ok(());
         }
+        let most = self.scores.iter().map(|score| score.difference).fold(0.0, f64::max);
         let allowed = if self.same_kernels { "not a bit" } else { "0.00001" };
         Err(Failure::not_verified(format!(
             "the scores are not those of the receipt: they are up to {most:.1e} apart, and {allowed} is allowed between these kernels"
