@@ -122,7 +122,8 @@ impl Disclose for Model {
                 words!["a network has ", *what, " of another shape than its manifest needs"]
             }
             Self::NotAProbability { .. } => Words::of("a network gave a score that is not a probability"),
-            Self::ViewNotServed(view) => words!["the model has no network for ", *view, " images"],
+            // A request can name a view too, so it is not said.
+            Self::ViewNotServed(_) => Words::of("the model has no network for this view"),
             Self::Crops { limit, .. } => words!["at most ", *limit, " crops can be averaged"],
             Self::Image(_) => Words::of("an image cannot be prepared"),
             Self::Threads { threads, .. } => words![*threads, " threads could not be started"],

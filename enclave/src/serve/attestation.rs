@@ -28,7 +28,8 @@ pub(super) struct Parameters {
     params(("nonce" = String, Query, description = "16 to 512 random bytes of the caller, in hexadecimal")),
     responses(
         (status = 200, content_type = "application/cose", description = "The attestation document. Its nonce is the caller's; its \
-            user_data is the CBOR map {\"v\": 1, \"tls\": SHA-384 of this connection's SubjectPublicKeyInfo}; PCR16 holds the model, \
+            user_data is the CBOR map {\"v\": 1, \"tls\": SHA-384 of this connection's SubjectPublicKeyInfo, \
+            \"receipt\": that of the key that signs its receipts}; PCR16 holds the model, \
             PCR17 the configuration."),
         (status = 400, body = super::problem::Details, content_type = "application/problem+json"),
         (status = 503, body = super::problem::Details, content_type = "application/problem+json"),
