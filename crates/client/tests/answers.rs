@@ -10,6 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloister_attest::{Binding, MODEL_PCR, Measurement, Policy, Root, extended};
+use cloister_client::receipt::ReceiptError;
 use cloister_client::{Error, Options, ReceiptMismatch, Session, connect, limits};
 use cloister_imaging::View;
 use cloister_nsm::{AttestRequest, Nsm};
@@ -53,6 +54,10 @@ enum Lie {
     View,
     Score,
     Time,
+    /// Dated after the end of the certificate that vouches for the key.
+    Expired,
+    /// Of another model than the one in the document that vouches for the key.
+    Measurement,
     Model,
     /// Signed by another key, and with a document that vouches for that one.
     Key,
@@ -106,6 +111,7 @@ impl Enclave {
             Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
             Lie::View => receipt.views = vec![view("R-CC")],
             Lie::Score => receipt.views[0].scores.insert("benign".to_owned(), 0.25).map_or((), drop),
+            Lie::Measurement => receipt.model.digest = [7; 48],
             Lie::Model => receipt.model.name = "another".to_owned(),
             _ => {}
         }
@@ -117,7 +123,11 @@ impl Enclave {
         let document = self.document(&vouched.0, Some(vouched.1), None);
         let key = if matches!(lie, Lie::Key | Lie::Signature) { &other } else { &self.receipts };
         // The module's clock and this one are the same, but documents are dated to the millisecond.
-        let early = if matches!(lie, Lie::Time) { Duration::from_secs(7200) } else { Duration::ZERO };
+        let early = match lie {
+            Lie::Time => Duration::from_secs(2 * 60 * 60),
+            Lie::Expired => Duration::from_secs(4 * 60 * 60),
+            _ => Duration::ZERO,
+        };
         receipt.time = SystemTime::now() + early;
         let signed = receipt.sign(key, &document).unwrap();
         let mut json = serde_json::json!({
@@ -268,7 +278,10 @@ async fn an_answer_whose_receipt_says_something_else_is_refused() {
 #[tokio::test]
 async fn an_answer_whose_receipt_is_not_this_enclaves_is_refused() {
     assert!(matches!(mismatch(Lie::Garbage).await, ReceiptMismatch::NotVerified(_)));
-    assert!(matches!(mismatch(Lie::Signature).await, ReceiptMismatch::NotVerified(_)));
+    assert!(matches!(mismatch(Lie::Signature).await, ReceiptMismatch::NotVerified(ReceiptError::Signature(_))));
+    assert!(matches!(mismatch(Lie::Measurement).await, ReceiptMismatch::NotVerified(ReceiptError::OtherModel { .. })));
+    let expired = mismatch(Lie::Expired).await;
+    assert!(matches!(expired, ReceiptMismatch::NotVerified(ReceiptError::Document(_))), "{expired}");
     // The same image and module, but another key than the one that this session's document vouches for.
     assert!(matches!(mismatch(Lie::Key).await, ReceiptMismatch::OtherKey));
 }
