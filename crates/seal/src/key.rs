@@ -1,7 +1,7 @@
 //! The data key.
 
 use aws_lc_rs::aead::{AES_256_GCM, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA384, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA384, KeyType, Salt};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -17,6 +17,15 @@ const RESULT_INFO: &[u8] = b"cloister sealed result, version 1";
 /// one key survivable, not right.
 #[derive(Clone)]
 pub struct DataKey(Zeroizing<[u8; Self::BYTES]>);
+
+/// As long as a key.
+struct Length;
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        DataKey::BYTES
+    }
+}
 
 impl DataKey {
     /// Bytes of a key.
@@ -43,7 +52,10 @@ impl DataKey {
             return UnboundKey::new(&AES_256_GCM, self.0.as_slice()).map_err(|_| Error::Crypto);
         };
         let extracted = Salt::new(HKDF_SHA384, salt).extract(self.0.as_slice());
-        let key = extracted.expand(&[RESULT_INFO], &AES_256_GCM).map_err(|_| Error::Crypto)?;
-        Ok(UnboundKey::from(key))
+        // By hand, because the library's own way leaves a copy of the key behind.
+        let mut key = Zeroizing::new([0; Self::BYTES]);
+        let expanded = extracted.expand(&[RESULT_INFO], Length);
+        expanded.and_then(|okm| okm.fill(key.as_mut_slice())).map_err(|_| Error::Crypto)?;
+        UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| Error::Crypto)
     }
 }
