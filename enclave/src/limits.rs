@@ -215,6 +215,12 @@ pub const DRAIN_SETTLE: Duration = Duration::from_secs(2);
 /// Keys of sealed images that are asked for at once: each costs an RSA key, an attestation document and a call of KMS. More wait.
 pub const MAX_CONCURRENT_RELEASES: usize = 4;
 
+/// Sealed images that wait for their keys or are asking for them, and their bytes: half of what may be in memory, so that plain images find
+/// room however slow KMS is. More are refused at once.
+pub const MAX_SEALED_WAITING: usize = 12;
+/// See [`MAX_SEALED_WAITING`].
+pub const SEALED_WAITING_BYTES: usize = UPLOAD_BUDGET_BYTES / 2;
+
 /// The key of a sealed image, the wait for its turn included: long enough for a first try that KMS does not answer
 /// ([`cloister_kms::limits::CALL_TIMEOUT`]) and a second that it does.
 pub const DATA_KEY_TIMEOUT: Duration = Duration::from_secs(15);

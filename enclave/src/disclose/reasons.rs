@@ -3,6 +3,7 @@
 
 use std::io;
 
+use cloister_attest::{CONFIGURATION_PCR, MODEL_PCR};
 use cloister_kms::{Error as Kms, Obstacle, cms};
 use cloister_model::Error as Model;
 use cloister_nsm::{Error as Module, Nsm};
@@ -154,7 +155,8 @@ pub(crate) fn key_release(error: &Kms, config: &Config, arn: &str, nsm: &dyn Nsm
             key(),
             ": the key policy does not allow this measurement, role or encryption context. ",
             measurement(nsm),
-            " Put it into the condition kms:RecipientAttestation:ImageSha384 of the key policy, or run the image that it names"
+            " Put what is asked for into the conditions kms:RecipientAttestation:ImageSha384 (PCR0) and kms:RecipientAttestation:PCR<n> \
+             of the key policy, or run the image, model and configuration that it names"
         ],
         Kms::ExpiredToken => Words::of("the AWS credentials have expired"),
         Kms::Credentials { code, .. } => {
@@ -200,12 +202,16 @@ pub(crate) fn key_release(error: &Kms, config: &Config, arn: &str, nsm: &dyn Nsm
 }
 
 /// What KMS was shown: the whole image, and the role that key policies may name beside it.
+/// The image; and the role, the model and the configuration where they are measured already.
 fn measurement(nsm: &dyn Nsm) -> Words {
-    match (Pcr::read(nsm, 0), Pcr::read(nsm, 3)) {
-        (Some(image), Some(role)) => words!["This enclave is ", image, " and ", role, "."],
-        (Some(image), None) => words!["This enclave is ", image, "."],
-        (None, _) => Words::of("This enclave's PCR0 is zero, as in debug mode."),
+    let Some(image) = Pcr::read(nsm, 0) else { return Words::of("This enclave's PCR0 is zero, as in debug mode.") };
+    let mut words = words!["This enclave is ", image];
+    for pcr in [3, MODEL_PCR, CONFIGURATION_PCR].into_iter().filter_map(|index| Pcr::read(nsm, index)) {
+        words.add(", ");
+        words.add(pcr);
     }
+    words.add(".");
+    words
 }
 
 fn unreachable(obstacle: Obstacle) -> Words {

@@ -20,6 +20,7 @@ use super::images::{Answer, in_worker};
 use super::padding;
 use super::problem::Problem;
 use crate::config::Config;
+use crate::disclose::Words;
 use crate::limits;
 use crate::release::{Error, Releases};
 
@@ -48,6 +49,8 @@ pub(super) struct DataKeys {
     config: Arc<Config>,
     releases: Releases,
     at_once: Arc<Semaphore>,
+    waiting: Semaphore,
+    waiting_bytes: Semaphore,
 }
 
 /// An image that came in sealed, and what its answer is to be sealed with.
@@ -66,7 +69,13 @@ pub(super) struct Envelope {
 impl DataKeys {
     pub(super) fn new(releases: Releases) -> Self {
         let at_once = Arc::new(Semaphore::new(limits::MAX_CONCURRENT_RELEASES));
-        Self { config: Arc::clone(&releases.config), releases, at_once }
+        Self {
+            config: Arc::clone(&releases.config),
+            releases,
+            at_once,
+            waiting: Semaphore::new(limits::MAX_SEALED_WAITING),
+            waiting_bytes: Semaphore::new(limits::SEALED_WAITING_BYTES),
+        }
     }
 
     /// Opens a sealed image that is to be classified as `view`. KMS is not asked before all is right that can be seen without it.
@@ -77,10 +86,15 @@ impl DataKeys {
         view: View,
     ) -> Result<Opened, Problem> {
         let header = self.check(&sealed, view)?;
+        let key = {
+            let _place = self.waiting.try_acquire().map_err(|_| Problem::QueueFull)?;
+            let bytes = u32::try_from(sealed.len()).map_err(|_| Problem::Busy)?;
+            let _bytes = self.waiting_bytes.try_acquire_many(bytes).map_err(|_| Problem::Busy)?;
+            self.release(&header).await?
+        };
         // For a moment both are in memory.
         let reserved = admission.reserve(None, limits::MAX_IMAGE_BYTES)?;
         reserved.grow(sealed.len())?;
-        let key = self.release(&header).await?;
         in_worker(received, move || {
             let image = content(&sealed, &key)?;
             Ok(Opened { image, reserved, envelope: Envelope { header, key } })
@@ -98,6 +112,10 @@ impl DataKeys {
         }
         if !self.config.data.key_arns.contains(&header.key_arn) {
             return Err(Refusal::KeyNotAllowed);
+        }
+        if header.chunk_size > cloister_seal::limits::DEFAULT_CHUNK {
+            // A reader holds two chunks, which nobody has counted.
+            return Err(Refusal::Damaged(Words::of("its chunks are larger than any image's")));
         }
         match context::view_of_image(&header.context) {
             None => Err(Refusal::Context),
