@@ -1,6 +1,7 @@
 //! `cloister verify`, `cloister classify`, `cloister exam`: connect, verify, then send.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::access::CredentialFiles;
 use crate::failure::Failure;
+use crate::files::Readers;
 use crate::output::UploadBar;
 use crate::words::{meaning, rfc3339};
 use crate::{files, output, policy};
@@ -148,7 +150,7 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
         session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
     if let (Some(path), Some(receipt)) = (&arguments.receipt, &answer.receipt) {
-        files::write(path, &receipt.0)?;
+        files::replace(path, Readers::Owner, |file| file.write_all(&receipt.0))?;
     }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
@@ -200,7 +202,7 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let answer = session.exam(images, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
     if let Some(path) = &arguments.receipt {
-        files::write(path, &answer.receipt.0)?;
+        files::replace(path, Readers::Owner, |file| file.write_all(&answer.receipt.0))?;
     }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {

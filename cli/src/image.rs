@@ -1,6 +1,6 @@
 //! `cloister image seal`: an image sealed under a key of its owner's, so that it can rest anywhere until an enclave opens it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use cloister_imaging::{DecodeLimits, View, decode};
@@ -37,6 +37,12 @@ pub struct Seal {
     service: KeyService,
 }
 
+/// The largest body that an enclave takes for an image.
+const MAX_SEALED_BYTES: usize = 40 * 1024 * 1024;
+
+/// What each chunk of a sealed file has beside its content.
+const TAG_BYTES: usize = 16;
+
 /// Runs one verb.
 pub fn run(command: &Command) -> Result<(), Failure> {
     let Command::Seal(seal) = command;
@@ -44,6 +50,7 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     // Once it is sealed nobody looks at it before the enclave does.
     decode(&image, &DecodeLimits::default())
         .map_err(|error| Failure::input(format!("{}: {error}", seal.image.display())))?;
+    check_length(&seal.image, image.len())?;
     let name = ImageName::random().ok_or_else(|| Failure::unavailable("the system gave no random bytes"))?;
     let context = context::for_image(seal.view.as_str(), &name);
     let (key, wrapped_key) = crate::asynchronous(async {
@@ -67,4 +74,32 @@ pub fn run(command: &Command) -> Result<(), Failure> {
         seal.key_id,
         seal.out.display()
     ))
+}
+
+/// Refuses what no enclave would take: it counts the sealed file, header and seals among it.
+fn check_length(path: &Path, image: usize) -> Result<(), Failure> {
+    let chunks = image.div_ceil(limits::DEFAULT_CHUNK as usize);
+    let sealed = image + chunks * TAG_BYTES + limits::HEADER;
+    if sealed <= MAX_SEALED_BYTES {
+        return Ok(());
+    }
+    let most = MAX_SEALED_BYTES >> 20;
+    Err(Failure::input(format!(
+        "{}: sealed, it would be larger than the {most} MiB that an enclave takes",
+        path.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_no_enclave_would_take_is_not_sealed() {
+        let path = Path::new("large.png");
+        assert!(check_length(path, 39 * 1024 * 1024).is_ok());
+        let refused = check_length(path, MAX_SEALED_BYTES - 1).unwrap_err();
+        assert_eq!(refused.code(), 65);
+        assert!(refused.to_string().contains("40 MiB"), "{refused}");
+    }
 }

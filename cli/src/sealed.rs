@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
-use cloister_client::Classification;
+use cloister_client::{Classification, receipt};
 use cloister_kms::context;
+use cloister_receipt::Unverified;
 use cloister_seal::{DataKey, Error, Header, Purpose, Sealed};
 use serde_json::json;
 
@@ -117,16 +118,26 @@ fn open(arguments: &Open) -> Result<(), Failure> {
     })?;
     let content = content(sealed, &key)
         .map_err(|error| Failure::not_verified(format!("{}: {error}", arguments.file.display())))?;
-    if let Some(path) = &arguments.receipt {
-        let answer: Option<Classification> = serde_json::from_slice(&content).ok();
-        let receipt = answer.and_then(|answer| answer.receipt);
-        let receipt = receipt.ok_or_else(|| {
-            Failure::not_verified(format!("{} holds no answer with a receipt", arguments.file.display()))
-        })?;
-        files::write(path, &receipt.0)?;
+    if purpose == Purpose::Result {
+        let receipt = receipt_of(&content)
+            .map_err(|error| Failure::not_verified(format!("{}: {error}", arguments.file.display())))?;
+        if let Some(path) = &arguments.receipt {
+            files::replace(path, Readers::Owner, |file| std::io::Write::write_all(file, &receipt))?;
+        }
     }
     files::replace(&arguments.out, Readers::Owner, |file| std::io::Write::write_all(file, &content))?;
     output::line(format_args!("opened a sealed {purpose} into {}", arguments.out.display()))
+}
+
+/// The receipt in a result, which must claim what the result shows: whoever may make a data key can seal any answer, with the true receipt of
+/// another.
+fn receipt_of(content: &[u8]) -> Result<Vec<u8>, String> {
+    let answer: Classification =
+        serde_json::from_slice(content).map_err(|_| "it holds no answer of an enclave's".to_owned())?;
+    let receipt = answer.receipt.clone().ok_or("it holds no receipt")?.0;
+    let claims = Unverified::parse(&receipt).map_err(|error| error.to_string())?;
+    receipt::agrees(&answer, claims.claims()).map_err(|error| format!("it is not to be trusted: {error}"))?;
+    Ok(receipt)
 }
 
 /// Whether the header is that of an image or its result under the key that the owner names.
@@ -160,7 +171,69 @@ fn unreadable(path: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use cloister_receipt::{Crops, Model, Receipt, SigningKey, View};
+
     use super::*;
+
+    fn receipt() -> Vec<u8> {
+        let view = View {
+            view: "L-CC".to_owned(),
+            bytes_sha256: [1; 32],
+            pixels_sha256: [2; 32],
+            rows: 10,
+            columns: 10,
+            sop_instance_uid: None,
+            window: [1, 2, 3, 4],
+            best_center: [5, 6],
+            scores: BTreeMap::from([("malignant".to_owned(), 0.9)]),
+        };
+        let receipt = Receipt {
+            nonce: None,
+            time: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+            software: "a test".to_owned(),
+            kernels: "none".to_owned(),
+            model: Model { name: "m".to_owned(), version: 1, digest: [3; 48] },
+            preprocessing: "resize/1".to_owned(),
+            crops: Crops { seed: None, count: 1 },
+            views: vec![view],
+            breasts: BTreeMap::new(),
+        };
+        receipt.sign(&SigningKey::generate().unwrap(), b"a document").unwrap()
+    }
+
+    #[test]
+    fn an_answer_with_a_true_receipt_of_another_is_refused() {
+        let receipt = receipt();
+        let answer = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut answer = json!({
+                "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "malignant": 0.9, "crops": 1,
+                "model": {"name": "m", "version": 1, "digest": hex::encode([3; 48])},
+                "receipt": STANDARD.encode(&receipt),
+            });
+            change(&mut answer);
+            receipt_of(answer.to_string().as_bytes())
+        };
+        assert_eq!(answer(&|_| {}).unwrap(), receipt);
+        for (member, value) in [
+            ("malignant", json!(0.01)),
+            ("benign", json!(0.5)),
+            ("view", json!("R-CC")),
+            ("window", json!([1, 2, 3, 5])),
+            ("best_center", json!([5, 7])),
+            ("crops", json!(2)),
+            ("model", json!({"name": "m", "version": 2, "digest": hex::encode([3; 48])})),
+        ] {
+            let refused = answer(&|answer| answer[member] = value.clone()).unwrap_err();
+            assert!(refused.contains("not to be trusted"), "{member}: {refused}");
+        }
+        assert!(answer(&|answer| answer["receipt"] = json!("AAAA")).is_err());
+        assert!(receipt_of(b"{}").is_err());
+    }
 
     #[test]
     fn the_length_of_the_content_is_that_of_the_file_without_the_tags() {

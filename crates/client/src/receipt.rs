@@ -6,6 +6,10 @@ use aws_lc_rs::digest::{SHA384, digest};
 use cloister_attest::{self as attest, MODEL_PCR, Policy, extended};
 use cloister_receipt::{Error as Malformed, Receipt, Unverified};
 
+use crate::answer::Classification;
+use crate::error::ReceiptMismatch;
+use crate::sent::Shown;
+
 /// Why a receipt is not believed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -79,4 +83,17 @@ pub fn verify(receipt: &[u8], policy: &Policy) -> Result<VerifiedReceipt, Receip
         document_time: document.timestamp,
         key_sha384,
     })
+}
+
+/// Whether an answer shows what a receipt claims, and no more than that: view, scores, window, centre, crops and model. Whether the receipt
+/// itself is to be believed is [`verify`]'s to say.
+///
+/// # Errors
+/// [`ReceiptMismatch::Other`], naming what differs.
+pub fn agrees(answer: &Classification, claims: &Receipt) -> Result<(), ReceiptMismatch> {
+    let signed = claims.views.first().map(|view| &view.scores);
+    if !signed.is_some_and(|signed| signed.keys().eq(answer.scores.keys())) {
+        return Err(ReceiptMismatch::Other { what: "score" });
+    }
+    Shown::image(answer).agree(claims)
 }

@@ -70,19 +70,29 @@ impl Sent {
             return Err(ReceiptMismatch::OtherNonce);
         }
         check_time(claims.time, SystemTime::now(), policy)?;
-        let same = |same: bool, what| if same { Ok(()) } else { Err(ReceiptMismatch::Other { what }) };
-        let model = shown.model.is_some_and(|model| {
+        for claim in &claims.views {
+            let sent =
+                self.images.iter().find(|(view, _)| view.as_str() == claim.view).map(|(_, hash)| hash.as_slice());
+            same(sent == Some(&claim.bytes_sha256), "image")?;
+        }
+        same(claims.views.len() == self.images.len(), "set of views")?;
+        shown.agree(claims)?;
+        Ok(verified.claims)
+    }
+}
+
+impl Shown<'_> {
+    /// Whether what is shown is what a receipt claims.
+    pub(crate) fn agree(&self, claims: &Claims) -> Result<(), ReceiptMismatch> {
+        let model = self.model.is_some_and(|model| {
             model.name == claims.model.name
                 && model.version == claims.model.version
                 && model.digest == hex::encode(claims.model.digest)
         });
         same(model, "model")?;
-        same(claims.views.len() == self.images.len() && shown.views.len() == self.images.len(), "set of views")?;
+        same(claims.views.len() == self.views.len(), "set of views")?;
         for claim in &claims.views {
-            let sent =
-                self.images.iter().find(|(view, _)| view.as_str() == claim.view).map(|(_, hash)| hash.as_slice());
-            same(sent == Some(&claim.bytes_sha256), "image")?;
-            let answer = shown.views.iter().find(|answer| answer.view.as_str() == claim.view);
+            let answer = self.views.iter().find(|answer| answer.view.as_str() == claim.view);
             let answer = answer.ok_or(ReceiptMismatch::Other { what: "set of views" })?;
             same(close(&answer.scores, &claim.scores), "score")?;
             same(answer.crops == claims.crops.count, "number of crops")?;
@@ -92,10 +102,13 @@ impl Sent {
         let breasts = claims
             .breasts
             .iter()
-            .all(|(side, scores)| shown.breasts.get(side.as_str()).is_some_and(|shown| close(shown, scores)));
-        same(breasts && claims.breasts.len() == shown.breasts.len(), "breast's score")?;
-        Ok(verified.claims)
+            .all(|(side, scores)| self.breasts.get(side.as_str()).is_some_and(|shown| close(shown, scores)));
+        same(breasts && claims.breasts.len() == self.breasts.len(), "breast's score")
     }
+}
+
+fn same(same: bool, what: &'static str) -> Result<(), ReceiptMismatch> {
+    if same { Ok(()) } else { Err(ReceiptMismatch::Other { what }) }
 }
 
 fn check_time(signed: SystemTime, now: SystemTime, policy: &Policy) -> Result<(), ReceiptMismatch> {
