@@ -2,36 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::cell::Cell;
+mod support;
+
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::rc::Rc;
+use std::io::{Read, Write};
 
 use cloister_seal::{DataKey, Error, Header, Opener, Purpose, Sealed, Sealer, is_sealed, limits};
 use proptest::prelude::*;
+use support::{content, header, key};
 
 /// Bytes of a small chunk, and of it when sealed.
 const CHUNK: usize = 64;
 const SEALED_CHUNK: usize = CHUNK + 16;
-
-fn header() -> Header {
-    Header {
-        purpose: Purpose::Model,
-        key_arn: "arn:aws:kms:eu-west-1:111122223333:key/1234".into(),
-        wrapped_key: vec![0xab; 184],
-        context: BTreeMap::from([("model".into(), "a model".into()), ("digest".into(), "00ff".into())]),
-        chunk_size: 64,
-        salt: None,
-    }
-}
-
-fn key() -> DataKey {
-    DataKey::new([0x42; 32])
-}
-
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|index| (index % 251) as u8).collect()
-}
 
 fn seal_as(header: &Header, content: &[u8]) -> Vec<u8> {
     let mut sealer = Sealer::new(Vec::new(), header, &key()).unwrap();
@@ -363,85 +345,6 @@ fn a_salt_stands_in_results_and_in_nothing_else() {
 fn a_sealed_file_is_known_by_its_first_bytes() {
     assert!(is_sealed(&seal(b"content")));
     assert!(!is_sealed(b"\x89PNG\r\n\x1a\n") && !is_sealed(b"\x89CLS") && !is_sealed(b""));
-}
-
-/// A file that exists only while it is read and written: it counts what stays between the two ends.
-#[derive(Clone, Default)]
-struct Pipe {
-    waiting: Rc<std::cell::RefCell<std::collections::VecDeque<u8>>>,
-    most: Rc<Cell<usize>>,
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.waiting.borrow_mut();
-        waiting.extend(bytes);
-        self.most.set(self.most.get().max(waiting.len()));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.waiting.borrow_mut().read(buffer)
-    }
-}
-
-#[test]
-fn content_far_larger_than_a_chunk_streams_through_a_few_chunks_of_memory() {
-    const TOTAL: usize = 64 * 1024 * 1024;
-    let header = Header { chunk_size: limits::DEFAULT_CHUNK, ..header() };
-    let chunk = limits::DEFAULT_CHUNK as usize;
-    let pipe = Pipe::default();
-    let mut sealer = Some(Sealer::new(pipe.clone(), &header, &key()).unwrap());
-    let block = content(chunk / 2);
-    let mut written = 0;
-    let feed = Feed {
-        pipe: pipe.clone(),
-        refill: Box::new(move || {
-            if written < TOTAL {
-                sealer.as_mut().unwrap().write_all(&block).unwrap();
-                written += block.len();
-            } else if let Some(sealer) = sealer.take() {
-                sealer.finish().unwrap();
-            }
-        }),
-    };
-    let mut opener = Sealed::read_header(feed).unwrap().open(&key(), Purpose::Model).unwrap();
-    let (mut buffer, mut read) = (vec![0; 10_000], 0);
-    loop {
-        let count = opener.read(&mut buffer).unwrap();
-        if count == 0 {
-            break;
-        }
-        let expected = (read..read + count).map(|index| (index % (chunk / 2) % 251) as u8);
-        assert!(expected.eq(buffer[..count].iter().copied()), "at byte {read}");
-        read += count;
-    }
-    assert_eq!(read, TOTAL);
-    assert!(pipe.most.get() <= 3 * chunk, "{} bytes waited between sealer and opener", pipe.most.get());
-}
-
-/// Lets the sealer write only when the opener has nothing left to read.
-struct Feed {
-    pipe: Pipe,
-    refill: Box<dyn FnMut()>,
-}
-
-impl Read for Feed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        for _ in 0..4 {
-            if !self.pipe.waiting.borrow().is_empty() {
-                break;
-            }
-            (self.refill)();
-        }
-        self.pipe.read(buffer)
-    }
 }
 
 /// Reads in pieces of the given sizes, over and over.
