@@ -171,47 +171,18 @@ fn unreadable(path: &Path, error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::time::{Duration, UNIX_EPOCH};
-
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
-    use cloister_receipt::{Crops, Model, Receipt, SigningKey, View};
+    use cloister_receipt::SigningKey;
 
     use super::*;
 
-    fn receipt() -> Vec<u8> {
-        let view = View {
-            view: "L-CC".to_owned(),
-            bytes_sha256: [1; 32],
-            pixels_sha256: [2; 32],
-            rows: 10,
-            columns: 10,
-            sop_instance_uid: None,
-            window: [1, 2, 3, 4],
-            best_center: [5, 6],
-            scores: BTreeMap::from([("malignant".to_owned(), 0.9)]),
-        };
-        let receipt = Receipt {
-            nonce: None,
-            time: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
-            software: "a test".to_owned(),
-            kernels: "none".to_owned(),
-            model: Model { name: "m".to_owned(), version: 1, digest: [3; 48] },
-            preprocessing: "resize/1".to_owned(),
-            crops: Crops { seed: None, count: 1 },
-            views: vec![view],
-            breasts: BTreeMap::new(),
-        };
-        receipt.sign(&SigningKey::generate().unwrap(), b"a document").unwrap()
-    }
-
     #[test]
     fn an_answer_with_a_true_receipt_of_another_is_refused() {
-        let receipt = receipt();
+        let receipt = cloister_test_data::receipt().sign(&SigningKey::generate().unwrap(), b"a document").unwrap();
         let answer = |change: &dyn Fn(&mut serde_json::Value)| {
             let mut answer = json!({
-                "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "malignant": 0.9, "crops": 1,
+                "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "malignant": 0.5, "crops": 1,
                 "model": {"name": "m", "version": 1, "digest": hex::encode([3; 48])},
                 "receipt": STANDARD.encode(&receipt),
             });

@@ -135,40 +135,14 @@ impl Voucher {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use cloister_receipt::{Crops, Model, Unverified, View};
+    use cloister_receipt::Unverified;
     use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+    use cloister_test_data::receipt;
 
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
     const MINUTE: Duration = Duration::from_secs(60);
-
-    fn receipt() -> Receipt {
-        let view = View {
-            view: "L-CC".to_owned(),
-            bytes_sha256: [1; 32],
-            pixels_sha256: [2; 32],
-            rows: 4,
-            columns: 4,
-            sop_instance_uid: None,
-            window: [0, 4, 0, 4],
-            best_center: [2, 2],
-            scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
-        };
-        Receipt {
-            nonce: None,
-            time: SystemTime::UNIX_EPOCH,
-            software: "a test".to_owned(),
-            kernels: "none".to_owned(),
-            model: Model { name: "m".to_owned(), version: 1, digest: [3; 48] },
-            preprocessing: "resize/1".to_owned(),
-            crops: Crops { seed: None, count: 1 },
-            views: vec![view],
-            breasts: BTreeMap::new(),
-        }
-    }
 
     /// A signer, and what it signs at a time, read back.
     struct Signing {

@@ -14,7 +14,7 @@ use cloister_client::receipt::ReceiptError;
 use cloister_client::{Error, Options, ReceiptMismatch, Session, connect, limits};
 use cloister_imaging::View;
 use cloister_nsm::{AttestRequest, Nsm};
-use cloister_receipt::{Crops, Model, Receipt, SigningKey};
+use cloister_receipt::SigningKey;
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 use cloister_transport::Address;
 use rcgen::{CertifiedKey, PublicKeyData, generate_simple_self_signed};
@@ -84,32 +84,15 @@ impl Enclave {
         let nonce = head.split_once("nonce=").unwrap().1.split([' ', '&']).next().unwrap();
         let mut bytes_sha256 = [0; 32];
         bytes_sha256.copy_from_slice(digest(&SHA256, body).as_ref());
-        let view = |view: &str| cloister_receipt::View {
-            view: view.to_owned(),
-            bytes_sha256,
-            pixels_sha256: [0; 32],
-            rows: 10,
-            columns: 10,
-            sop_instance_uid: None,
-            window: [1, 2, 3, 4],
-            best_center: [5, 6],
-            scores: BTreeMap::from([("benign".to_owned(), 0.5)]),
-        };
-        let mut receipt = Receipt {
-            nonce: Some(hex::decode(nonce).unwrap()),
-            time: SystemTime::now(),
-            software: "a test".to_owned(),
-            kernels: "none".to_owned(),
-            model: Model { name: "m".to_owned(), version: 1, digest: MODEL },
-            preprocessing: "resize/1".to_owned(),
-            crops: Crops { seed: None, count: 1 },
-            views: vec![view("L-CC")],
-            breasts: BTreeMap::new(),
-        };
+        let mut receipt = cloister_test_data::receipt();
+        receipt.nonce = Some(hex::decode(nonce).unwrap());
+        receipt.model.digest = MODEL;
+        receipt.views[0].bytes_sha256 = bytes_sha256;
+        receipt.views[0].scores = BTreeMap::from([("benign".to_owned(), 0.5)]);
         match lie {
             Lie::Nonce => receipt.nonce = Some(vec![7; 32]),
             Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
-            Lie::View => receipt.views = vec![view("R-CC")],
+            Lie::View => receipt.views[0].view = "R-CC".to_owned(),
             Lie::Score => receipt.views[0].scores.insert("benign".to_owned(), 0.25).map_or((), drop),
             Lie::Measurement => receipt.model.digest = [7; 48],
             Lie::Model => receipt.model.name = "another".to_owned(),

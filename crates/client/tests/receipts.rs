@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use cloister_attest::{Binding, Error as Refusal, MODEL_PCR, Measurement, Place, Policy, Root, extended, parse};
 use cloister_client::receipt::{ReceiptError, VerifiedReceipt, verify};
 use cloister_nsm::{AttestRequest, Nsm};
-use cloister_receipt::{Crops, Error as Malformed, Model, Receipt, SigningKey, View};
+use cloister_receipt::{Crops, Error as Malformed, Receipt, SigningKey};
 use cloister_sim::nsm::adversary::{self, Level};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 
@@ -45,29 +44,12 @@ fn signed(document: &[u8]) -> SystemTime {
 }
 
 fn receipt(time: SystemTime) -> Receipt {
-    let scores = BTreeMap::from([("benign".to_owned(), 0.25), ("malignant".to_owned(), 0.1)]);
-    let view = View {
-        view: "L-CC".to_owned(),
-        bytes_sha256: [1; 32],
-        pixels_sha256: [2; 32],
-        rows: 2600,
-        columns: 2000,
-        sop_instance_uid: None,
-        window: [100, 2400, 0, 1500],
-        best_center: [1200, -3],
-        scores,
-    };
-    Receipt {
-        nonce: Some(vec![7; 32]),
-        time,
-        software: "cloister-enclave 0.1.0".to_owned(),
-        kernels: "tract 0.23.9 x86_64".to_owned(),
-        model: Model { name: "demo".to_owned(), version: 3, digest: DIGEST },
-        preprocessing: "screening-mammogram/1".to_owned(),
-        crops: Crops { seed: Some(0), count: 10 },
-        views: vec![view],
-        breasts: BTreeMap::new(),
-    }
+    let mut receipt = cloister_test_data::receipt();
+    receipt.time = time;
+    receipt.nonce = Some(vec![7; 32]);
+    receipt.model.digest = DIGEST;
+    receipt.crops = Crops { seed: Some(0), count: 10 };
+    receipt
 }
 
 impl World {
@@ -186,7 +168,7 @@ fn a_receipt_under_the_document_of_another_model_is_refused() {
         // The same image and the same key, whose enclave had measured another model, or none yet.
         let nsm = SimulatedNsm::new(&world.authority, pcrs).unwrap();
         let document = nsm.attest(&request(&world.key)).unwrap();
-        let other = ReceiptError::OtherModel { name: "demo".to_owned(), version: 3 };
+        let other = ReceiptError::OtherModel { name: "m".to_owned(), version: 1 };
         assert_eq!(world.verify_with(&document), Err(other));
     }
 }
