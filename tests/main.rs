@@ -11,6 +11,7 @@ mod flaky;
 mod handover;
 mod images;
 mod interface;
+mod killed;
 mod launch;
 mod overload;
 mod receipts;

@@ -61,6 +61,12 @@ impl Process {
         assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
     }
 
+    /// Ends it at once, in whatever it is doing, and leaves it to be looked after.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
+    }
+
     /// Asks it to end (SIGTERM) and waits for its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.signal("-TERM");

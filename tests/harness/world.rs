@@ -245,6 +245,11 @@ impl World {
     /// Ends the enclave, and starts another in its place.
     pub fn restart(&mut self, setup: &EnclaveSetup) {
         self.enclave.process.terminate();
+        self.start_again(setup);
+    }
+
+    /// Starts another in the place of one that has ended.
+    pub fn start_again(&mut self, setup: &EnclaveSetup) {
         let folder = self.folder.path();
         let relayed = !self.flaky.is_empty() || !self.overheard.is_empty();
         let near = neighbours(folder, &self.authority, &self.kms, &self.key_arn, relayed);
