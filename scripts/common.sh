@@ -31,6 +31,26 @@ python_tools() {
     printf '%s\n' "$dir"
 }
 
+# debian_packages NAME...: sees to it that these packages of Debian are there. Root gets the missing ones by apt-get, whose lists are fetched
+# once a run; anyone else is told which command installs them.
+debian_packages() {
+    local name missing=()
+    for name in "$@"; do
+        if [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$name" 2>/dev/null || true)" != installed ]; then
+            missing+=("$name")
+        fi
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "needs what Debian calls ${missing[*]}; install it by this system's own means"
+    [ "$(id -u)" -eq 0 ] || die "needs Debian's ${missing[*]}; as root: apt-get install --no-install-recommends ${missing[*]}"
+    say "installing ${missing[*]}"
+    if [ -z "${CLOISTER_APT_UPDATED:-}" ]; then
+        apt-get update --quiet --quiet >&2
+        export CLOISTER_APT_UPDATED=1
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >&2
+}
+
 # One build for every verb: same profile, same features, so that each crate compiles once. The tests' package turns the
 # enclave's simulation on; a release build leaves that package out.
 build_all() {
