@@ -117,7 +117,7 @@ impl Signer {
         let said = cloister_attest::parse(&document)?;
         // A clock that jumped since it was last compared would date receipts wrongly for ever.
         crate::clock::judge(now, said.timestamp, now).map_err(|_| Error::Clock)?;
-        let ends = said.chain()?.last().map(|leaf| leaf.not_after).ok_or(Error::Clock)?;
+        let ends = said.certificate_ends()?;
         let voucher = Voucher { document, signed: said.timestamp, ends, asked: now };
         *kept = Some(voucher.clone());
         Ok(voucher)

@@ -71,7 +71,7 @@ struct Kms {
     /// The file that keeps keys and the certificate authority; without it they end with the process.
     #[arg(long)]
     state: Option<PathBuf>,
-    /// The root that attestation documents must chain to, in PEM: the simulated authority's root.pem.
+    /// The root that attestation documents must chain to, as a policy says it: the simulated authority's root.pem.
     #[arg(long)]
     nsm_root: PathBuf,
     /// Where to write the certificate that clients must trust, in PEM.

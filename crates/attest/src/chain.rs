@@ -69,6 +69,11 @@ pub(crate) fn summaries(document: &Document) -> Result<Vec<CertificateSummary>> 
     places(document).map(|(place, der)| Link::read(place, der)?.summary()).collect()
 }
 
+/// The last second at which the leaf is valid.
+pub(crate) fn leaf_ends(document: &Document) -> Result<SystemTime> {
+    Link::read(Place::Leaf, &document.certificate)?.time(|validity| validity.not_after)
+}
+
 /// Checks that `der` can be a root: a P-384 CA that signs certificates. Its validity is checked whenever it is used.
 pub(crate) fn check_root(der: &[u8]) -> Result<()> {
     Link::read(Place::Bundle(0), der)?.check_issuer(0)

@@ -15,6 +15,8 @@ mod binding;
 mod cbor;
 mod chain;
 mod document;
+#[cfg(feature = "emulator")]
+mod emulator;
 mod error;
 pub mod limits;
 mod pcr;

@@ -17,9 +17,6 @@ use crate::verify::rfc3339;
 /// The version that this crate writes and reads.
 const VERSION: u32 = 1;
 
-/// How a file names AWS's root.
-const AMAZON: &str = "amazon";
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -59,7 +56,7 @@ impl Policy {
         if file.version != VERSION {
             return Err(PolicyError::Version(file.version));
         }
-        let root = if file.root == AMAZON { Root::amazon() } else { Root::from_pem(&file.root)? };
+        let root = Root::from_text(&file.root)?;
         let accept = file.accept.into_iter().map(Entry::into_measurement).collect::<Result<_, _>>()?;
         Self::new(root, Duration::from_secs(file.max_age_seconds), accept)?
             .with_skew(Duration::from_secs(file.skew_seconds))
@@ -67,11 +64,10 @@ impl Policy {
 
     /// Writes the policy as a file that [`Policy::from_toml`] reads.
     pub fn to_toml(&self) -> String {
-        let root = if self.root().is_amazon() {
-            quoted(AMAZON)
-        } else {
+        let root = match self.root().to_text() {
             // Base64 and dashes need no escape.
-            format!("\"\"\"\n{}\"\"\"", self.root().to_pem())
+            pem if pem.contains('\n') => format!("\"\"\"\n{pem}\"\"\""),
+            name => quoted(&name),
         };
         let (max_age, skew) = (self.max_age().as_secs(), self.skew().as_secs());
         let mut file =

@@ -14,6 +14,9 @@ use crate::limits;
 /// AWS's root, as published in <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>.
 const AMAZON: &[u8] = include_bytes!("aws-nitro-root-g1.der");
 
+/// How a policy file names AWS's root.
+const AMAZON_NAME: &str = "amazon";
+
 /// A root certificate, pinned: a document's bundle must start with exactly this one, compared by the SHA-256 of its
 /// DER.
 #[derive(Clone, Eq, PartialEq)]
@@ -42,6 +45,34 @@ impl Root {
         }
         chain::check_root(&der).map_err(|error| PolicyError::UnusableRoot(Box::new(error)))?;
         Ok(Self { der: Cow::Owned(der.to_vec()) })
+    }
+
+    /// A root as a policy file says it: `amazon`, or a certificate in PEM.
+    pub fn from_text(text: &str) -> Result<Self, PolicyError> {
+        match text {
+            AMAZON_NAME => Ok(Self::amazon()),
+            #[cfg(feature = "emulator")]
+            crate::emulator::NAME => Ok(Self::emulator()),
+            pem => Self::from_pem(pem),
+        }
+    }
+
+    /// What [`Root::from_text`] reads: a name, or PEM.
+    pub(crate) fn to_text(&self) -> Cow<'static, str> {
+        if self.is_amazon() {
+            return AMAZON_NAME.into();
+        }
+        #[cfg(feature = "emulator")]
+        if self.is_emulator() {
+            return crate::emulator::NAME.into();
+        }
+        self.to_pem().into()
+    }
+
+    /// What stands in a root's place where nobody signs.
+    #[cfg(feature = "emulator")]
+    pub(crate) fn of_nobody(name: &'static [u8]) -> Self {
+        Self { der: Cow::Borrowed(name) }
     }
 
     /// The certificate as one PEM block.

@@ -46,8 +46,8 @@ pub struct Config {
     pub host_names: Vec<String>,
     /// The file that keeps keys and the certificate authority; in memory when there is none.
     pub state: Option<PathBuf>,
-    /// The root that attestation documents must chain to, in PEM.
-    pub nsm_root_pem: String,
+    /// The root that attestation documents must chain to, as a policy file says it: in PEM, for a simulated authority.
+    pub nsm_root: String,
     /// Who may call.
     pub principals: Principals,
     /// The region of every key, which signatures must name.
@@ -58,12 +58,12 @@ pub struct Config {
 
 impl Config {
     /// A server on a free port of the loopback address, with the demo's principals, in `us-east-1`, keeping nothing.
-    pub fn local(nsm_root_pem: impl Into<String>) -> Self {
+    pub fn local(nsm_root: impl Into<String>) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             host_names: Vec::new(),
             state: None,
-            nsm_root_pem: nsm_root_pem.into(),
+            nsm_root: nsm_root.into(),
             principals: Principals::demo(),
             region: "us-east-1".to_owned(),
             clock: Arc::new(SystemTime::now),
@@ -121,7 +121,7 @@ impl Server {
     /// # Errors
     /// A [`StartError`] when the address, the root or the state file cannot be used.
     pub async fn start(config: Config) -> Result<Running, StartError> {
-        let nsm_root = Root::from_pem(&config.nsm_root_pem).map_err(StartError::Root)?;
+        let nsm_root = Root::from_text(&config.nsm_root).map_err(StartError::Root)?;
         let fresh = StoredAuthority::make()?;
         let (keys, authority) = match &config.state {
             Some(path) => Keys::in_file(path, &config.region, || fresh)?,
