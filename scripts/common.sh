@@ -44,11 +44,33 @@ debian_packages() {
     command -v apt-get >/dev/null || die "needs what Debian calls ${missing[*]}; install it by this system's own means"
     [ "$(id -u)" -eq 0 ] || die "needs Debian's ${missing[*]}; as root: apt-get install --no-install-recommends ${missing[*]}"
     say "installing ${missing[*]}"
-    if [ -z "${CLOISTER_APT_UPDATED:-}" ]; then
-        apt-get update --quiet --quiet >&2
-        export CLOISTER_APT_UPDATED=1
-    fi
+    debian_lists
     DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >&2
+}
+
+# debian_lists: fetches Debian's lists of packages, once a run.
+debian_lists() {
+    [ -z "${CLOISTER_APT_UPDATED:-}" ] || return 0
+    apt-get update --quiet --quiet >&2
+    export CLOISTER_APT_UPDATED=1
+}
+
+# debian_source RELEASE PACKAGE FOLDER: the source package that another release of Debian has, from this machine's own mirror.
+debian_source() {
+    local release="$1" package="$2" folder="$3" mirror
+    # shellcheck disable=SC2016 # the names are apt-get's
+    mirror="$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sort -u | grep -v security | head -n 1)"
+    [ -n "$mirror" ] || die "apt-get knows no mirror of Debian; run apt-get update"
+    mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial"
+    printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$release" >"$folder/apt/sources.list"
+    printf '%s\n' "Dir::Etc::SourceList \"$folder/apt/sources.list\";" 'Dir::Etc::SourceParts "/dev/null";' \
+        "Dir::State::Lists \"$folder/apt/lists\";" "Dir::Cache \"$folder/apt/cache\";" 'APT::Sandbox::User "root";' >"$folder/apt/options"
+    (
+        cd "$folder"
+        export APT_CONFIG="$folder/apt/options"
+        apt-get update --quiet --quiet >&2
+        apt-get source --quiet --quiet --only-source --download-only "$package" >&2
+    )
 }
 
 # One build for every verb: same profile, same features, so that each crate compiles once. The tests' package turns the

@@ -39,11 +39,16 @@ pub(crate) const PARENT: [(&str, &str); 3] = [
 ];
 
 /// Where a parent reads which enclaves there are.
-const LIST: &str = "enclaves.toml";
+pub(crate) const LIST: &str = "enclaves.toml";
 
 /// A measurement for tests: 48 times the same byte.
 pub fn pcr(index: u8) -> [u8; 48] {
     [0xa0 + index; 48]
+}
+
+/// The registers of an image whose first is this.
+fn simulated_pcrs(pcr0: [u8; 48]) -> BTreeMap<u16, [u8; 48]> {
+    BTreeMap::from([(0, pcr0), (1, pcr(1)), (2, pcr(2))])
 }
 
 /// A synthetic mammogram, as a PNG.
@@ -154,7 +159,7 @@ impl World {
         spoil(&Spoil { package: &package, key_arn: &key_arn, sealed: &sealed, kms: &kms });
         let proxy = start_proxy(&dir, if setup.kms_not_listed { 1 } else { kms.address.port() });
         let (parent, server, pod) = if setup.listed {
-            list_enclaves(&dir, &[("enclave", "control", &sealed)]);
+            list_enclaves(&dir, &[(&unix(&dir, "enclave"), "control", &sealed)]);
             run_parent(&dir, &["--enclaves", &dir.join(LIST).display().to_string()], &setup.parent_environment)
         } else {
             single_parent(&dir, &sealed, &setup.parent_sets, &setup.parent_environment)
@@ -164,7 +169,7 @@ impl World {
         let (overheard, server) = listen_in(&dir, server, &setup).await;
         let relayed = !flaky.is_empty() || setup.overheard;
         let enclave = Enclave::start(&setup.enclave, &neighbours(&dir, &authority_dir, &kms, &key_arn, relayed));
-        let policy = pinned(&root, &setup.enclave.pcr0, &package, &enclave.config);
+        let policy = pinned(&root, &simulated_pcrs(setup.enclave.pcr0), &package, &enclave.config);
         let authority = authority_dir;
         Self {
             enclave,
@@ -204,7 +209,8 @@ impl World {
         let dir = self.folder();
         let sealed = dir.join("model-2.sealed");
         seal(package, &self.key_arn, &self.kms, dir, &sealed);
-        list_enclaves(dir, &[("enclave", "control", &self.sealed), ("enclave-2", "control-2", &sealed)]);
+        let [first, second] = ["enclave", "enclave-2"].map(|name| unix(dir, name));
+        list_enclaves(dir, &[(&first, "control", &self.sealed), (&second, "control-2", &sealed)]);
         self.parent.signal("-HUP");
         let end = Instant::now() + BOOT_PATIENCE;
         while !dir.join("control-2").exists() {
@@ -214,7 +220,7 @@ impl World {
         let near = neighbours(dir, &self.authority, &self.kms, &self.key_arn, false);
         let near = Neighbours { listen: "enclave-2", control: "control-2", ..near };
         let enclave = Enclave::start(setup, &near);
-        let mut new = pinned(&self.root, &setup.pcr0, package, &enclave.config).accept()[0].clone();
+        let mut new = pinned(&self.root, &simulated_pcrs(setup.pcr0), package, &enclave.config).accept()[0].clone();
         new.label = "the new one".to_owned();
         let both = vec![self.policy.accept()[0].clone(), new];
         (enclave, Policy::new(self.root.clone(), self.policy.max_age(), both).expect("a policy"))
@@ -222,7 +228,8 @@ impl World {
 
     /// Takes the first enclave off the parent's list.
     pub fn unlist_first(&self) {
-        list_enclaves(self.folder(), &[("enclave-2", "control-2", &self.folder().join("model-2.sealed"))]);
+        let second = unix(self.folder(), "enclave-2");
+        list_enclaves(self.folder(), &[(&second, "control-2", &self.folder().join("model-2.sealed"))]);
         self.parent.signal("-HUP");
     }
 
@@ -380,7 +387,7 @@ pub(crate) fn endpoint(kms: &Running) -> String {
     format!("https://localhost:{}", kms.address.port())
 }
 
-fn key_policy(pcr0: &[u8; 48]) -> String {
+pub(crate) fn key_policy(pcr0: &[u8; 48]) -> String {
     serde_json::json!({"Version": "2012-10-17", "Statement": [
         {"Sid": "owner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Resource": "*",
          "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy", "kms:GenerateDataKey", "kms:Encrypt"]},
@@ -403,7 +410,7 @@ pub fn demo_package_of_version(dir: &Path, version: u32) -> PathBuf {
 }
 
 /// The demonstration's package.
-fn demo_package(dir: &Path) -> PathBuf {
+pub(crate) fn demo_package(dir: &Path) -> PathBuf {
     let folder = dir.join("package");
     run(Command::new(binary("cloister")).args(["model", "demo", "--seed", "1", "--out"]).arg(&folder)).success();
     folder
@@ -418,7 +425,7 @@ pub(crate) fn seal(package: &Path, key_arn: &str, kms: &Running, dir: &Path, out
     run(&mut command).success();
 }
 
-fn start_proxy(dir: &Path, kms_port: u16) -> Process {
+pub(crate) fn start_proxy(dir: &Path, kms_port: u16) -> Process {
     let allowlist = dir.join("allowlist.yaml");
     std::fs::write(&allowlist, format!("allowlist:\n- {{address: localhost, port: {kms_port}}}\n")).expect("a file");
     let mut command = Command::new(binary("cloister-proxy"));
@@ -439,14 +446,17 @@ fn single_parent(
     sets: &[&str],
     environment: &[(&'static str, String)],
 ) -> (Process, Address, Address) {
-    let unix = |name: &str| format!("unix://{}", dir.join(name).display());
-    let (enclave, control, model) = (unix("enclave"), unix("control"), sealed.display().to_string());
+    let (enclave, control, model) = (unix(dir, "enclave"), unix(dir, "control"), sealed.display().to_string());
     let mut flags = vec!["--enclave", &enclave, "--control-listen", &control, "--model", &model];
     flags.extend(sets.iter().flat_map(|set| ["--set", set]));
     run_parent(dir, &flags, environment)
 }
 
-fn run_parent(dir: &Path, enclaves: &[&str], environment: &[(&'static str, String)]) -> (Process, Address, Address) {
+pub(crate) fn run_parent(
+    dir: &Path,
+    enclaves: &[&str],
+    environment: &[(&'static str, String)],
+) -> (Process, Address, Address) {
     let addresses = dir.join("parent.json");
     let mut command = Command::new(binary("cloister-parent"));
     command.args(["--relay-listen", "tcp://127.0.0.1:0", "--http-listen", "tcp://127.0.0.1:0"]);
@@ -463,30 +473,30 @@ fn run_parent(dir: &Path, enclaves: &[&str], environment: &[(&'static str, Strin
     (parent, address("relay"), address("http"))
 }
 
-/// Writes the list that a parent reads: each enclave's socket, its control endpoint's, and its sealed model.
+/// The address of a socket in that folder.
+fn unix(dir: &Path, name: &str) -> String {
+    format!("unix://{}", dir.join(name).display())
+}
+
+/// Writes the list that a parent reads: each enclave's address, its control endpoint's socket, and its sealed model.
 pub(crate) fn list_enclaves(dir: &Path, enclaves: &[(&str, &str, &Path)]) {
-    let here = dir.display();
-    let one = |(name, control, model): &(&str, &str, &Path)| {
+    let one = |(address, control, model): &(&str, &str, &Path)| {
+        let (control_address, model) = (unix(dir, control), model.display().to_string());
         format!(
-            "[[enclave]]\nname = \"{name}\"\naddress = \"unix://{here}/{name}\"\ncontrol = \"unix://{here}/{control}\"\n\
-             model = {:?}\n",
-            model.display().to_string()
+            "[[enclave]]\nname = \"by-{control}\"\naddress = {address:?}\ncontrol = {control_address:?}\nmodel = {model:?}\n"
         )
     };
     std::fs::write(dir.join(LIST), enclaves.iter().map(one).collect::<String>()).expect("the folder takes files");
 }
 
-fn pinned(root: &Root, pcr0: &[u8; 48], package: &Path, config: &Path) -> Policy {
+/// What a client pins: that image, that model, that configuration.
+pub(crate) fn pinned(root: &Root, image: &BTreeMap<u16, [u8; 48]>, package: &Path, config: &Path) -> Policy {
     let package = cloister_model::Package::open(package).expect("a package");
     let config = std::fs::read(config).expect("the configuration");
     let config = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &config);
-    let pcrs = BTreeMap::from([
-        (0, *pcr0),
-        (1, pcr(1)),
-        (2, pcr(2)),
-        (MODEL_PCR, extended(&package.digest())),
-        (CONFIGURATION_PCR, extended(config.as_ref())),
-    ]);
+    let mut pcrs = image.clone();
+    pcrs.insert(MODEL_PCR, extended(&package.digest()));
+    pcrs.insert(CONFIGURATION_PCR, extended(config.as_ref()));
     let accept = Measurement { label: "the image under test".to_owned(), until: None, pcrs };
     Policy::new(root.clone(), Duration::from_secs(300), vec![accept]).expect("a policy")
 }
