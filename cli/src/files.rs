@@ -18,11 +18,16 @@ const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// Reads a file.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_at_most(path, MAX_BYTES)
+}
+
+/// Reads a file of at most that many bytes.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error: std::io::Error| Failure::input(format!("cannot read {}: {error}", path.display()));
     let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Failure::input(format!("{} is larger than {} MiB", path.display(), MAX_BYTES >> 20)));
+    File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::input(format!("{} is larger than {} MiB", path.display(), most >> 20)));
     }
     Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod attestation;
+mod eif;
 mod enclave;
 mod failure;
 mod files;
@@ -50,6 +51,9 @@ enum Command {
     /// Make credentials for an enclave that does not answer everyone.
     #[command(subcommand)]
     Access(access::Command),
+    /// Build, inspect, measure and compare enclave images.
+    #[command(subcommand)]
+    Eif(eif::Command),
     /// Verify an enclave, and send nothing.
     Verify(enclave::Verify),
     /// Verify an enclave, then classify one image.
@@ -90,6 +94,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Attestation(command) => attestation::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Access(command) => access::run(&command),
+        Command::Eif(command) => eif::run(command),
         Command::Verify(arguments) => asynchronous(enclave::verify(&arguments)),
         Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
         Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),
