@@ -64,13 +64,20 @@ impl fmt::Display for Error {
 /// # Errors
 /// [`Error::Apart`] past [`limits::MAX_CLOCK_DIFFERENCE`]; a security module that gives no time.
 pub async fn compare(nsm: Arc<dyn Nsm>) -> Result<(), Error> {
-    tokio::task::spawn_blocking(move || {
-        let before = SystemTime::now();
-        let document = nsm.attest(&AttestRequest::default())?;
-        let after = SystemTime::now();
-        judge(before, cloister_attest::parse(&document)?.timestamp, after)
-    })
-    .await?
+    tokio::task::spawn_blocking(move || measure(nsm.as_ref())).await?
+}
+
+/// The same, on the caller's thread.
+pub(crate) fn measure(nsm: &dyn Nsm) -> Result<(), Error> {
+    let before = SystemTime::now();
+    let module = module_time(nsm)?;
+    judge(before, module, SystemTime::now())
+}
+
+/// The security module's time, as its documents carry it.
+pub(crate) fn module_time(nsm: &dyn Nsm) -> Result<SystemTime, Error> {
+    let document = nsm.attest(&AttestRequest::default())?;
+    Ok(cloister_attest::parse(&document)?.timestamp)
 }
 
 /// The module's time lies somewhere between ours before and after it was asked.

@@ -2,6 +2,7 @@
 
 mod access;
 mod launch;
+mod parent;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 pub use access::{Access, Token};
 pub use launch::{Launch, Setting};
+pub use parent::Parent;
 
 use crate::limits;
 use crate::parent::Settings;
@@ -105,26 +107,6 @@ pub struct Kms {
     pub ca: Option<String>,
 }
 
-/// The parent's endpoints.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Parent {
-    /// Sealed model, credentials, events.
-    pub control: Address,
-    /// The CONNECT proxy.
-    pub egress: Address,
-}
-
-impl Default for Parent {
-    fn default() -> Self {
-        const PARENT_CID: u32 = 3;
-        Self {
-            control: Address::Vsock { cid: PARENT_CID, port: 9001 },
-            egress: Address::Vsock { cid: PARENT_CID, port: 8000 },
-        }
-    }
-}
-
 /// Where and how much to serve.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,6 +185,13 @@ impl Config {
             return Err(Error::TooLarge(path.to_owned()));
         }
         Self::parse(&text)
+    }
+
+    /// The same, where the kernel's command line says that the parent has this CID. An address that is written out stays as it is.
+    #[must_use]
+    pub fn with_parent_at(mut self, cid: u32) -> Self {
+        self.parent.cid = cid;
+        self
     }
 
     /// Checks a configuration's text.
@@ -284,10 +273,18 @@ mod tests {
     #[test]
     fn a_configuration_that_says_the_least_gets_the_ports_of_the_contract() {
         let config = Config::parse(LEAST).unwrap();
-        assert_eq!(config.parent.control.to_string(), "vsock://3:9001");
-        assert_eq!(config.parent.egress.to_string(), "vsock://3:8000");
+        assert_eq!(config.parent.control().to_string(), "vsock://3:9001");
+        assert_eq!(config.parent.egress().to_string(), "vsock://3:8000");
         assert_eq!(config.serve.listen.to_string(), "vsock://any:5000");
         assert_eq!(config.serve.queue, limits::DEFAULT_QUEUE);
+    }
+
+    #[test]
+    fn the_command_lines_cid_counts_where_no_address_is_written_out() {
+        let config =
+            Config::parse(&format!("{LEAST}\n[parent]\negress = \"vsock://7:8000\"")).unwrap().with_parent_at(2);
+        assert_eq!(config.parent.control().to_string(), "vsock://2:9001");
+        assert_eq!(config.parent.egress().to_string(), "vsock://7:8000");
     }
 
     #[test]

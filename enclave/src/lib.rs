@@ -11,6 +11,7 @@ pub mod config;
 pub mod disclose;
 pub mod drain;
 pub mod identity;
+pub mod init;
 pub mod limits;
 pub mod memory;
 pub mod parent;

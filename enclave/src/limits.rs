@@ -224,3 +224,28 @@ pub const SEALED_WAITING_BYTES: usize = UPLOAD_BUDGET_BYTES / 2;
 /// The key of a sealed image, the wait for its turn included: long enough for a first try that KMS does not answer
 /// ([`cloister_kms::limits::CALL_TIMEOUT`]) and a second that it does.
 pub const DATA_KEY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The parent's CID on AWS (`VMADDR_CID_PARENT`), when the kernel's command line names no other.
+pub const AWS_PARENT_CID: u32 = 3;
+
+/// The kernel's command line; x86's own limit is half of that.
+pub const MAX_COMMAND_LINE_BYTES: u64 = 4 * 1024;
+
+/// The parent's port that waits for the heartbeat (nitro-cli's).
+pub const HEARTBEAT_PORT: u32 = 9000;
+
+/// One heartbeat, and how many are tried with what between: the parent waits for it since before the machine was started, so that a
+/// few seconds are ample.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(3);
+/// See [`HEARTBEAT_TIMEOUT`].
+pub const HEARTBEAT_TRIES: u32 = 5;
+/// See [`HEARTBEAT_TIMEOUT`].
+pub const HEARTBEAT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the kernel's generator is seeded with: two answers of the security module, and twice its state of 256 bits many times over.
+pub const SEED_BYTES: usize = 512;
+
+/// How long the security module's device may take to appear after `/dev` is mounted: its driver may still be starting.
+pub const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks.
+pub const DEVICE_LOOK: Duration = Duration::from_millis(20);

@@ -1,7 +1,6 @@
 //! The enclave's process: reads the measured configuration, opens the security module, boots and serves.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,14 @@ use cloister_enclave::config::Config;
 use cloister_enclave::disclose::{self, Record, Words};
 use cloister_enclave::drain::Drain;
 use cloister_enclave::identity::Rotation;
+use cloister_enclave::init::{self, Machine};
 use cloister_enclave::parent::{Event, Events, Parent};
 use cloister_enclave::release::Releases;
 use cloister_enclave::serve::Server;
 use cloister_enclave::state::State;
 use cloister_enclave::{limits, memory, security_module};
 use cloister_nsm::Nsm;
-use cloister_transport::Listener;
+use cloister_transport::{Address, Listener};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 // Exit codes (the numbers of BSD `sysexits.h`).
@@ -41,47 +41,79 @@ struct Arguments {
     simulated: security_module::simulated::Flags,
 }
 
-fn main() -> ExitCode {
+impl Arguments {
+    fn heartbeat_address(&self, machine: Machine) -> Address {
+        #[cfg(feature = "simulation")]
+        if let Some(address) = &self.simulated.simulated_heartbeat {
+            return address.clone();
+        }
+        machine.heartbeat_address()
+    }
+}
+
+fn main() -> ! {
     memory::give_back_large_blocks();
     disclose::quiet_panics();
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(init::arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
             // Nothing is left to report to when the terminal itself is gone.
             let _ = error.print();
-            return ExitCode::from(code);
+            init::end(code)
         }
     };
-    let config = match Config::read(&arguments.config) {
-        Ok(config) => Arc::new(config),
-        Err(error) => return failed(BAD_INPUT, &error.into()),
-    };
-    let run = || -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let outcome = runtime.block_on(run(&arguments, config));
-        // A fetch or a classification may still be on its thread, and nobody waits for it any more.
-        runtime.shutdown_timeout(limits::LAST_EVENT_TIMEOUT);
-        outcome
-    };
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(UNAVAILABLE, &error),
+    match launch(&arguments) {
+        Ok(()) => init::end(0),
+        Err(failure) => {
+            disclose::complain(&failure.reason);
+            init::end(failure.code)
+        }
     }
 }
 
-fn failed(code: u8, error: &anyhow::Error) -> ExitCode {
-    disclose::complain(error);
-    ExitCode::from(code)
+/// Why the process ends, and its exit code.
+struct Failure {
+    code: u8,
+    reason: anyhow::Error,
 }
 
-async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(reason: E) -> Self {
+        Self { code: UNAVAILABLE, reason: reason.into() }
+    }
+}
+
+fn launch(arguments: &Arguments) -> Result<(), Failure> {
+    let machine = if init::is_first() { Some(Machine::prepare()?) } else { None };
+    let config = Config::read(&arguments.config).map_err(|error| Failure { code: BAD_INPUT, reason: error.into() })?;
+    let config = match machine {
+        Some(machine) => config.with_parent_at(machine.parent_cid),
+        None => config,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(arguments, machine, Arc::new(config)));
+    // A fetch or a classification may still be on its thread, and nobody waits for it any more.
+    runtime.shutdown_timeout(limits::LAST_EVENT_TIMEOUT);
+    Ok(outcome?)
+}
+
+async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config>) -> Result<()> {
+    let mut notices = Vec::new();
+    if let Some(machine) = machine {
+        tokio::spawn(init::reap_orphans()?);
+        init::heartbeat(&arguments.heartbeat_address(machine)).await?;
+    }
     let nsm = open_nsm(arguments)?;
+    if machine.is_some() {
+        init::seed(nsm.as_ref())?;
+        notices.extend(init::set_clock(nsm.as_ref())?);
+    }
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
     let clients = config.access.as_ref().and_then(|access| access.client_ca.as_ref()).map(Authorities::handshake);
     let keys = Arc::new(Rotation::begin(clients)?);
     let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
-    let parent = Parent::new(config.parent.control.clone());
+    let parent = Parent::new(config.parent.control());
     if config.launch.logs
         && let Some(outlet) = disclose::outlet()
     {
@@ -90,6 +122,7 @@ async fn run(arguments: &Arguments, config: Arc<Config>) -> Result<()> {
     disclose::log(Record::Listening { address: Words::listening_address(&config) });
     let drain = Drain::default();
     let events = Events::start(parent.clone(), drain.clone());
+    notices.into_iter().for_each(|notice| events.tell(Event::Notice(notice)));
     let state = State::default();
     let boot = Boot {
         config: Arc::clone(&config),
@@ -129,10 +162,15 @@ fn open_nsm(arguments: &Arguments) -> Result<Arc<dyn Nsm>> {
         disclose::log(Record::Simulated);
         return Ok(nsm);
     }
-    Ok(security_module::device()?)
+    Ok(security_module::device(device_patience())?)
 }
 
 #[cfg(not(feature = "simulation"))]
 fn open_nsm(_: &Arguments) -> Result<Arc<dyn Nsm>> {
-    Ok(security_module::device()?)
+    Ok(security_module::device(device_patience())?)
+}
+
+/// Where this process was not started by a kernel that is still starting, its device is there or will never be.
+fn device_patience() -> Duration {
+    if init::is_first() { limits::DEVICE_PATIENCE } else { Duration::ZERO }
 }

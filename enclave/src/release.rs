@@ -89,7 +89,7 @@ impl Releases {
                 &credentials.secret_access_key,
                 credentials.session_token.as_deref(),
             ),
-            egress: Egress::Proxy(self.config.parent.egress.clone()),
+            egress: Egress::Proxy(self.config.parent.egress()),
             roots: kms.ca.clone().map_or(Roots::WebPki, Roots::Pem),
         })
     }

@@ -1,15 +1,25 @@
 //! Which security module this process has: the device, or, in a build made for tests, the simulated one.
 
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use cloister_nsm::{Device, Error, Nsm};
 
-/// The device of a real enclave.
+use crate::limits;
+
+/// The device of a real enclave, which a kernel that has just started may show within `patience`.
 ///
 /// # Errors
 /// When there is none, which means that this is not an enclave.
-pub fn device() -> Result<Arc<dyn Nsm>, Error> {
-    Ok(Arc::new(Device::open()?))
+pub fn device(patience: Duration) -> Result<Arc<dyn Nsm>, Error> {
+    let end = Instant::now() + patience;
+    loop {
+        match Device::open() {
+            Err(Error::NoDevice) if Instant::now() < end => sleep(limits::DEVICE_LOOK),
+            opened => return Ok(Arc::new(opened?)),
+        }
+    }
 }
 
 /// The simulated module. Its documents lead to a root of its own, and prove nothing about confidentiality.
@@ -24,6 +34,7 @@ pub mod simulated {
     use cloister_attest::parse_pcr;
     use cloister_nsm::Nsm;
     use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
+    use cloister_transport::Address;
 
     /// The flags of a simulation.
     #[derive(Args)]
@@ -43,6 +54,10 @@ pub mod simulated {
         /// SIMULATION: a file with the seconds by which the module's clock is ahead of the machine's (negative: behind), read each time.
         #[arg(long, value_name = "FILE", requires = "simulated_nsm")]
         pub simulated_clock: Option<PathBuf>,
+
+        /// SIMULATION: where PID 1 sends its heartbeat, in place of the parent's CID.
+        #[arg(long, value_name = "ADDRESS", requires = "simulated_nsm")]
+        pub simulated_heartbeat: Option<Address>,
     }
 
     /// Opens the simulated module that the flags describe, if they do.
