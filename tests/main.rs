@@ -7,6 +7,8 @@ mod canary;
 mod classify;
 mod clock;
 mod credentials;
+mod ending;
+mod first_process;
 mod flaky;
 mod handover;
 mod images;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use cloister_model::{Classifier, Package};
 use cloister_nsm::Nsm;
-use tokio::task::JoinSet;
 
 use crate::config::{Capacity, Config};
 use crate::disclose::{Disclose, Words, words};
@@ -126,19 +125,6 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// Runs the boot, and says so should it end in any other way than its own.
-    pub async fn watched(self) {
-        let (state, events) = (self.state.clone(), self.events.clone());
-        // Aborting the watcher must abort the boot as well.
-        let mut boot = JoinSet::new();
-        boot.spawn(self.run());
-        if let Some(Err(error)) = boot.join_next().await {
-            let reason = Error::Thread(error).words();
-            state.set(Phase::Failed(reason.clone()));
-            events.tell(Event::Failed { reason });
-        }
-    }
-
     /// Runs until the enclave is ready, or never can be. What depends on the world outside is tried again without end, because
     /// a key policy, a network or a parent can be mended while the enclave waits.
     pub async fn run(self) {

@@ -236,6 +236,9 @@ impl Config {
         if !(limits::MIN_CLOCK_CHECK_INTERVAL..=limits::MAX_CLOCK_CHECK_INTERVAL).contains(&interval) {
             return invalid("clock.check_seconds", "is not between 1 and 3600 (an hour)");
         }
+        if !(limits::MIN_PARENT_GONE..=limits::MAX_PARENT_GONE).contains(&self.parent.gone_after()) {
+            return invalid("parent.gone_seconds", "is not between 2 and 3600 (an hour)");
+        }
         if !self.data.key_arns.iter().all(|arn| cloister_kms::region_of(arn).is_ok()) {
             return invalid("data.key_arns", "holds something else than full key ARNs (an alias can be moved)");
         }
@@ -345,6 +348,7 @@ mod tests {
         assert!(config.launch.parent_may_set.is_empty() && !config.launch.logs && !config.launch.memory_figures);
         assert_eq!(config.keys.rotate_seconds, 24 * 60 * 60);
         assert_eq!(config.clock.check_seconds, 60 * 60);
+        assert_eq!(config.parent.gone_seconds, 60);
     }
 
     #[test]
@@ -353,6 +357,12 @@ mod tests {
         assert_eq!(refused("[keys]\nrotate_seconds = 604801"), "keys.rotate_seconds");
         assert_eq!(refused("[clock]\ncheck_seconds = 0"), "clock.check_seconds");
         assert_eq!(refused("[clock]\ncheck_seconds = 3601"), "clock.check_seconds");
+    }
+
+    #[test]
+    fn a_parent_that_is_gone_at_once_or_never_is_refused() {
+        assert_eq!(refused("[parent]\ngone_seconds = 1"), "parent.gone_seconds");
+        assert_eq!(refused("[parent]\ngone_seconds = 3601"), "parent.gone_seconds");
     }
 
     #[test]

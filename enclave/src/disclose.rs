@@ -12,7 +12,8 @@ mod reasons;
 mod record;
 mod words;
 
-pub use log::{Outlet, complain, log, outlet, quiet_panics};
+pub(crate) use log::panicked;
+pub use log::{Outlet, complain, log, outlet};
 pub use reasons::Disclose;
 pub(crate) use reasons::key_release;
 pub(crate) use record::timestamp;

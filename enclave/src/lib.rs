@@ -14,6 +14,7 @@ pub mod identity;
 pub mod init;
 pub mod limits;
 pub mod memory;
+pub mod panics;
 pub mod parent;
 pub mod receipts;
 pub mod release;

@@ -249,3 +249,14 @@ pub const SEED_BYTES: usize = 512;
 pub const DEVICE_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks.
 pub const DEVICE_LOOK: Duration = Duration::from_millis(20);
+
+/// A parent that nothing reached for that long is gone, when the configuration does not say: a pod restarts its parent within seconds,
+/// and backs off by at most some tens of them while it can still be mended by itself.
+pub const DEFAULT_PARENT_GONE: Duration = Duration::from_secs(60);
+/// The least and the most that a configuration may ask for.
+pub const MIN_PARENT_GONE: Duration = Duration::from_secs(2);
+/// See [`MIN_PARENT_GONE`].
+pub const MAX_PARENT_GONE: Duration = Duration::from_secs(60 * 60);
+
+/// How many times longer a parent may take that was never there: it starts after the enclave, and may have to fetch the model first.
+pub const PARENT_FIRST_TIMES: u32 = 5;

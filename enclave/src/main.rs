@@ -18,7 +18,7 @@ use cloister_enclave::parent::{Event, Events, Parent};
 use cloister_enclave::release::Releases;
 use cloister_enclave::serve::Server;
 use cloister_enclave::state::State;
-use cloister_enclave::{limits, memory, security_module};
+use cloister_enclave::{limits, memory, panics, security_module};
 use cloister_nsm::Nsm;
 use cloister_transport::{Address, Listener};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -53,7 +53,7 @@ impl Arguments {
 
 fn main() -> ! {
     memory::give_back_large_blocks();
-    disclose::quiet_panics();
+    panics::end_the_enclave();
     let arguments = match Arguments::try_parse_from(init::arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -64,7 +64,8 @@ fn main() -> ! {
         }
     };
     match launch(&arguments) {
-        Ok(()) => init::end(0),
+        Ok(End::Asked) => init::end(0),
+        Ok(End::ParentGone) => init::end(UNAVAILABLE),
         Err(failure) => {
             disclose::complain(&failure.reason);
             init::end(failure.code)
@@ -72,7 +73,15 @@ fn main() -> ! {
     }
 }
 
-/// Why the process ends, and its exit code.
+/// How serving ended.
+enum End {
+    /// The parent, or a signal, asked for it.
+    Asked,
+    /// There is no parent any more.
+    ParentGone,
+}
+
+/// Why the process ends before it serves, and its exit code.
 struct Failure {
     code: u8,
     reason: anyhow::Error,
@@ -84,7 +93,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-fn launch(arguments: &Arguments) -> Result<(), Failure> {
+fn launch(arguments: &Arguments) -> Result<End, Failure> {
     let machine = if init::is_first() { Some(Machine::prepare()?) } else { None };
     let config = Config::read(&arguments.config).map_err(|error| Failure { code: BAD_INPUT, reason: error.into() })?;
     let config = match machine {
@@ -98,7 +107,7 @@ fn launch(arguments: &Arguments) -> Result<(), Failure> {
     Ok(outcome?)
 }
 
-async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config>) -> Result<()> {
+async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config>) -> Result<End> {
     let mut notices = Vec::new();
     if let Some(machine) = machine {
         tokio::spawn(init::reap_orphans()?);
@@ -113,7 +122,9 @@ async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config
     let clients = config.access.as_ref().and_then(|access| access.client_ca.as_ref()).map(Authorities::handshake);
     let keys = Arc::new(Rotation::begin(clients)?);
     let listener = Listener::bind(&config.serve.listen).await.context("the serving address")?;
-    let parent = Parent::new(config.parent.control());
+    let gone_after = config.parent.gone_after();
+    let parent = Parent::new(config.parent.control(), gone_after);
+    panics::tell(parent.clone());
     if config.launch.logs
         && let Some(outlet) = disclose::outlet()
     {
@@ -121,7 +132,7 @@ async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config
     }
     disclose::log(Record::Listening { address: Words::listening_address(&config) });
     let drain = Drain::default();
-    let events = Events::start(parent.clone(), drain.clone());
+    let events = Events::start(parent.clone(), drain.clone(), limits::EVENT_REPEAT.min(gone_after));
     notices.into_iter().for_each(|notice| events.tell(Event::Notice(notice)));
     let state = State::default();
     let boot = Boot {
@@ -131,7 +142,7 @@ async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config
         events: events.clone(),
         state: state.clone(),
     };
-    let boot = tokio::spawn(boot.watched());
+    let boot = tokio::spawn(boot.run());
     let clock = Watch {
         nsm: Arc::clone(&nsm),
         state: state.clone(),
@@ -140,15 +151,27 @@ async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config
     };
     let clock = tokio::spawn(clock.run());
     let told = tokio::spawn(tell_of_drain(drain.clone(), events.clone()));
-    let releases = Releases { config: Arc::clone(&config), nsm: Arc::clone(&nsm), parent };
+    let releases = Releases { config: Arc::clone(&config), nsm: Arc::clone(&nsm), parent: parent.clone() };
+    #[cfg(feature = "simulation")]
+    if let Some(file) = arguments.simulated.simulated_panic.clone() {
+        tokio::spawn(security_module::simulated::panic_when_told(file));
+    }
     let server = Server { config, nsm, keys, releases, state, metrics, drain };
-    server.run(listener, cloister_transport::termination()?).await;
+    server.run(listener, asked_or_alone(cloister_transport::termination()?, &parent, gone_after)).await;
     told.abort();
     boot.abort();
     clock.abort();
     events.tell(Event::Stopping);
     tokio::time::sleep(limits::LAST_EVENT_TIMEOUT).await;
-    Ok(())
+    Ok(if parent.is_gone() { End::ParentGone } else { End::Asked })
+}
+
+/// Completes when the process is asked to end, or has nobody left to ask it.
+async fn asked_or_alone(asked: impl Future<Output = ()>, parent: &Parent, limit: Duration) {
+    tokio::select! {
+        () = asked => {}
+        () = parent.gone() => disclose::log(Record::ParentGone { limit }),
+    }
 }
 
 async fn tell_of_drain(drain: Drain, events: Events) {

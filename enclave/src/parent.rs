@@ -3,6 +3,7 @@
 
 mod events;
 mod logs;
+mod presence;
 mod sealed_file;
 mod settings;
 
@@ -26,6 +27,7 @@ pub use settings::Settings;
 use crate::config::Setting;
 use crate::disclose::{Disclose, Words, words};
 use crate::limits;
+use presence::Presence;
 
 /// Why the parent could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -110,12 +112,24 @@ pub struct Credentials {
 #[derive(Clone)]
 pub struct Parent {
     control: Address,
+    presence: Presence,
 }
 
 impl Parent {
-    /// A client of the endpoint at `control`.
-    pub fn new(control: Address) -> Self {
-        Self { control }
+    /// A client of the endpoint at `control`, which is [`gone`](Self::gone) when nothing reached it for `limit`.
+    pub fn new(control: Address, limit: Duration) -> Self {
+        Self { control, presence: Presence::within(limit) }
+    }
+
+    /// Completes when every request has failed for the limit, and for [`limits::PARENT_FIRST_TIMES`] times as long where none ever
+    /// succeeded. The last event, which is told again and again, sees to it that there are requests.
+    pub async fn gone(&self) {
+        self.presence.gone().await;
+    }
+
+    /// Whether that has completed.
+    pub fn is_gone(&self) -> bool {
+        self.presence.is_gone()
     }
 
     /// Asks for credentials.
@@ -165,7 +179,9 @@ impl Parent {
             connection.abort();
             Ok(Response::from_parts(parts, body))
         };
-        timeout(limits::PARENT_ANSWER_TIMEOUT, answer).await.map_err(|_| Error::Timeout { what })?
+        let answer = timeout(limits::PARENT_ANSWER_TIMEOUT, answer).await.unwrap_or(Err(Error::Timeout { what }));
+        self.presence.note(answer.is_ok());
+        answer
     }
 }
 

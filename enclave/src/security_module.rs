@@ -28,6 +28,7 @@ pub mod simulated {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use anyhow::{Context, Result};
     use clap::Args;
@@ -55,9 +56,24 @@ pub mod simulated {
         #[arg(long, value_name = "FILE", requires = "simulated_nsm")]
         pub simulated_clock: Option<PathBuf>,
 
+        /// SIMULATION: panic as soon as this file is there.
+        #[arg(long, value_name = "FILE", requires = "simulated_nsm")]
+        pub simulated_panic: Option<PathBuf>,
+
         /// SIMULATION: where PID 1 sends its heartbeat, in place of the parent's CID.
         #[arg(long, value_name = "ADDRESS", requires = "simulated_nsm")]
         pub simulated_heartbeat: Option<Address>,
+    }
+
+    /// Panics as soon as the file is there, with a message that must not leave.
+    ///
+    /// # Panics
+    /// That is what it is for.
+    pub async fn panic_when_told(file: PathBuf) {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("CANARY");
     }
 
     /// Opens the simulated module that the flags describe, if they do.

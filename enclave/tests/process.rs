@@ -1,6 +1,7 @@
 //! The enclave's process where there is nothing to run it: what it says, and its exit code. (What it does where there is: `tests/`.)
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::disallowed_methods, reason = "tests start processes, enclaves do not")]
 
 use std::process::{Command, Output};
 

@@ -22,6 +22,7 @@ pub(crate) enum Phase {
     Failed,
     Draining,
     Stopping,
+    Panicked,
 }
 
 impl Phase {
@@ -33,6 +34,7 @@ impl Phase {
             Self::Failed => "failed",
             Self::Draining => "draining",
             Self::Stopping => "stopping",
+            Self::Panicked => "panicked",
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::world::{MODEL, pcr};
 /// Where the world's folder says by how many seconds the security module's clock is ahead.
 pub(crate) const CLOCK_FILE: &str = "nsm-clock";
 
+/// The file in the world's folder that makes its enclaves panic.
+pub(crate) const PANIC_FILE: &str = "panic";
+
 /// What an enclave is started with.
 #[derive(Clone)]
 pub struct EnclaveSetup {
@@ -28,6 +31,8 @@ pub struct EnclaveSetup {
     pub queue: usize,
     /// Processors; 0 means all.
     pub threads: usize,
+    /// After so many seconds without an answer its parent is gone; its own default when absent.
+    pub parent_gone_seconds: Option<u64>,
     /// Further sections of its measured configuration, in TOML.
     pub extra: String,
 }
@@ -42,6 +47,7 @@ impl Default for EnclaveSetup {
             key_arns: Vec::new(),
             queue: 16,
             threads: 0,
+            parent_gone_seconds: None,
             extra: String::new(),
         }
     }
@@ -75,11 +81,12 @@ impl Enclave {
     pub(crate) fn start(setup: &EnclaveSetup, near: &Neighbours<'_>) -> Self {
         let folder = near.folder.display();
         let keys = if setup.key_arns.is_empty() { vec![near.key_arn.to_owned()] } else { setup.key_arns.clone() };
+        let gone = setup.parent_gone_seconds.map(|gone| format!("gone_seconds = {gone}\n")).unwrap_or_default();
         let text = format!(
             "version = 1\n\
              [model]\nname = {:?}\nminimum_version = {}\nkey_arns = {keys:?}\n\
              [kms]\nendpoint = {:?}\nca = \"\"\"\n{}\"\"\"\n\
-             [parent]\ncontrol = \"unix://{folder}/{}\"\negress = \"unix://{folder}/{}\"\n\
+             [parent]\ncontrol = \"unix://{folder}/{}\"\negress = \"unix://{folder}/{}\"\n{gone}\
              [serve]\nlisten = \"unix://{folder}/{}\"\nqueue = {}\nthreads = {}\n{}\n",
             setup.model,
             setup.minimum_version,
@@ -103,6 +110,7 @@ impl Enclave {
             command.arg("--simulated-debug");
         }
         command.arg("--simulated-clock").arg(near.folder.join(CLOCK_FILE));
+        command.arg("--simulated-panic").arg(near.folder.join(PANIC_FILE));
         // It must mean nothing to an enclave.
         command.env("RUST_LOG", "trace");
         let mut process = Process::start(near.folder, near.listen, &mut command);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a process may take to come up, on a busy machine.
@@ -55,6 +55,16 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has not ended.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+
     /// Sends a signal, such as `-HUP`.
     pub fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
@@ -75,10 +85,15 @@ impl Process {
 
     /// Waits until it has ended by itself, for its exit code.
     pub fn ended(&mut self) -> Option<i32> {
+        self.status().code()
+    }
+
+    /// Waits until it has ended by itself, for how it did.
+    pub fn status(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
-                return status.code();
+                return status;
             }
             assert!(Instant::now() < end, "{} did not end:\n{}", self.name, self.words());
             std::thread::sleep(Duration::from_millis(20));

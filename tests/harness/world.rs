@@ -14,7 +14,7 @@ use cloister_transport::Address;
 use tempfile::TempDir;
 
 use crate::eavesdropper::Eavesdropper;
-use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours};
+use crate::enclave::{CLOCK_FILE, Enclave, EnclaveSetup, Neighbours, PANIC_FILE};
 use crate::flaky::Flaky;
 use crate::owner::data_key_policy;
 use crate::process::{Process, binary, run};
@@ -266,6 +266,11 @@ impl World {
     /// Sets the security module's clock ahead of the machine's, or behind it.
     pub fn set_module_clock(&self, ahead_seconds: i64) {
         std::fs::write(self.folder().join(CLOCK_FILE), ahead_seconds.to_string()).expect("the folder takes files");
+    }
+
+    /// Makes its enclaves panic.
+    pub fn panic(&self) {
+        std::fs::write(self.folder().join(PANIC_FILE), "").expect("the folder takes files");
     }
 
     /// Where all its files are.

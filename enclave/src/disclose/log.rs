@@ -2,7 +2,7 @@
 //! where the measured configuration lets them leave.
 
 use std::io::Write;
-use std::panic;
+use std::panic::Location;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -50,12 +50,11 @@ pub fn complain(error: &anyhow::Error) {
     write(&format!("cloister-enclave: {error:#}"));
 }
 
-/// From now on a panic tells its place and nothing of its message.
-pub fn quiet_panics() {
-    panic::set_hook(Box::new(|panic| {
-        count(Count::Panicked);
-        log(Record::Panicked(panic.location().map(Place::of)));
-    }));
+/// Says that a part of the program panicked, and where. Its message is not said.
+pub(crate) fn panicked(location: Option<&Location<'_>>) -> Option<Place> {
+    let place = location.map(Place::of);
+    log(Record::Panicked(place.clone()));
+    place
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that writes")]
@@ -66,12 +65,16 @@ fn write(line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::panic;
+
     use super::*;
 
     #[tokio::test]
     async fn records_leave_in_order_and_a_panic_leaves_its_place_alone() {
         let mut outlet = outlet().unwrap();
-        quiet_panics();
+        panic::set_hook(Box::new(|panic| {
+            panicked(panic.location());
+        }));
         let panicked = std::thread::spawn(|| panic!("CANARY")).join();
         // The other tests' panics are to be read.
         drop(panic::take_hook());

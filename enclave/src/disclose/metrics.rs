@@ -21,8 +21,6 @@ pub enum Count {
     EventDropped,
     /// A record could not be given to the parent.
     RecordDropped,
-    /// A part of the program panicked.
-    Panicked,
 }
 
 /// A path that is served, or any other.
@@ -64,7 +62,6 @@ pub fn count(what: Count) {
         Count::Unauthorized(reason) => metrics::counter!("cloister_unauthorized_total", "reason" => reason),
         Count::EventDropped => metrics::counter!("cloister_events_dropped_total"),
         Count::RecordDropped => metrics::counter!("cloister_records_dropped_total"),
-        Count::Panicked => metrics::counter!("cloister_panics_total"),
     };
     counter.increment(1);
 }

@@ -1,7 +1,7 @@
 //! The log's records: a closed list, each of typed members.
 
 use std::panic::Location;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -31,10 +31,10 @@ impl Level {
 }
 
 /// Where in the program a panic began. Its message is not kept: it can quote whatever the program held.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    file: String,
-    line: u32,
+    pub(super) file: String,
+    pub(super) line: u32,
 }
 
 impl Place {
@@ -84,7 +84,12 @@ pub enum Record {
         /// Why.
         reason: Words,
     },
-    /// A part of the program panicked.
+    /// Nothing has reached the parent for its limit, and the enclave ends.
+    ParentGone {
+        /// The limit.
+        limit: Duration,
+    },
+    /// A part of the program panicked, and the enclave ends.
     Panicked(Option<Place>),
 }
 
@@ -98,6 +103,7 @@ impl Record {
             | Self::NoReceipt { .. }
             | Self::KeysNotReplaced
             | Self::NoScores { .. }
+            | Self::ParentGone { .. }
             | Self::Panicked(_) => Level::Error,
         }
     }
@@ -122,6 +128,7 @@ impl Record {
             Self::NoReceipt { reason } => ("no_receipt", json!({"reason": reason})),
             Self::KeysNotReplaced => ("keys_not_replaced", json!({})),
             Self::NoScores { reason } => ("no_scores", json!({"reason": reason})),
+            Self::ParentGone { limit } => ("parent_gone", json!({"limit_seconds": limit.as_secs()})),
             Self::Panicked(Some(Place { file, line })) => ("panicked", json!({"file": file, "line": line})),
             Self::Panicked(None) => ("panicked", json!({})),
         }

@@ -11,6 +11,7 @@ use cloister_seal::Purpose;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::record::Place;
 use crate::config::{Config, Setting};
 use crate::limits;
 
@@ -152,6 +153,7 @@ parts! {
     Purpose: |purpose| purpose.as_str();
     Setting: |setting| setting.name();
     Pcr: |pcr| &format!("PCR{} {}", pcr.index, hex::encode(pcr.value));
+    &Place: |place| &format!("{}:{}", place.file, place.line);
     io::ErrorKind: |kind| &kind.to_string();
 }
 

@@ -1,7 +1,7 @@
 //! What the enclave tells its parent: a closed list of facts, none of which can carry a pixel, a score or a name.
 
 use std::collections::VecDeque;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Error, Parent, request};
 use crate::disclose::metrics::{Count, count};
-use crate::disclose::{Record, Words, log, timestamp, words};
+use crate::disclose::{Place, Record, Words, log, timestamp, words};
 use crate::drain::Drain;
 use crate::limits;
 
@@ -44,6 +44,11 @@ pub enum Event {
     Draining,
     /// The process ends.
     Stopping,
+    /// A part of the program panicked, and the process ends at once.
+    Panicked {
+        /// Where in the program.
+        place: Option<Place>,
+    },
 }
 
 impl Event {
@@ -56,6 +61,7 @@ impl Event {
             Self::Failed { reason } => ("failed", Some(reason.clone())),
             Self::Draining => ("draining", None),
             Self::Stopping => ("stopping", None),
+            Self::Panicked { place } => ("panicked", place.as_ref().map(|place| words!["at ", place])),
         }
     }
 
@@ -78,10 +84,11 @@ pub struct Events {
 type Dated = (SystemTime, Event);
 
 impl Events {
-    /// Starts the task that delivers them, and that hears it when the parent asks the enclave to end.
-    pub fn start(parent: Parent, drain: Drain) -> Self {
+    /// Starts the task that delivers them, the last one again after each `repeat`, and that hears it when the parent asks the enclave to
+    /// end.
+    pub fn start(parent: Parent, drain: Drain, repeat: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(limits::MAX_EVENTS);
-        tokio::spawn(deliver(parent, waiting, drain));
+        tokio::spawn(deliver(parent, waiting, drain, repeat));
         Self { queue }
     }
 
@@ -130,11 +137,11 @@ impl Untold {
     }
 }
 
-async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>, drain: Drain) {
+async fn deliver(parent: Parent, mut waiting: mpsc::Receiver<Dated>, drain: Drain, repeat: Duration) {
     let mut untold = Untold::default();
     loop {
         let pause = match untold.next() {
-            None => limits::EVENT_REPEAT,
+            None => repeat,
             Some(event) => match parent.post_event(event).await {
                 Ok(answer) => {
                     if answer == Answer::End {
@@ -174,6 +181,24 @@ fn is_final(error: &Error) -> bool {
 }
 
 impl Parent {
+    /// Tells one event before the process ends, within [`limits::LAST_EVENT_TIMEOUT`]. It blocks, and works on a thread and a runtime of
+    /// its own: whatever else this process has may be broken.
+    pub fn tell_last(&self, event: Event) {
+        let event = (SystemTime::now(), event);
+        let parent = self.clone();
+        let (told, done) = std::sync::mpsc::channel();
+        let tell = move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                // Nobody is left to hear that it was not told.
+                let _ = runtime.block_on(parent.post_event(&event));
+            }
+            let _ = told.send(());
+        };
+        if std::thread::Builder::new().spawn(tell).is_ok() {
+            let _ = done.recv_timeout(limits::LAST_EVENT_TIMEOUT);
+        }
+    }
+
     async fn post_event(&self, (at, event): &Dated) -> Result<Answer, Error> {
         const WHAT: &str = "an event";
         let line = format!("{}\n", event.to_json(*at));
@@ -211,6 +236,14 @@ mod tests {
         assert_eq!(untold.next(), None);
         untold.again();
         assert_eq!(untold.next().map(|(_, event)| event), Some(&Event::Stopping));
+    }
+
+    #[test]
+    fn a_last_event_to_nobody_does_not_keep_the_process() {
+        let parent = Parent::new("unix:///nonexistent/control".parse().unwrap(), limits::DEFAULT_PARENT_GONE);
+        let before = std::time::Instant::now();
+        parent.tell_last(Event::Panicked { place: None });
+        assert!(before.elapsed() < limits::LAST_EVENT_TIMEOUT * 2);
     }
 
     #[test]
