@@ -20,10 +20,7 @@ else
 fi
 
 say "a release enclave has no simulation in it"
-tree="$(cargo tree --locked -p cloister-enclave -e normal --prefix none)"
-if grep -q '^cloister-sim ' <<<"$tree"; then
-    die "cloister-enclave depends on the simulator without being asked to"
-fi
+scripts/without-tests.sh
 
 say "demo"
 scripts/demo.sh

@@ -88,7 +88,7 @@ async fn a_new_model_takes_over_under_load_and_no_request_is_lost() {
         let mut prober = Front::connect(&world.server).await;
         let handover = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            await_words(&world, "enclave=\"enclave-2\"", "event=\"ready\"").await;
+            await_words(&world, "enclave=\"by-control-2\"", "event=\"ready\"").await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             world.unlist_first();
             let end = Instant::now() + PATIENCE;

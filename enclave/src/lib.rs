@@ -10,6 +10,8 @@ pub mod clock;
 pub mod config;
 pub mod disclose;
 pub mod drain;
+#[cfg(feature = "emulator")]
+pub mod emulator;
 pub mod identity;
 pub mod init;
 pub mod limits;

@@ -131,6 +131,11 @@ async fn run(arguments: &Arguments, machine: Option<Machine>, config: Arc<Config
         tokio::spawn(parent.clone().give_logs(outlet));
     }
     disclose::log(Record::Listening { address: Words::listening_address(&config) });
+    #[cfg(feature = "emulator")]
+    if machine.is_some() {
+        disclose::log(Record::Emulated);
+        tokio::spawn(cloister_enclave::emulator::echo());
+    }
     let drain = Drain::default();
     let events = Events::start(parent.clone(), drain.clone(), limits::EVENT_REPEAT.min(gone_after));
     notices.into_iter().for_each(|notice| events.tell(Event::Notice(notice)));

@@ -58,7 +58,7 @@ impl Root {
     }
 
     /// What [`Root::from_text`] reads: a name, or PEM.
-    pub(crate) fn to_text(&self) -> Cow<'static, str> {
+    pub fn to_text(&self) -> Cow<'static, str> {
         if self.is_amazon() {
             return AMAZON_NAME.into();
         }

@@ -53,6 +53,9 @@ pub enum Record {
     },
     /// The security module is simulated.
     Simulated,
+    /// This program takes an emulator's unsigned documents.
+    #[cfg(feature = "emulator")]
+    Emulated,
     /// An event was told to the parent.
     Event {
         /// Its name.
@@ -99,6 +102,8 @@ impl Record {
         match self {
             Self::Listening { .. } | Self::Event { .. } => Level::Info,
             Self::Simulated | Self::BlockMissed { .. } => Level::Warn,
+            #[cfg(feature = "emulator")]
+            Self::Emulated => Level::Warn,
             Self::NoDocument { .. }
             | Self::NoReceipt { .. }
             | Self::KeysNotReplaced
@@ -120,6 +125,11 @@ impl Record {
             Self::Simulated => {
                 const WARNING: &str = "SIMULATED security module: this run proves the protocol and protects nothing";
                 ("simulated", json!({"warning": WARNING}))
+            }
+            #[cfg(feature = "emulator")]
+            Self::Emulated => {
+                const WARNING: &str = "built for an EMULATOR, whose unsigned documents it takes: it protects nothing";
+                ("emulated", json!({"warning": WARNING}))
             }
             Self::Event { name, detail: Some(detail) } => (name, json!({"detail": detail})),
             Self::Event { name, detail: None } => (name, json!({})),
