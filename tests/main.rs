@@ -1,6 +1,7 @@
 //! Whole-system tests: one module a story, real processes on real sockets.
 
 mod access;
+mod archive;
 mod boot;
 mod bystander;
 mod canary;

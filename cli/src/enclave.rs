@@ -41,6 +41,13 @@ pub struct Target {
     json: bool,
 }
 
+/// An enclave to reach: where it is, what it must prove, what the caller shows of itself.
+pub struct Place {
+    server: Address,
+    policy: Policy,
+    options: Options,
+}
+
 /// What `cloister verify` takes.
 #[derive(Args)]
 pub struct Verify {
@@ -219,18 +226,32 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
 }
 
 impl Target {
-    /// A verified connection. Waiting is for an enclave that is not there yet; one that is not verified is never asked again.
+    /// A verified connection, within the time that was given for it.
     async fn session(&self) -> Result<(Policy, Session), Failure> {
-        let policy = policy::read(&self.policy)?;
-        let options = Options { credentials: self.credentials.read()?, ..Options::default() };
-        let end = Instant::now() + Duration::from_secs(self.wait);
+        let place = Place::read(self.server.clone(), &self.policy, &self.credentials)?;
+        let session = place.session(Duration::from_secs(self.wait)).await?;
+        Ok((place.policy, session))
+    }
+}
+
+impl Place {
+    /// Reads the policy and the credentials.
+    pub fn read(server: Address, policy: &Path, credentials: &CredentialFiles) -> Result<Self, Failure> {
+        let policy = policy::read(policy)?;
+        let options = Options { credentials: credentials.read()?, ..Options::default() };
+        Ok(Self { server, policy, options })
+    }
+
+    /// A verified connection. Waiting is for an enclave that is not there yet; one that is not verified is never asked again.
+    pub async fn session(&self, wait: Duration) -> Result<Session, Failure> {
+        let end = Instant::now() + wait;
         loop {
-            let outcome = match connect(&self.server, options.clone()).await {
-                Ok(connection) => connection.verify(&policy, SystemTime::now()).await,
+            let outcome = match connect(&self.server, self.options.clone()).await {
+                Ok(connection) => connection.verify(&self.policy, SystemTime::now()).await,
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(session) => return Ok((policy, session)),
+                Ok(session) => return Ok(session),
                 Err(error) if Instant::now() < end && may_come(&error) => tokio::time::sleep(WAIT_STEP).await,
                 Err(error) => return Err(unproven(error)),
             }
@@ -238,7 +259,8 @@ impl Target {
     }
 }
 
-fn may_come(error: &Error) -> bool {
+/// Whether another try may find an enclave that is there, and ready.
+pub fn may_come(error: &Error) -> bool {
     matches!(
         error,
         Error::Unreachable { .. }
@@ -261,7 +283,7 @@ fn unproven(error: Error) -> Failure {
 }
 
 /// Once it is verified.
-fn failure(error: Error) -> Failure {
+pub fn failure(error: Error) -> Failure {
     match error {
         Error::Receipt(_) | Error::OtherResult(_) => Failure::not_verified(error),
         // Too slow, or too many at once (RFC 9110, section 15.5.9; RFC 6585, section 4): another time may do.

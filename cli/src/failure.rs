@@ -30,6 +30,11 @@ impl Failure {
         Self { code: 77, message: message.to_string() }
     }
 
+    /// The same, and what it was about.
+    pub fn about(self, what: &str) -> Self {
+        Self { message: format!("{what}: {}", self.message), ..self }
+    }
+
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         self.code

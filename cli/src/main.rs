@@ -1,6 +1,7 @@
 //! The command line of all three parties: it reads arguments, calls a crate for each verb, and turns errors into exit codes.
 
 mod access;
+mod archive;
 mod attestation;
 mod eif;
 mod enclave;
@@ -60,6 +61,9 @@ enum Command {
     Classify(enclave::Classify),
     /// Verify an enclave, then classify the four views of an exam.
     Exam(enclave::Exam),
+    /// Score many images, by a list of them.
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Read, verify and reproduce the receipts that enclaves sign.
     #[command(subcommand)]
     Receipt(receipt::Command),
@@ -98,6 +102,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Verify(arguments) => asynchronous(enclave::verify(&arguments)),
         Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
         Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),
+        Command::Archive(command) => archive::run(&command),
         Command::Receipt(command) => receipt::run(command),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }

@@ -345,7 +345,11 @@ impl World {
     /// The command line, with this world's server and policy.
     pub fn cloister(&self, verb: &str) -> Command {
         let mut command = Command::new(binary("cloister"));
-        command.args([verb, "--server", &self.server.to_string()]).arg("--policy").arg(self.policy_file());
+        command
+            .args(verb.split(' '))
+            .args(["--server", &self.server.to_string()])
+            .arg("--policy")
+            .arg(self.policy_file());
         command
     }
 }
