@@ -8,34 +8,38 @@ use cloister_tests::{EnclaveSetup, Front, Output, Setup, World, binary, image, i
 use serde_json::{Value, json};
 
 /// A folder of images with the list of them.
-struct Archive(PathBuf);
+struct Archive {
+    folder: PathBuf,
+    crops: u32,
+}
 
 impl Archive {
     /// So many images in a folder of their own, the list beside them.
     fn new(world: &World, images: usize) -> Self {
-        let archive = Self(world.folder().join("archive"));
-        std::fs::create_dir_all(archive.0.join("2019")).unwrap();
+        let archive = Self { folder: world.folder().join("archive"), crops: 1 };
+        std::fs::create_dir_all(archive.folder.join("2019")).unwrap();
         let lines = (0..images).map(|n| {
             let view = View::ALL[n % 4];
             let path = format!("2019/{n}.png");
-            std::fs::write(archive.0.join(&path), image(view, n as u64)).unwrap();
+            std::fs::write(archive.folder.join(&path), image(view, n as u64)).unwrap();
             json!({"id": format!("a-{n}"), "path": path, "view": view}).to_string() + "\n"
         });
         let lines: String = lines.collect();
-        std::fs::write(archive.0.join("manifest.jsonl"), lines).unwrap();
+        std::fs::write(archive.folder.join("manifest.jsonl"), lines).unwrap();
         archive
     }
 
     /// The command for one share, as a pod of an indexed Job runs it.
     fn share(&self, world: &World, index: usize, of: usize) -> Command {
         let mut command = world.cloister("archive score");
-        command.env("JOB_COMPLETION_INDEX", index.to_string()).args(["--of", &of.to_string(), "--crops", "1"]);
-        command.arg("--manifest").arg(self.0.join("manifest.jsonl")).arg("--out").arg(self.out());
+        command.env("JOB_COMPLETION_INDEX", index.to_string());
+        command.args(["--of", &of.to_string(), "--crops", &self.crops.to_string()]);
+        command.arg("--manifest").arg(self.folder.join("manifest.jsonl")).arg("--out").arg(self.out());
         command
     }
 
     fn out(&self) -> PathBuf {
-        self.0.join("out")
+        self.folder.join("out")
     }
 
     /// The lines of all shares' results, in the order of their ids.
@@ -48,8 +52,9 @@ impl Archive {
     }
 }
 
-/// Runs commands side by side.
+/// Runs commands side by side, once all of them are made: each that is made writes the policy's file anew.
 fn together(commands: impl IntoIterator<Item = Command>) -> Vec<Output> {
+    let commands: Vec<_> = commands.into_iter().collect();
     let start = |mut command: Command| -> Child {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
@@ -79,7 +84,7 @@ fn verified_offline(world: &World, receipt: &Path, image: &Path) {
 async fn three_shares_score_each_image_once_and_tell_of_the_broken_one() {
     let world = World::ready(Setup::default()).await;
     let archive = Archive::new(&world, 5);
-    let broken = archive.0.join("2019/3.png");
+    let broken = archive.folder.join("2019/3.png");
     std::fs::write(&broken, b"no image at all").unwrap();
 
     let ended = together((0..3).map(|index| archive.share(&world, index, 3)));
@@ -100,7 +105,7 @@ async fn three_shares_score_each_image_once_and_tell_of_the_broken_one() {
         assert_eq!(line["answer"]["view"], View::ALL[n % 4].as_str());
         assert!((0.0..=1.0).contains(&line["answer"]["malignant"].as_f64().unwrap()));
         let receipt = archive.out().join(line["receipt"].as_str().unwrap());
-        verified_offline(&world, &receipt, &archive.0.join(line["path"].as_str().unwrap()));
+        verified_offline(&world, &receipt, &archive.folder.join(line["path"].as_str().unwrap()));
     }
     assert_eq!(answered(&world, 200).await, 4);
 
@@ -113,7 +118,7 @@ async fn three_shares_score_each_image_once_and_tell_of_the_broken_one() {
 
     // What has changed since is scored, and no other.
     std::fs::write(&broken, image(View::RMlo, 3)).unwrap();
-    std::fs::write(archive.0.join("2019/4.png"), image(View::LCc, 44)).unwrap();
+    std::fs::write(archive.folder.join("2019/4.png"), image(View::LCc, 44)).unwrap();
     std::fs::remove_file(archive.out().join("receipts/a-2.cbor")).unwrap();
     let ended = together((0..3).map(|index| archive.share(&world, index, 3)));
     assert!(ended.iter().all(|output| output.code == 0), "{ended:?}");
@@ -127,13 +132,8 @@ async fn three_shares_score_each_image_once_and_tell_of_the_broken_one() {
 async fn shares_wait_for_a_place_in_a_full_queue() {
     let enclave = EnclaveSetup { queue: 1, threads: 1, ..EnclaveSetup::default() };
     let world = World::ready(Setup { enclave, ..Setup::default() }).await;
-    let archive = Archive::new(&world, 8);
-    let ended = together((0..8).map(|index| {
-        let mut share = archive.share(&world, index, 8);
-        // The last one counts: each image takes long enough for the queue to be full.
-        share.args(["--wait", "300"]);
-        share
-    }));
+    let archive = Archive { crops: 32, ..Archive::new(&world, 8) };
+    let ended = together((0..8).map(|index| archive.share(&world, index, 8)));
     assert!(ended.iter().all(|output| output.code == 0), "{ended:?}");
     assert_eq!(answered(&world, 200).await, 8);
     assert!(answered(&world, 503).await > 0, "nobody was told to come again");
@@ -146,7 +146,7 @@ async fn a_share_goes_on_with_an_enclave_that_was_restarted() {
     let archive = Archive::new(&world, 2);
     run(&mut archive.share(&world, 0, 1)).success();
     let begun = archive.results(1);
-    std::fs::write(archive.0.join("2019/1.png"), image(View::RCc, 9)).unwrap();
+    std::fs::write(archive.folder.join("2019/1.png"), image(View::RCc, 9)).unwrap();
     world.enclave.process.terminate();
     let share = std::thread::spawn({
         let command = archive.share(&world, 0, 1);
@@ -170,7 +170,7 @@ async fn a_server_that_is_not_verified_gets_no_image() {
     let score = |server: &str, policy: &Path| {
         let mut command = Command::new(binary("cloister"));
         command.args(["archive", "score", "--server", server, "--wait", "5", "--policy"]).arg(policy);
-        command.arg("--manifest").arg(archive.0.join("manifest.jsonl")).arg("--out").arg(archive.out());
+        command.arg("--manifest").arg(archive.folder.join("manifest.jsonl")).arg("--out").arg(archive.out());
         run(&mut command)
     };
     let output = score(&address.to_string(), &policy);
@@ -192,13 +192,13 @@ async fn no_path_leads_out_of_the_archive() {
     std::fs::write(world.folder().join("secret.png"), image(View::LCc, 1)).unwrap();
     let list = |path: &str| {
         let line = json!({"id": "b", "path": path, "view": "L-CC"}).to_string();
-        std::fs::write(archive.0.join("manifest.jsonl"), line).unwrap();
+        std::fs::write(archive.folder.join("manifest.jsonl"), line).unwrap();
         run(&mut archive.share(&world, 0, 1))
     };
     let output = list("../secret.png");
     assert_eq!(output.code, 65);
     assert!(output.stderr.contains("no path below the archive's folder"), "{output:?}");
-    std::os::unix::fs::symlink("../secret.png", archive.0.join("link.png")).unwrap();
+    std::os::unix::fs::symlink("../secret.png", archive.folder.join("link.png")).unwrap();
     let output = list("link.png");
     assert_eq!(output.code, 65);
     assert!(archive.results(1)[0]["error"].as_str().unwrap().contains("leads out of the archive"));
