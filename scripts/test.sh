@@ -22,6 +22,9 @@ fi
 say "a release enclave has no simulation in it"
 scripts/without-tests.sh
 
+say "what is deployed"
+scripts/deploy.sh
+
 say "demo"
 scripts/demo.sh
 

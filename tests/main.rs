@@ -8,6 +8,7 @@ mod canary;
 mod classify;
 mod clock;
 mod credentials;
+mod deploy;
 mod ending;
 mod first_process;
 mod flaky;
