@@ -167,10 +167,10 @@ def network(deployment):
             if network.endswith("/0") or network.startswith(METADATA_SERVICE):
                 yield f"a rule lets the pod reach {network}"
     for rule in policy["ingress"]:
-        names = {port["port"] for port in rule.get("ports", [])}
-        if not names or not names <= deployment.ports.keys():
-            yield f"a rule lets in at {sorted(names)}"
-        if "http" in names and not rule.get("from"):
+        ports = {port["port"] for port in rule.get("ports", [])}
+        if not ports or not ports <= set(deployment.ports.values()):
+            yield f"a rule lets in at {sorted(ports)}"
+        if deployment.ports["http"] in ports and not rule.get("from"):
             yield "everyone may read the parent's metrics"
 
 

@@ -21,6 +21,35 @@ def job(given):
     return found["spec"]
 
 
+def job_container(given):
+    return job(given)["template"]["spec"]["containers"][0]
+
+
+def plugin(given):
+    return given["plugin"]["awsNitroEnclavesK8SDaemonset"]["awsNitroEnclavesK8SDp"]["env"]
+
+
+def cluster(given):
+    return given["cluster"][0]
+
+
+def annotate_both_ways(given):
+    account = find(given, "ServiceAccount", overlay="pod-identity")
+    account["metadata"]["annotations"] = {"eks.amazonaws.com/role-arn": "a role"}
+
+
+def serve_metrics(given):
+    find(given, "Service")["spec"]["ports"].append({"port": 8080, "targetPort": "http"})
+
+
+def budget_others(given):
+    find(given, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].update(app="other")
+
+
+def scale_others(given):
+    find(given, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"].update(name="other")
+
+
 def policy(given):
     return find(given, "NetworkPolicy")["spec"]
 
@@ -42,13 +71,13 @@ SPOILT = [
     ("other CPUs", lambda g: container(g)["resources"]["limits"].update({CPUS: "4"}), "the pod's resources say"),
     ("a smaller launch template", lambda g: g["template"].update(EnclaveMemoryMiB=1024), "the launch template say"),
     ("other user data", lambda g: node_class(g).update(userData="#!/bin/bash\n"), "user data"),
-    ("nodes that are shared", lambda g: pod(g).update(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}), "share a node"),
-    ("a plugin of four", lambda g: g["plugin"]["awsNitroEnclavesK8SDaemonset"]["awsNitroEnclavesK8SDp"]["env"].update(maxEnclavesPerNode="4"), "device plugin offers"),
-    ("a group without the taint", lambda g: g["cluster"][0]["managedNodeGroups"][1].update(taints=[]), "eksctl's group"),
-    ("policies that nobody enforces", lambda g: g["cluster"][0]["addons"][0].pop("configurationValues"), "enforce"),
+    ("nodes that are shared", lambda g: pod(g)["affinity"]["podAntiAffinity"].update(requiredDuringSchedulingIgnoredDuringExecution=[]), "share a node"),
+    ("a plugin of four", lambda g: plugin(g).update(maxEnclavesPerNode="4"), "device plugin offers"),
+    ("a group without the taint", lambda g: cluster(g)["managedNodeGroups"][1].update(taints=[]), "eksctl's group"),
+    ("policies that nobody enforces", lambda g: cluster(g)["addons"][0].pop("configurationValues"), "enforce"),
     ("a privileged pod", lambda g: container(g)["securityContext"].update(privileged=True), "more than it has to"),
     ("a capability", lambda g: container(g)["securityContext"].update(capabilities={"drop": []}), "more than it has to"),
-    ("a writable root", lambda g: job(g)["template"]["spec"]["containers"][0]["securityContext"].update(readOnlyRootFilesystem=False), "more than it has to"),
+    ("a writable root", lambda g: job_container(g)["securityContext"].update(readOnlyRootFilesystem=False), "more than it has to"),
     ("the node's network", lambda g: pod(g).update(hostNetwork=True), "namespace of its node"),
     ("a path of the node", lambda g: pod(g)["volumes"].append({"name": "dev", "hostPath": {"path": "/dev"}}), "path of its node"),
     ("a token", lambda g: pod(g).pop("automountServiceAccountToken"), "token for the Kubernetes API"),
@@ -57,9 +86,9 @@ SPOILT = [
     ("another port", lambda g: variable(g, "CLOISTER_HTTP_LISTEN", "tcp://0.0.0.0:9090"), "port that is named http"),
     ("too short a grace", lambda g: pod(g).update(terminationGracePeriodSeconds=30), "before its clients"),
     ("a service of others", lambda g: find(g, "Service")["spec"]["selector"].update(app="other"), "service selects"),
-    ("a service of the metrics", lambda g: find(g, "Service")["spec"]["ports"].append({"port": 8080, "targetPort": "http"}), "other ports than the relay"),
-    ("a budget of others", lambda g: find(g, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"].update(app="other"), "disruption budget"),
-    ("a scaler of others", lambda g: find(g, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"].update(name="other"), "scales something else"),
+    ("a service of the metrics", serve_metrics, "other ports than the relay"),
+    ("a budget of others", budget_others, "disruption budget"),
+    ("a scaler of others", scale_others, "scales something else"),
     ("a fixed number", lambda g: find(g, "Deployment")["spec"].update(replicas=2), "undo"),
     ("a metric that nobody has", lambda g: g["adapter"]["rules"]["custom"].clear(), "no rule for"),
     ("an open way out", lambda g: policy(g)["egress"].append({"ports": [{"port": 443}]}), "everything out"),
@@ -67,11 +96,11 @@ SPOILT = [
     ("the metadata service", lambda g: policy(g)["egress"][1]["to"].append({"ipBlock": {"cidr": "169.254.169.254/32"}}), "169.254.169.254"),
     ("one direction", lambda g: policy(g).update(policyTypes=["Ingress"]), "one direction"),
     ("metrics for everyone", lambda g: policy(g)["ingress"][1].pop("from"), "parent's metrics"),
-    ("an unnamed port", lambda g: policy(g)["ingress"][0].update(ports=[]), "lets in at"),
-    ("two ways to credentials", lambda g: find(g, "ServiceAccount", overlay="pod-identity")["metadata"].update(annotations={"eks.amazonaws.com/role-arn": "x"}), "one way to AWS"),
+    ("no port", lambda g: policy(g)["ingress"][0].update(ports=[]), "lets in at"),
+    ("two ways to credentials", annotate_both_ways, "one way to AWS"),
     ("another number of shares", lambda g: job(g).update(completions=5), "number of indexes"),
-    ("another image for the Job", lambda g: job(g)["template"]["spec"]["containers"][0].update(image="other"), "another image"),
+    ("another image for the Job", lambda g: job_container(g).update(image="other"), "another image"),
     ("a chart behind", lambda g: g["chart"][0]["metadata"].update(name="other"), "chart and overlay differ"),
     ("an unknown field of Karpenter's", lambda g: node_class(g).update(enclaves=True), "EC2NodeClass: $.spec"),
-    ("an unknown field of eksctl's", lambda g: g["cluster"][0].update(nodes=[]), "ClusterConfig: $"),
+    ("an unknown field of eksctl's", lambda g: cluster(g).update(nodes=[]), "ClusterConfig: $"),
 ]
