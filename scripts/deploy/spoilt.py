@@ -25,6 +25,10 @@ def job_container(given):
     return job(given)["template"]["spec"]["containers"][0]
 
 
+def let_write(given):
+    job_container(given)["securityContext"]["readOnlyRootFilesystem"] = False
+
+
 def plugin(given):
     return given["plugin"]["awsNitroEnclavesK8SDaemonset"]["awsNitroEnclavesK8SDp"]["env"]
 
@@ -77,7 +81,7 @@ SPOILT = [
     ("policies that nobody enforces", lambda g: cluster(g)["addons"][0].pop("configurationValues"), "enforce"),
     ("a privileged pod", lambda g: container(g)["securityContext"].update(privileged=True), "more than it has to"),
     ("a capability", lambda g: container(g)["securityContext"].update(capabilities={"drop": []}), "more than it has to"),
-    ("a writable root", lambda g: job_container(g)["securityContext"].update(readOnlyRootFilesystem=False), "more than it has to"),
+    ("a writable root", let_write, "more than it has to"),
     ("the node's network", lambda g: pod(g).update(hostNetwork=True), "namespace of its node"),
     ("a path of the node", lambda g: pod(g)["volumes"].append({"name": "dev", "hostPath": {"path": "/dev"}}), "path of its node"),
     ("a token", lambda g: pod(g).pop("automountServiceAccountToken"), "token for the Kubernetes API"),
