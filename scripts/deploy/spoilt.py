@@ -25,6 +25,10 @@ def job_container(given):
     return job(given)["template"]["spec"]["containers"][0]
 
 
+def share_nodes(given):
+    pod(given)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].clear()
+
+
 def let_write(given):
     job_container(given)["securityContext"]["readOnlyRootFilesystem"] = False
 
@@ -75,7 +79,7 @@ SPOILT = [
     ("other CPUs", lambda g: container(g)["resources"]["limits"].update({CPUS: "4"}), "the pod's resources say"),
     ("a smaller launch template", lambda g: g["template"].update(EnclaveMemoryMiB=1024), "the launch template say"),
     ("other user data", lambda g: node_class(g).update(userData="#!/bin/bash\n"), "user data"),
-    ("nodes that are shared", lambda g: pod(g)["affinity"]["podAntiAffinity"].update(requiredDuringSchedulingIgnoredDuringExecution=[]), "share a node"),
+    ("nodes that are shared", share_nodes, "share a node"),
     ("a plugin of four", lambda g: plugin(g).update(maxEnclavesPerNode="4"), "device plugin offers"),
     ("a group without the taint", lambda g: cluster(g)["managedNodeGroups"][1].update(taints=[]), "eksctl's group"),
     ("policies that nobody enforces", lambda g: cluster(g)["addons"][0].pop("configurationValues"), "enforce"),
