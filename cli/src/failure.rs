@@ -35,6 +35,11 @@ impl Failure {
         Self { message: format!("{what}: {}", self.message), ..self }
     }
 
+    /// Two things that were compared and are not the same (1).
+    pub fn different(message: impl fmt::Display) -> Self {
+        Self { code: 1, message: message.to_string() }
+    }
+
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         self.code

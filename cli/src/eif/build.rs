@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use cloister_eif::{
-    BuildMetadata, Certificate, Image, Kernel, KeyFile, Metadata, Parts, Statement, kernel_release, ramdisk,
+    BuildMetadata, Certificate, Image, Kernel, KeyFile, Metadata, Parts, Signature, Statement, kernel_release, ramdisk,
 };
+use cloister_kms::SignError;
 use serde_json::Map;
 
 use super::measurements;
 use crate::failure::Failure;
+use crate::key_service::{self, KeyService};
 use crate::words::{meaning, parse_time, rfc3339};
 use crate::{files, output};
 
@@ -46,11 +48,16 @@ pub struct Build {
     #[arg(long, value_name = "RFC3339", value_parser = parse_time)]
     build_time: Option<SystemTime>,
     /// Sign with this private key on P-384, in PEM.
-    #[arg(long, value_name = "PEM", requires = "sign_cert")]
+    #[arg(long, value_name = "PEM", group = "signer", requires = "sign_cert")]
     sign_key: Option<PathBuf>,
+    /// Sign with this key of KMS's, of the spec ECC_NIST_P384; a full ARN.
+    #[arg(long, value_name = "ARN", group = "signer", requires = "sign_cert")]
+    sign_kms: Option<String>,
     /// The certificate of the signing key, in PEM: PCR8 measures it.
-    #[arg(long, value_name = "PEM", requires = "sign_key")]
+    #[arg(long, value_name = "PEM", requires = "signer")]
     sign_cert: Option<PathBuf>,
+    #[command(flatten)]
+    service: KeyService,
     /// Where the image goes.
     #[arg(long, value_name = "EIF")]
     out: PathBuf,
@@ -132,11 +139,33 @@ fn build_time(arguments: &Build) -> Result<SystemTime, Failure> {
 }
 
 fn sign(arguments: &Build, image: Image) -> Result<Image, Failure> {
-    let (Some(key), Some(certificate)) = (&arguments.sign_key, &arguments.sign_cert) else { return Ok(image) };
-    let certificate = Certificate::from_pem(&files::read(certificate)?).map_err(Failure::input)?;
-    certificate.check_validity(SystemTime::now()).map_err(Failure::input)?;
+    let Some(certificate_file) = &arguments.sign_cert else { return Ok(image) };
+    let unusable = |error| Failure::input(format!("{}: {error}", certificate_file.display()));
+    let certificate = Certificate::from_pem(&files::read(certificate_file)?).map_err(unusable)?;
+    certificate.check_validity(SystemTime::now()).map_err(unusable)?;
+    let until = rfc3339(certificate.not_after());
     let statement = Statement::new(certificate, &image.measurements().pcr0).map_err(Failure::input)?;
-    let key = KeyFile::from_pem(&files::read_secret(key)?).map_err(Failure::input)?;
-    let signature = key.sign(statement).map_err(Failure::input)?;
-    image.signed(&signature).map_err(Failure::input)
+    let signature = match (&arguments.sign_key, &arguments.sign_kms) {
+        (Some(key), _) => {
+            let unusable = |error| Failure::input(format!("{}: {error}", key.display()));
+            KeyFile::from_pem(&files::read_secret(key)?).and_then(|key| key.sign(statement)).map_err(unusable)?
+        }
+        (None, Some(arn)) => sign_by_kms(&arguments.service, arn, statement)?,
+        (None, None) => return Ok(image),
+    };
+    let image = image.signed(&signature).map_err(Failure::input)?;
+    output::line(format_args!("signed; enclaves start from it until {until}, when the certificate ends"))?;
+    Ok(image)
+}
+
+fn sign_by_kms(service: &KeyService, arn: &str, statement: Statement) -> Result<Signature, Failure> {
+    let digest = statement.digest();
+    let signature = crate::asynchronous(async {
+        let client = service.client(arn).await?;
+        cloister_kms::sign_digest(&client, arn, &digest).await.map_err(|error| match error {
+            SignError::Call(error) => key_service::failure(error),
+            error => Failure::not_verified(error),
+        })
+    })?;
+    statement.signed(&signature).map_err(Failure::input)
 }

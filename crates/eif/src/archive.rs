@@ -1,7 +1,7 @@
 //! Linux's archive of an initial file system: cpio of the form "newc" (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use aws_lc_rs::digest::{Context, SHA384};
 
@@ -61,8 +61,10 @@ fn pad(archive: &mut Vec<u8>) {
 }
 
 /// Lists an archive, or several one after the other as Linux takes them. Contents are hashed as they go by, and not kept.
-pub(crate) fn list(input: impl Read) -> Result<Vec<File>, Unreadable> {
-    let mut reader = Reader { input: input.take(limits::UNPACKED + 1), position: 0 };
+/// At most `most` bytes are read.
+pub(crate) fn list(input: impl Read, most: u64) -> Result<Vec<File>, Unreadable> {
+    // Zeros between archives are read one by one.
+    let mut reader = Reader { input: BufReader::new(input).take(most + 1), position: 0 };
     let (mut files, mut paths) = (Vec::new(), 0);
     while let Some(head) = reader.head()? {
         let Some(file) = reader.entry(&head)? else { continue };
@@ -158,4 +160,56 @@ fn numbers(head: &[u8; HEAD]) -> Option<[u32; 13]> {
         *number = u32::from_str_radix(digits, 16).ok()?;
     }
     Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive() -> Vec<u8> {
+        write(&BTreeMap::from([("a", Content::Directory), ("a/b", Content::File { mode: 0o644, bytes: b"12345" })]))
+    }
+
+    fn paths(files: &[File]) -> Vec<&[u8]> {
+        files.iter().map(|file| file.path.as_slice()).collect()
+    }
+
+    #[test]
+    fn archives_one_after_the_other_are_listed_as_linux_unpacks_them() {
+        let two = [&archive()[..], &[0; 512], &archive()].concat();
+        assert_eq!(paths(&list(&two[..], u64::MAX - 1).unwrap()), [&b"a"[..], b"a/b", b"a", b"a/b"]);
+    }
+
+    #[test]
+    fn more_than_the_bound_is_refused_whether_it_is_content_or_zeros() {
+        let archive = archive();
+        let most = archive.len() as u64;
+        assert_eq!(list(&archive[..], most).map(|files| files.len()), Ok(2));
+        assert_eq!(list(&archive[..], most - 5), Err(Unreadable::TooLarge));
+        assert_eq!(list(io::repeat(0), most), Err(Unreadable::TooLarge));
+    }
+
+    #[test]
+    fn every_truncation_is_refused_but_one_between_entries() {
+        let archive = archive();
+        for length in 0..archive.len() {
+            match list(&archive[..length], u64::MAX - 1) {
+                Ok(files) => assert!(files.len() < 3 && length % 4 == 0, "{length}"),
+                Err(error) => assert!(matches!(error, Unreadable::Damaged(_)), "{length}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_and_names_that_are_none_are_refused() {
+        let archive = archive();
+        let name_size = MAGIC.len() + 11 * 8;
+        for (at, bytes) in
+            [(0, "070707"), (6, "0000000g"), (6, "+0000001"), (name_size, "00000000"), (name_size, "00001001")]
+        {
+            let mut wrong = archive.clone();
+            wrong[at..at + bytes.len()].copy_from_slice(bytes.as_bytes());
+            assert_eq!(list(&wrong[..], u64::MAX - 1), Err(Unreadable::NotAnArchive), "{at} {bytes}");
+        }
+    }
 }

@@ -75,6 +75,14 @@ pub enum Error {
         "the kernel is not an x86 bzImage: give arch/x86/boot/bzImage of a kernel's build or blobs/x86_64/bzImage of nitro-cli, not vmlinux"
     )]
     Kernel,
+    /// A part of a kernel.
+    #[error("the kernel is cut off: by its own header it has {stated} bytes, and there are {bytes}")]
+    KernelCutOff {
+        /// What its header says.
+        stated: u64,
+        /// How many there are.
+        bytes: usize,
+    },
     /// Not a program that can be the first one.
     #[error("the init program cannot be used: {0}; build it for x86_64-unknown-linux-musl")]
     Init(&'static str),

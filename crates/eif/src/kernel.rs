@@ -26,7 +26,7 @@ impl<'a> Kernel<'a> {
     /// Checks that the bytes start as a bzImage does.
     ///
     /// # Errors
-    /// [`Error::Kernel`].
+    /// [`Error::Kernel`], [`Error::KernelCutOff`].
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         let kernel = Self { bytes };
         let is_linux = kernel.field(MAGIC) == Some(*b"HdrS") && kernel.field(BOOT_FLAG) == Some([0x55, 0xaa]);
@@ -39,7 +39,7 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// How many bytes it has by its own header. Where the section holds another number, its border is not where the kernel ends.
+    /// How many bytes it has by its own header. What follows is a signature for Secure Boot, or belongs to another section.
     pub fn stated_length(&self) -> u64 {
         let [sectors] = self.field(SETUP_SECTORS).unwrap_or_default();
         let paragraphs = self.field(PROTECTED_SIZE).map_or(0, u32::from_le_bytes);

@@ -5,6 +5,7 @@
 
 mod archive;
 mod certificate;
+mod compare;
 mod configuration;
 mod elf;
 mod error;
@@ -18,6 +19,7 @@ pub mod ramdisk;
 mod sign;
 
 pub use certificate::Certificate;
+pub use compare::{Change, Compared, Comparison, Outcome};
 pub use error::{Error, Result};
 pub use header::Header;
 pub use image::{Image, Kind, Parts, Section};

@@ -79,6 +79,13 @@ pub struct File {
     pub sha384: [u8; limits::PCR],
 }
 
+impl File {
+    /// Whether it is a device of either kind.
+    pub fn is_device(&self) -> bool {
+        matches!(self.mode >> 12, 0o2 | 0o6)
+    }
+}
+
 /// Why a ramdisk cannot be listed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unreadable {
@@ -111,5 +118,9 @@ impl Unreadable {
 /// # Errors
 /// [`Unreadable`].
 pub fn list(ramdisk: &[u8]) -> Result<Vec<File>, Unreadable> {
-    if ramdisk.starts_with(&GZIP) { archive::list(MultiGzDecoder::new(ramdisk)) } else { archive::list(ramdisk) }
+    if ramdisk.starts_with(&GZIP) {
+        archive::list(MultiGzDecoder::new(ramdisk), limits::UNPACKED)
+    } else {
+        archive::list(ramdisk, limits::UNPACKED)
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! What it is: the RSA key that KMS answers to, the reader of that answer, the calls that Cloister makes (`GenerateDataKey` when a
 //! model or an image is sealed, `Decrypt` with a `Recipient` when an enclave opens it, `Decrypt` without one when the owner of an image
-//! opens its results) with every check on what comes back, and an audit of the key policy that a model's release rests on.
+//! opens its results, `Sign` for enclave images) with every check on what comes back, and an audit of the key policy that a model's
+//! release rests on.
 //!
 //! What it is not: a general client of KMS, or a general reader of CMS. It reads the one shape that KMS sends. It does not judge
 //! which key, model or context is the right one either: its caller pins them.
@@ -19,6 +20,7 @@ mod generate;
 pub mod limits;
 mod recipient;
 mod release;
+mod sign;
 
 pub use arn::region_of;
 pub use audit::{AuditError, PolicyFinding, audit_key_policy};
@@ -29,3 +31,4 @@ pub use error::{Error, Obstacle, Result};
 pub use generate::generate_data_key;
 pub use recipient::{KeyGenerationFailed, RecipientKey};
 pub use release::{Release, release};
+pub use sign::{SignError, sign_digest};

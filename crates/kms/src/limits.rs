@@ -14,6 +14,15 @@ pub const KEY_IDENTIFIER_BYTES: usize = 32;
 /// Length of a data key, and of the AES-256 key that a CMS message carries, in bytes.
 pub const KEY_BYTES: usize = 32;
 
+/// Length of a SHA-384 digest, in bytes.
+pub const DIGEST_BYTES: usize = 48;
+
+/// Length of each of the two numbers of a signature on P-384, in bytes.
+pub const COORDINATE_BYTES: usize = 48;
+
+/// Length of such a signature, in bytes.
+pub const SIGNATURE_BYTES: usize = 2 * COORDINATE_BYTES;
+
 /// Length of an image's random name, in bytes: nobody meets another's by chance.
 pub const IMAGE_NAME_BYTES: usize = 16;
 

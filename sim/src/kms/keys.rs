@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::StoredAuthority;
 use super::exception::Exception;
 use super::limits::{MAX_CIPHERTEXT, MAX_KEYS};
+use super::material::{Material, Spec};
 use super::policy::Policy;
 
 const STATE_VERSION: u32 = 1;
@@ -22,7 +21,7 @@ const ID_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 
-/// One symmetric key.
+/// One key.
 pub(crate) struct Key {
     pub(crate) id: String,
     pub(crate) account: String,
@@ -32,7 +31,7 @@ pub(crate) struct Key {
     pub(crate) created: i64,
     pub(crate) policy_text: String,
     pub(crate) policy: Policy,
-    material: [u8; 32],
+    pub(crate) material: Material,
 }
 
 /// Every key of the simulator, by ARN.
@@ -65,6 +64,8 @@ struct StoredKey {
     description: String,
     created: i64,
     policy: String,
+    #[serde(default)]
+    spec: Spec,
     material: String,
 }
 
@@ -115,7 +116,7 @@ impl Key {
     }
 
     fn cipher(&self) -> Result<RandomizedNonceKey, Exception> {
-        RandomizedNonceKey::new(&AES_256_GCM, &self.material).map_err(|_| Exception::internal())
+        self.material.cipher()
     }
 
     fn id_bytes(&self) -> Option<Vec<u8>> {
@@ -183,6 +184,7 @@ impl Keys {
     pub(crate) fn create(
         &mut self,
         account: &str,
+        spec: Spec,
         description: String,
         policy: Option<String>,
         created: i64,
@@ -197,8 +199,7 @@ impl Keys {
         let policy = Policy::parse(&policy_text)?;
         let id = random_uuid()?;
         let arn = format!("arn:aws:kms:{}:{account}:key/{id}", self.region);
-        let mut material = [0; 32];
-        rand::fill(&mut material).map_err(|_| Exception::internal())?;
+        let material = Material::generate(spec)?;
         let account = account.to_owned();
         let key = Key { id, account, arn: arn.clone(), description, created, policy_text, policy, material };
         self.keys.insert(arn.clone(), key);
@@ -265,14 +266,15 @@ impl StoredKey {
             description: key.description.clone(),
             created: key.created,
             policy: key.policy_text.clone(),
-            material: BASE64.encode(key.material),
+            spec: key.material.spec(),
+            material: key.material.to_base64(),
         }
     }
 
     fn into_key(self) -> Result<Key, String> {
         let policy = Policy::parse(&self.policy).map_err(|exception| exception.to_string())?;
-        let material = BASE64.decode(&self.material).ok().and_then(|bytes| bytes.try_into().ok());
-        let material = material.ok_or_else(|| format!("the material of {} is not 32 bytes in base64", self.arn))?;
+        let material = Material::from_base64(self.spec, &self.material);
+        let material = material.ok_or_else(|| format!("the material of {} is not that of such a key", self.arn))?;
         Ok(Key {
             id: self.id,
             account: self.account,

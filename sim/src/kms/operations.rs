@@ -16,11 +16,11 @@ use super::exception::Exception;
 use super::fault::{Fault, Form};
 use super::keys::{Key, Keys};
 use super::limits::{MAX_CONTEXT, MAX_DATA_KEY, MAX_DESCRIPTION, MAX_PLAINTEXT};
+use super::material::{SYMMETRIC_DEFAULT, Spec};
 use super::policy::{RequestKeys, Verdict};
 use super::principal::Principal;
 use super::recipient::{Recipient, RecipientInfo};
-
-const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+use super::signing::Sign;
 
 type Context = BTreeMap<String, String>;
 
@@ -52,8 +52,8 @@ struct CreateKey {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ForKey {
-    key_id: Option<String>,
+pub(super) struct ForKey {
+    pub(super) key_id: Option<String>,
     policy_name: Option<String>,
     policy: Option<String>,
 }
@@ -89,6 +89,7 @@ impl Operations {
             "GetKeyPolicy" => self.get_key_policy(&parse(body)?, call),
             "PutKeyPolicy" => self.put_key_policy(parse(body)?, call),
             "GetPublicKey" => self.get_public_key(&parse(body)?, call),
+            "Sign" => self.sign(&Sign::parse(body)?, call),
             "Encrypt" => self.encrypt(&Cryptographic::parse(body)?, call),
             "GenerateDataKey" => self.generate_data_key(&Cryptographic::parse(body)?, call),
             "Decrypt" => self.decrypt(&Cryptographic::parse(body)?, call),
@@ -99,18 +100,11 @@ impl Operations {
     }
 
     fn create_key(&self, input: CreateKey, call: &Call<'_>) -> Result<Value, Exception> {
-        let usual = |value: &Option<String>, usual: &str| value.as_deref().is_none_or(|value| value == usual);
-        let symmetric =
-            usual(&input.key_spec, SYMMETRIC_DEFAULT) && usual(&input.customer_master_key_spec, SYMMETRIC_DEFAULT);
-        if !symmetric
-            || !usual(&input.key_usage, "ENCRYPT_DECRYPT")
-            || !usual(&input.origin, "AWS_KMS")
-            || input.multi_region
-        {
-            return Err(Exception::unsupported(
-                "The simulator makes symmetric ENCRYPT_DECRYPT keys of one region, and no others",
-            ));
-        }
+        let spec = input.spec().ok_or_else(|| {
+            Exception::unsupported(
+                "The simulator makes symmetric ENCRYPT_DECRYPT keys and ECC_NIST_P384 SIGN_VERIFY keys of one region, and no others",
+            )
+        })?;
         if input.description.len() > MAX_DESCRIPTION {
             return Err(Exception::validation(format!("Description has at most {MAX_DESCRIPTION} bytes")));
         }
@@ -124,14 +118,26 @@ impl Operations {
             ));
         }
         let mut keys = self.keys();
-        let key = keys.create(call.principal.account(), input.description, input.policy, call.now.unix_timestamp())?;
+        let now = call.now.unix_timestamp();
+        let key = keys.create(call.principal.account(), spec, input.description, input.policy, now)?;
         Ok(json!({ "KeyMetadata": metadata(key) }))
     }
 
     /// A key without a request: for whoever runs the simulator.
-    pub(crate) fn create_key_for(&self, account: &str, policy: &str, now: i64) -> Result<String, Exception> {
+    pub(crate) fn create_key_for(
+        &self,
+        account: &str,
+        spec: Spec,
+        policy: &str,
+        now: i64,
+    ) -> Result<String, Exception> {
         let mut keys = self.keys();
-        Ok(keys.create(account, String::new(), Some(policy.to_owned()), now)?.arn.clone())
+        Ok(keys.create(account, spec, String::new(), Some(policy.to_owned()), now)?.arn.clone())
+    }
+
+    /// A signing key's public half without a request: for whoever runs the simulator.
+    pub(crate) fn public_key_for(&self, key_arn: &str) -> Result<Vec<u8>, Exception> {
+        self.keys().find(key_arn, "")?.material.public_key(key_arn)
     }
 
     /// Another policy without a request: for whoever runs the simulator.
@@ -160,12 +166,6 @@ impl Operations {
         let policy = input.policy.ok_or_else(|| missing("policy"))?;
         keys.put_policy(&arn, policy)?;
         Ok(json!({}))
-    }
-
-    fn get_public_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
-        let keys = self.keys();
-        let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:GetPublicKey", call)?;
-        Err(Exception::unsupported(format!("{} is a symmetric key, which has no public part", key.arn)))
     }
 
     fn encrypt(&self, input: &Cryptographic, call: &Call<'_>) -> Result<Value, Exception> {
@@ -247,11 +247,22 @@ impl Operations {
 }
 
 impl Call<'_> {
-    fn distorted(&self, mut answer: Value, plaintext: Option<&str>) -> Value {
+    pub(super) fn distorted(&self, mut answer: Value, plaintext: Option<&str>) -> Value {
         if let Some(fault) = self.fault {
             fault.distort(&mut answer, plaintext);
         }
         answer
+    }
+}
+
+impl CreateKey {
+    /// What kind of key is asked for, if it is one that the simulator has.
+    fn spec(&self) -> Option<Spec> {
+        let named = self.key_spec.as_deref().or(self.customer_master_key_spec.as_deref());
+        let spec = Spec::named(named.unwrap_or(SYMMETRIC_DEFAULT))?;
+        let usage = self.key_usage.as_deref().unwrap_or("ENCRYPT_DECRYPT");
+        let usual = self.origin.as_deref().is_none_or(|origin| origin == "AWS_KMS") && !self.multi_region;
+        (usual && usage == spec.usage()).then_some(spec)
     }
 }
 
@@ -284,7 +295,12 @@ impl Cryptographic {
     }
 }
 
-fn authorised_key<'k>(keys: &'k Keys, key_id: &str, action: &str, call: &Call<'_>) -> Result<&'k Key, Exception> {
+pub(super) fn authorised_key<'k>(
+    keys: &'k Keys,
+    key_id: &str,
+    action: &str,
+    call: &Call<'_>,
+) -> Result<&'k Key, Exception> {
     let key = keys.find(key_id, call.principal.account())?;
     authorise(key, action, call, request_keys(call))?;
     Ok(key)
@@ -315,40 +331,42 @@ fn attested(keys: RequestKeys, recipient: Option<&Recipient>) -> RequestKeys {
 }
 
 fn metadata(key: &Key) -> Value {
-    json!({
+    let spec = key.material.spec();
+    let mut metadata = json!({
         "AWSAccountId": key.account,
         "KeyId": key.id,
         "Arn": key.arn,
         "CreationDate": key.created,
         "Enabled": true,
         "Description": key.description,
-        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeyUsage": spec.usage(),
         "KeyState": "Enabled",
         "Origin": "AWS_KMS",
         "KeyManager": "CUSTOMER",
-        "CustomerMasterKeySpec": SYMMETRIC_DEFAULT,
-        "KeySpec": SYMMETRIC_DEFAULT,
-        "EncryptionAlgorithms": [SYMMETRIC_DEFAULT],
+        "CustomerMasterKeySpec": spec.name(),
+        "KeySpec": spec.name(),
         "MultiRegion": false,
-    })
+    });
+    metadata[spec.algorithms()] = json!([spec.algorithm()]);
+    metadata
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Exception> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Exception> {
     serde_json::from_slice(body).map_err(|error| Exception::new("SerializationException", error.to_string()))
 }
 
-fn required<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, Exception> {
+pub(super) fn required<'a>(value: &'a Option<String>, name: &str) -> Result<&'a str, Exception> {
     value.as_deref().filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
 }
 
-fn missing(name: &str) -> Exception {
+pub(super) fn missing(name: &str) -> Exception {
     let message = format!(
         "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
     );
     Exception::validation(message)
 }
 
-fn bytes(value: &Option<String>, name: &str) -> Result<Vec<u8>, Exception> {
+pub(super) fn bytes(value: &Option<String>, name: &str) -> Result<Vec<u8>, Exception> {
     let text = value.as_deref().ok_or_else(|| missing(name))?;
     BASE64.decode(text).map_err(|_| Exception::new("SerializationException", format!("{name} is not base64")))
 }

@@ -27,6 +27,7 @@ use super::exception::Exception;
 use super::fault::{Fault, Faults};
 use super::keys::{Keys, StateError, random_uuid};
 use super::limits::{HANDSHAKE_TIMEOUT, MAX_BODY, MAX_CONNECTIONS, READ_TIMEOUT};
+use super::material::Spec;
 use super::operations::{Call, Operations};
 use super::principal::Principals;
 use super::sigv4;
@@ -161,7 +162,18 @@ impl Running {
     /// The [`Exception`] that the owner would get.
     pub fn create_key(&self, account: &str, policy: &str) -> Result<String, Exception> {
         let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
-        self.shared.operations.create_key_for(account, policy, now)
+        self.shared.operations.create_key_for(account, Spec::Symmetric, policy, now)
+    }
+
+    /// Makes a key that signs on P-384, as its owner would with `CreateKey`, and gives its ARN and its public half in DER.
+    ///
+    /// # Errors
+    /// The [`Exception`] that the owner would get.
+    pub fn create_signing_key(&self, account: &str, policy: &str) -> Result<(String, Vec<u8>), Exception> {
+        let now = OffsetDateTime::from((self.shared.clock)()).unix_timestamp();
+        let arn = self.shared.operations.create_key_for(account, Spec::Signing, policy, now)?;
+        let public_key = self.shared.operations.public_key_for(&arn)?;
+        Ok((arn, public_key))
     }
 
     /// Puts a key under another policy, as its owner would with `PutKeyPolicy`.
