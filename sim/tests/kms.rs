@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cloister_sim::kms::{Config, Principals, PrincipalsError, Running, Server, StartError};
 use cloister_sim::nsm::Authority;
 use http::{HeaderValue, Request, StatusCode, Uri};
@@ -284,6 +287,61 @@ async fn another_account_needs_the_keys_policy_and_its_own() {
     // A bare id means a key of the caller's own account.
     let id = shared.arn().rsplit('/').next().unwrap();
     assert_eq!(describe("MAY", id).await.exception().0, "NotFoundException");
+}
+
+#[tokio::test]
+async fn a_signing_key_signs_what_its_public_half_verifies_and_outlives_the_server_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let before = start_with(|config| config.state = Some(file.clone())).await;
+    let signing = json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"});
+    let made = send(&before, Draft::new("TrentService.CreateKey", &signing).signed()).await;
+    assert_eq!(made.body["KeyMetadata"]["SigningAlgorithms"], json!(["ECDSA_SHA_384"]));
+    drop(before);
+
+    let kms = start_with(|config| config.state = Some(file.clone())).await;
+    let ask = async |operation, body: Value| send(&kms, Draft::new(operation, &body).signed()).await;
+    let public = ask("TrentService.GetPublicKey", json!({"KeyId": made.arn()})).await;
+    let public = BASE64.decode(public.body["PublicKey"].as_str().unwrap()).unwrap();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, b"message");
+    for (kind, message) in [("RAW", &b"message"[..]), ("DIGEST", digest.as_ref())] {
+        let body = json!({"KeyId": made.arn(), "Message": BASE64.encode(message), "MessageType": kind,
+            "SigningAlgorithm": "ECDSA_SHA_384"});
+        let signature = ask("TrentService.Sign", body).await.body["Signature"].clone();
+        let signature = BASE64.decode(signature.as_str().unwrap()).unwrap();
+        // An uncompressed point stands at the end of a SubjectPublicKeyInfo.
+        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, &public[public.len() - 97..]);
+        assert!(key.verify(b"message", &signature).is_ok(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_used_for_what_they_were_made_for_alone() {
+    let kms = start().await;
+    let ask = async |operation, body: Value| send(&kms, Draft::new(operation, &body).signed()).await;
+    let signing = ask("TrentService.CreateKey", json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "SIGN_VERIFY"})).await;
+    let symmetric = ask("TrentService.CreateKey", json!({})).await;
+    let sign = |key: &str, bytes: usize, kind: &str, algorithm: &str| json!({"KeyId": key, "Message": BASE64.encode(vec![1; bytes]), "MessageType": kind, "SigningAlgorithm": algorithm});
+    let es384 = "ECDSA_SHA_384";
+    for (operation, body, exception) in [
+        ("TrentService.Encrypt", json!({"KeyId": signing.arn(), "Plaintext": "c2VjcmV0"}), "InvalidKeyUsageException"),
+        (
+            "TrentService.GenerateDataKey",
+            json!({"KeyId": signing.arn(), "KeySpec": "AES_256"}),
+            "InvalidKeyUsageException",
+        ),
+        ("TrentService.GetPublicKey", json!({"KeyId": symmetric.arn()}), "UnsupportedOperationException"),
+        ("TrentService.Sign", sign(symmetric.arn(), 48, "DIGEST", es384), "InvalidKeyUsageException"),
+        ("TrentService.Sign", sign(signing.arn(), 48, "DIGEST", "ECDSA_SHA_256"), "InvalidKeyUsageException"),
+        ("TrentService.Sign", sign(signing.arn(), 32, "DIGEST", es384), "ValidationException"),
+        ("TrentService.Sign", sign(signing.arn(), 0, "RAW", es384), "ValidationException"),
+        ("TrentService.Sign", sign(signing.arn(), 4097, "RAW", es384), "ValidationException"),
+        ("TrentService.CreateKey", json!({"KeySpec": "ECC_NIST_P384"}), "UnsupportedOperationException"),
+        ("TrentService.CreateKey", json!({"KeyUsage": "SIGN_VERIFY"}), "UnsupportedOperationException"),
+        ("TrentService.CreateKey", json!({"KeySpec": "RSA_2048"}), "UnsupportedOperationException"),
+    ] {
+        assert_eq!(ask(operation, body.clone()).await.exception().0, exception, "{operation} {body}");
+    }
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Pcrs;
 
-/// How the file names the hash, whatever stands behind it.
-const ALGORITHM: &str = "Sha384";
+/// How the file names the hash, whatever stands behind it: SHA-384, and SHA-512 cut to its 48 bytes, as newer tools say for the same.
+const ALGORITHMS: [&str; 2] = ["Sha384", "Sha512_48"];
 
 /// Reads the file. What stands beside `Measurements` is no measurement, and is passed over.
 pub(super) fn parse(json: &[u8]) -> Result<Pcrs, String> {
@@ -20,8 +20,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Pcrs, String> {
     for (name, value) in measurements {
         let value = value.as_str().ok_or(SHAPE)?;
         if name == "HashAlgorithm" {
-            if !value.starts_with(ALGORITHM) {
-                return Err(format!("the hash algorithm is not {ALGORITHM}, which PCRs are made with"));
+            if !ALGORITHMS.iter().any(|name| value.starts_with(name)) {
+                return Err(format!("the hash algorithm is not {}, which PCRs are made with", ALGORITHMS[0]));
             }
             continue;
         }
@@ -48,6 +48,12 @@ mod tests {
         );
         let expected = [(0, [0xa0; 48]), (1, [0xa1; 48]), (2, [0xa2; 48]), (8, [0xa8; 48])];
         assert_eq!(parse(text.as_bytes()).unwrap(), Pcrs::from(expected));
+    }
+
+    #[test]
+    fn what_tools_on_awss_newer_library_print_is_read() {
+        let text = include_bytes!("../../../crates/eif/tests/vectors/signed.json");
+        assert_eq!(parse(text).unwrap().into_keys().collect::<Vec<_>>(), [0, 1, 2, 8]);
     }
 
     #[test]

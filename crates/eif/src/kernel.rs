@@ -32,11 +32,11 @@ impl<'a> Kernel<'a> {
         let is_linux = kernel.field(MAGIC) == Some(*b"HdrS") && kernel.field(BOOT_FLAG) == Some([0x55, 0xaa]);
         let protocol = kernel.field(PROTOCOL).map_or(0, u16::from_le_bytes);
         let [flags] = kernel.field(LOAD_FLAGS).unwrap_or_default();
-        if is_linux && protocol >= OLDEST_PROTOCOL && flags & LOADED_HIGH != 0 {
-            Ok(kernel)
-        } else {
-            Err(Error::Kernel)
+        if !is_linux || protocol < OLDEST_PROTOCOL || flags & LOADED_HIGH == 0 {
+            return Err(Error::Kernel);
         }
+        let stated = kernel.stated_length();
+        if stated > bytes.len() as u64 { Err(Error::KernelCutOff { stated, bytes: bytes.len() }) } else { Ok(kernel) }
     }
 
     /// How many bytes it has by its own header. What follows is a signature for Secure Boot, or belongs to another section.
