@@ -50,6 +50,7 @@ pub(crate) struct Said {
 #[derive(Clone, Debug)]
 pub(crate) enum NotReady {
     ParentStopping,
+    Draining,
     Silent,
     Said(Said),
     Unreachable(String),
@@ -59,6 +60,7 @@ impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ParentStopping => f.write_str("the parent is stopping"),
+            Self::Draining => f.write_str("no enclave is listed that does not drain"),
             Self::Silent => f.write_str("the enclave has said nothing yet"),
             Self::Said(Said { phase, detail: None }) => write!(f, "the enclave is {}", phase.name()),
             Self::Said(Said { phase, detail: Some(detail) }) => write!(f, "the enclave is {}: {detail}", phase.name()),

@@ -150,7 +150,7 @@ impl Enclaves {
                 Err(not_ready) => reasons.insert(place, not_ready),
             };
         }
-        Err(reasons.into_values().next().unwrap_or(NotReady::Silent))
+        Err(reasons.into_values().next().unwrap_or(NotReady::Draining))
     }
 }
 

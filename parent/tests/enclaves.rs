@@ -102,6 +102,27 @@ fn one_that_is_no_longer_listed_drains_and_is_forgotten_when_nobody_is_left() {
 }
 
 #[test]
+fn all_drain_when_none_is_listed() {
+    let parent = Parent::start_list(&listed("old", ""));
+    enclave(&parent, "old");
+    parent.tell_of("old-control", "ready", "");
+    let (_, mut kept) = client(&parent);
+    parent.list_again("enclave = []");
+    until("its draining", || parent.log().contains("it gets no new clients").then_some(()));
+    assert_eq!(parent.tell_of("old-control", "ready", "").status, 205, "it is asked to end");
+    let answer = parent.pod("/readyz");
+    assert_eq!((answer.status, answer.detail().as_str()), (503, "no enclave is listed that does not drain"));
+    let mut late = parent.client();
+    assert!(matches!(late.read(&mut [0]), Ok(0) | Err(_)), "a client was taken");
+    assert!(echoes(&mut kept), "who is there stays to the end");
+    assert_eq!(parent.metric("cloister_parent_enclave_connections{enclave=\"old\"}"), Some(1.0));
+    drop(kept);
+    until("nobody's being there", || {
+        (parent.metric("cloister_parent_enclave_connections{enclave=\"old\"}") == Some(0.0)).then_some(())
+    });
+}
+
+#[test]
 fn a_list_that_cannot_be_used_changes_nothing() {
     let good = listed("old", "");
     let parent = Parent::start_list(&good);

@@ -107,11 +107,11 @@ pub enum ListError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    #[serde(default)]
-    enclave: Vec<Described>,
+    enclave: Option<Vec<Described>>,
 }
 
-/// Reads and checks a list. `shared` is the control endpoint of enclaves that have none of their own.
+/// Reads and checks a list. `shared` is the control endpoint of enclaves that have none of their own. A list that says `enclave = []` has
+/// none, so that all can drain; a file that says nothing is a mistake.
 ///
 /// # Errors
 /// [`ListError`], naming the enclave.
@@ -129,8 +129,14 @@ pub fn read(path: &Path, shared: Option<&Address>) -> Result<Vec<Described>, Lis
         let reason = format!("line {}: {}", before.matches('\n').count() + 1, error.message().replace('\n', " "));
         ListError::Malformed { path: path.to_owned(), reason }
     })?;
-    check(&list.enclave, shared)?;
-    Ok(list.enclave)
+    match list.enclave {
+        Some(none) if none.is_empty() => Ok(none),
+        listed => {
+            let listed = listed.unwrap_or_default();
+            check(&listed, shared)?;
+            Ok(listed)
+        }
+    }
 }
 
 /// Refuses enclaves that could not be told apart.
@@ -257,8 +263,15 @@ mod tests {
     }
 
     #[test]
+    fn none_can_be_listed_but_not_by_a_file_that_says_nothing() {
+        assert!(read_text("enclave = []").unwrap().is_empty());
+        for text in ["", "# enclave = []"] {
+            assert!(matches!(read_text(text), Err(ListError::Count(0))), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_list_is_refused() {
-        assert!(matches!(read_text(""), Err(ListError::Count(0))));
         let many: String = (0..9).map(|n| enclave(&format!("e{n}"), &format!("vsock://{}:5000", 16 + n), "")).collect();
         assert!(matches!(read_text(&many), Err(ListError::Count(9))));
         for text in
