@@ -18,6 +18,7 @@ mod interface;
 mod killed;
 mod launch;
 mod overload;
+mod pod;
 mod receipts;
 mod reference;
 mod rollback;

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # the parts share their variables
 # What has to be there before anything is started, each with what to do when it is not. Sourced by scripts/pod.sh.
 
 # AWS asks for this many times the image's size, for the kernel unpacks the ramdisks beside it.

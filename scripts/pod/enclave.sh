@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # the parts share their variables
 # The enclave, by way of nitro-cli. Sourced by scripts/pod.sh.
 
 # nitro-cli's answers about what there is come within a second; ending an enclave can take some.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # the parts share their variables
 # The pod's words, in the form of the parent's and the proxy's; and how it ends. Sourced by scripts/pod.sh.
 
 # Exit codes (sysexits.h; docs/pod.md says them to people).

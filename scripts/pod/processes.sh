@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # the parts share their variables
 # The parent's processes, and how often what ended is started again. Sourced by scripts/pod.sh.
 
 # Once the enclave has drained, who is still connected to the parent has nobody to talk to.
