@@ -7,6 +7,7 @@ mod bystander;
 mod canary;
 mod classify;
 mod clock;
+mod container;
 mod credentials;
 mod deploy;
 mod ending;

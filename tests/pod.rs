@@ -4,19 +4,20 @@ mod stand;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use stand::{Pod, measurements};
 
 const CONSENT: &str = "I-know-that-nothing-is-confidential";
 
-/// A client, and the enclave's end of its connection.
-fn connected(pod: &Pod) -> (TcpStream, UnixStream) {
+/// A client, the enclave's end of its connection, and the enclave's socket. Until the enclave says that it is ready, nobody but clients
+/// connects there.
+fn connected(pod: &Pod) -> (TcpStream, UnixStream, UnixListener) {
     let enclave = pod.enclave();
     let client = pod.client();
     let (inside, _) = enclave.accept().unwrap();
-    (client, inside)
+    (client, inside, enclave)
 }
 
 fn passes(client: &mut TcpStream, inside: &mut UnixStream) -> bool {
@@ -27,7 +28,7 @@ fn passes(client: &mut TcpStream, inside: &mut UnixStream) -> bool {
 #[test]
 fn the_enclave_is_launched_as_told_once_its_neighbours_listen_and_never_in_debug_mode() {
     let mut pod = Pod::new().set("CLOISTER_CPUS", "3").set("CLOISTER_ENCLAVE_CID", "17").start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     let launch = format!(
         "run-enclave --eif-path {} --cpu-count 3 --memory 2048 --enclave-cid 17 --enclave-name cloister",
         pod.path("cloister.eif").display()
@@ -47,7 +48,7 @@ fn the_enclave_is_launched_as_told_once_its_neighbours_listen_and_never_in_debug
 #[test]
 fn what_the_operator_wants_set_is_what_the_enclave_is_told() {
     let mut pod = Pod::new().set("CLOISTER_SET", "queue=32  mode=fast").start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     let list = std::fs::read_to_string(pod.path("run/enclaves.toml")).unwrap();
     assert!(list.contains("set = { queue = 32, mode = \"fast\" }"), "{list}");
     assert_eq!(pod.process().terminate(), Some(0));
@@ -151,7 +152,7 @@ fn an_old_nitro_cli_that_cannot_describe_an_image_is_told_of_and_used() {
     let pod = Pod::new();
     std::fs::remove_file(pod.path("nitro/eif.json")).unwrap();
     let mut pod = pod.start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     pod.says("was not compared with", 1);
     assert_eq!(pod.process().terminate(), Some(0));
 }
@@ -159,9 +160,9 @@ fn an_old_nitro_cli_that_cannot_describe_an_image_is_told_of_and_used() {
 #[test]
 fn after_sigterm_nobody_new_is_taken_those_there_finish_and_then_all_ends_in_order() {
     let mut pod = Pod::new().set("CLOISTER_DRAIN_SECONDS", "600").start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
+    let (mut client, mut inside, _enclave) = connected(&pod);
     assert_eq!(pod.tell("ready"), 204);
-    let (mut client, mut inside) = connected(&pod);
     assert_eq!(pod.get("/readyz").0, 200);
     pod.process().signal("-TERM");
     pod.says("it gets no new clients", 1);
@@ -184,8 +185,8 @@ fn after_sigterm_nobody_new_is_taken_those_there_finish_and_then_all_ends_in_ord
 #[test]
 fn an_enclave_that_has_drained_ends_by_itself_and_the_pod_with_it() {
     let mut pod = Pod::new().set("CLOISTER_DRAIN_SECONDS", "600").start();
-    pod.says("the enclave i-", 1);
-    let (_client, _inside) = connected(&pod);
+    pod.says("launched the enclave i-", 1);
+    let _connected = connected(&pod);
     pod.process().signal("-TERM");
     pod.says("it gets no new clients", 1);
     pod.crash();
@@ -198,8 +199,8 @@ fn an_enclave_that_has_drained_ends_by_itself_and_the_pod_with_it() {
 fn clients_that_stay_are_cut_when_the_time_is_up_or_the_pod_is_told_twice() {
     for (seconds, times) in [("2", 1), ("600", 2)] {
         let mut pod = Pod::new().set("CLOISTER_DRAIN_SECONDS", seconds).start();
-        pod.says("the enclave i-", 1);
-        let (mut client, _inside) = connected(&pod);
+        pod.says("launched the enclave i-", 1);
+        let (mut client, _inside, _enclave) = connected(&pod);
         let start = Instant::now();
         for _ in 0..times {
             pod.process().signal("-TERM");
@@ -227,14 +228,14 @@ fn a_pod_that_is_told_to_end_while_it_launches_gives_the_launch_up() {
 fn a_dead_enclave_is_started_again_after_pauses_that_grow() {
     let mut pod = Pod::new().set("CLOISTER_QUICK_DEATHS", "9").start();
     for (life, pause) in [(1, 1), (2, 2), (3, 4)] {
-        pod.says("the enclave i-", life);
+        pod.says("launched the enclave i-", life);
         let start = Instant::now();
         pod.crash();
         pod.says(&format!("the enclave is tried again in {pause} seconds ({life} of 9)"), 1);
         pod.says("launching the enclave", life + 1);
         assert!(start.elapsed() >= Duration::from_secs(pause), "after {:?}", start.elapsed());
     }
-    pod.says(" runs", 4);
+    pod.says("launched the enclave i-", 4);
     assert_eq!(pod.process().terminate(), Some(0));
 }
 
@@ -242,7 +243,7 @@ fn a_dead_enclave_is_started_again_after_pauses_that_grow() {
 fn an_enclave_that_lived_long_enough_starts_again_from_the_first_pause() {
     let mut pod = Pod::new().set("CLOISTER_QUICK_SECONDS", "1").set("CLOISTER_QUICK_DEATHS", "2").start();
     for life in 1..=3 {
-        pod.says(" runs", life);
+        pod.says("launched the enclave i-", life);
         std::thread::sleep(Duration::from_secs(2));
         pod.crash();
         pod.says("the enclave is tried again in 1 seconds (1 of 2)", life);
@@ -267,18 +268,21 @@ fn a_launch_that_fails_is_tried_again_but_not_for_ever() {
     let mut pod = pod.start();
     pod.says("[ E39 ]", 1);
     pod.says("the enclave could not be launched", 1);
-    pod.says(" runs", 1);
+    pod.says("launched the enclave i-", 1);
     assert_eq!(pod.process().terminate(), Some(0));
 
-    let pod = Pod::new();
-    pod.write("nitro/fail-run-enclave", "3");
-    assert_eq!((pod.ends().code, pod.launches()), (70, 3));
+    for (fault, times) in [("nitro/fail-run-enclave", "3"), ("nitro/mute", "")] {
+        let pod = Pod::new();
+        pod.write(fault, times);
+        assert_eq!((pod.ends().code, pod.launches()), (70, 3), "{fault}");
+        assert!(pod.enclaves().is_empty(), "{fault}");
+    }
 }
 
 #[test]
 fn an_enclave_that_failed_for_good_is_started_anew() {
     let mut pod = Pod::new().start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     assert_eq!(pod.tell("failed"), 204);
     pod.says("has failed for good", 1);
     assert_eq!(pod.tell("starting"), 204, "the next one speaks");
@@ -290,7 +294,7 @@ fn an_enclave_that_failed_for_good_is_started_anew() {
 #[test]
 fn an_enclave_is_not_taken_for_dead_because_nitro_cli_does_not_answer() {
     let mut pod = Pod::new().start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     pod.write("nitro/fail-describe-enclaves", "2");
     pod.says("nitro-cli does not say whether the enclave runs", 2);
     assert_eq!(pod.process().terminate(), Some(0));
@@ -300,7 +304,7 @@ fn an_enclave_is_not_taken_for_dead_because_nitro_cli_does_not_answer() {
 #[test]
 fn a_dead_parent_or_proxy_is_started_again_and_the_enclave_lives_on() {
     let mut pod = Pod::new().start();
-    pod.says("the enclave i-", 1);
+    pod.says("launched the enclave i-", 1);
     pod.crash_of("cloister-proxy");
     pod.crash_of("cloister-parent");
     pod.says("cloister-proxy ended with 137", 1);
@@ -332,7 +336,7 @@ fn what_an_earlier_life_left_behind_is_terminated_and_nothing_else() {
         pod.nitro_cli(&[&launch[..], &["--enclave-name", name]].concat()).success();
     }
     let mut pod = pod.start();
-    pod.says(" runs", 1);
+    pod.says("launched the enclave i-", 1);
     let calls = pod.calls();
     let verbs: Vec<_> = calls.iter().map(|call| call.split(' ').next().unwrap()).collect();
     assert_eq!(verbs[3..], ["terminate-enclave", "terminate-enclave", "run-enclave"], "{calls:?}");

@@ -59,9 +59,11 @@ launch_enclave() {
         arguments+=(--debug-mode)
     fi
     log INFO "launching the enclave: $CLOISTER_CPUS processors, $CLOISTER_MEMORY_MIB MiB, CID $CLOISTER_ENCLAVE_CID"
+    # jq gives nothing for an answer that is none, and calls that a success.
     if nitro "$CLOISTER_LAUNCH_SECONDS" "${arguments[@]}" &&
-        enclave_id="$(jq -er --argjson cid "$CLOISTER_ENCLAVE_CID" 'select(.EnclaveCID == $cid) | .EnclaveID' <<<"$said" 2>/dev/null)"; then
-        log INFO "the enclave $enclave_id runs"
+        enclave_id="$(jq -r --argjson cid "$CLOISTER_ENCLAVE_CID" 'select(.EnclaveCID == $cid) | .EnclaveID' <<<"$said" 2>/dev/null)" &&
+        [ -n "$enclave_id" ]; then
+        log INFO "launched the enclave $enclave_id"
         if debugging; then
             stream_console
         fi

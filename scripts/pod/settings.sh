@@ -80,7 +80,7 @@ read_allowlist() {
     elif [[ ! "${AWS_REGION:-}" =~ ^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$ ]]; then
         refuse "$BAD_SETTING" "neither CLOISTER_ALLOWLIST names the hosts that the enclave may reach, nor is AWS_REGION a region ('${AWS_REGION:-}') whose KMS is meant"
     elif [[ "$AWS_REGION" == cn-* ]]; then
-        refuse "$BAD_SETTING" "KMS has another name in $AWS_REGION: list it in a file, and name that by CLOISTER_ALLOWLIST"
+        refuse "$BAD_SETTING" "AWS_REGION is $AWS_REGION, where KMS has a name of another kind: list it in a file, and name that by CLOISTER_ALLOWLIST"
     fi
 }
 
