@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check and every test.
+# Every check and every test, but for those that boot a machine (scripts/boot-test.sh).
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
@@ -25,10 +25,13 @@ fi
 say "a release enclave has no simulation in it"
 scripts/without-tests.sh
 
+say "the image, twice"
+scripts/reproduce.sh
+
 say "what is deployed"
 scripts/deploy.sh
 
 say "demo"
 scripts/demo.sh
 
-say "all checks and tests passed"
+say "all checks and tests passed; ./run.sh boot-test boots images besides"

@@ -63,9 +63,6 @@ impl Process {
     /// Whether it has not ended.
     pub fn lives(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
-    /// Whether it has not ended yet.
-    pub fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Sends a signal, such as `-HUP`.

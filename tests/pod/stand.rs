@@ -200,12 +200,12 @@ impl Drop for Pod {
     /// Not even a test that failed leaves processes behind.
     fn drop(&mut self) {
         if let Some(process) = &mut self.process
-            && process.runs()
+            && process.lives()
         {
             process.signal("-TERM");
             process.signal("-TERM");
             let end = Instant::now() + Duration::from_secs(30);
-            while process.runs() && Instant::now() < end {
+            while process.lives() && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
