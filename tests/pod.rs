@@ -7,6 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
+use cloister_imaging::View;
+use cloister_tests::{Setup, World, binary, image, pcr};
 use stand::{Pod, measurements};
 
 const CONSENT: &str = "I-know-that-nothing-is-confidential";
@@ -180,6 +182,54 @@ fn after_sigterm_nobody_new_is_taken_those_there_finish_and_then_all_ends_in_ord
     let order = ["nobody is connected", "terminating the enclave", "stopping: no more clients", "the pod ends with 0"];
     assert!(order.map(|said| words.find(said).expect(said)).is_sorted(), "{words}");
     assert!(!words.contains("did not end by itself"), "{words}");
+}
+
+/// The pod in the place of a world's parent, proxy and enclave, on the same addresses.
+async fn pod_of(world: &mut World) -> Pod {
+    for process in [&mut world.parent, &mut world.proxy, &mut world.enclave.process] {
+        process.terminate();
+    }
+    let unix = |name: &str| format!("unix://{}", world.folder().join(name).display());
+    let pod = Pod::new()
+        .set("CLOISTER_MODEL", &world.sealed.display().to_string())
+        .set("CLOISTER_ALLOWLIST", &world.folder().join("allowlist.yaml").display().to_string())
+        .set("CLOISTER_RELAY_LISTEN", &world.server.to_string())
+        .set("CLOISTER_ENCLAVE_ADDRESS", &unix("enclave"))
+        .set("CLOISTER_CONTROL_LISTEN", &unix("control"))
+        .set("CLOISTER_EGRESS_LISTEN", &unix("egress"))
+        .set("CLOISTER_DRAIN_SECONDS", "600")
+        .set("AWS_ACCESS_KEY_ID", "CLOISTERSIMPARENT")
+        .set("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-parent")
+        .set("AWS_SESSION_TOKEN", "simulated-session-token-of-the-parent");
+    let pcrs: String = (0..3).map(|index| format!(" --simulated-pcr {index}={}", hex::encode(pcr(index)))).collect();
+    let (program, config) = (binary("cloister-enclave"), world.enclave.config.display());
+    let authority = world.folder().join("nsm");
+    let command = format!("exec {} --config {config} --simulated-nsm {}{pcrs}", program.display(), authority.display());
+    pod.write("nitro/enclave", &command);
+    pod.start()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_brings_a_whole_system_up_and_a_client_that_works_loses_no_answer_when_it_ends() {
+    let mut world = World::ready(Setup::default()).await;
+    let mut pod = pod_of(&mut world).await;
+    world.ready_again().await;
+    let mut session = world.session().await;
+    let png = image(View::LCc, 3);
+    session.classify(png.clone(), View::LCc, Some(1), None).await.expect("an answer");
+    pod.process().signal("-TERM");
+    pod.says("it gets no new clients", 1);
+    let mut answers = 0;
+    while session.is_open() {
+        session.classify(png.clone(), View::LCc, Some(1), None).await.expect("an answer");
+        answers += 1;
+        // The enclave's goodbye is read by the connection's task.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(answers > 0, "it was closed without an answer");
+    assert_eq!(pod.process().ended(), Some(0));
+    assert!(!pod.words().contains("clients are cut"), "{}", pod.words());
+    assert!(pod.enclaves().is_empty());
 }
 
 #[test]

@@ -24,9 +24,11 @@ check_image() {
     bytes="$(stat -L -c %s "$CLOISTER_EIF")"
     least=$(((bytes * MEMORY_TO_EIF + (1 << 20) - 1) >> 20))
     ((CLOISTER_MEMORY_MIB >= least)) ||
-        refuse "$BAD_SETTING" "CLOISTER_MEMORY_MIB is $CLOISTER_MEMORY_MIB: an enclave needs $MEMORY_TO_EIF times its image of $bytes bytes, $least MiB, and its model's memory beside that"
+        refuse "$BAD_SETTING" "CLOISTER_MEMORY_MIB is $CLOISTER_MEMORY_MIB: an enclave needs $MEMORY_TO_EIF times its image of $bytes bytes," \
+            "$least MiB, and its model's memory beside that"
     check_measurements
-    [ -f "$CLOISTER_MODEL" ] && [ -r "$CLOISTER_MODEL" ] || refuse "$BAD_INPUT" "the sealed model $CLOISTER_MODEL cannot be read: CLOISTER_MODEL names it"
+    [ -f "$CLOISTER_MODEL" ] && [ -r "$CLOISTER_MODEL" ] ||
+        refuse "$BAD_INPUT" "the sealed model $CLOISTER_MODEL cannot be read: CLOISTER_MODEL names it"
     [ -z "${CLOISTER_ALLOWLIST:-}" ] || [ -r "$CLOISTER_ALLOWLIST" ] ||
         refuse "$BAD_INPUT" "the allow-list $CLOISTER_ALLOWLIST cannot be read: CLOISTER_ALLOWLIST names it"
 }
@@ -35,12 +37,14 @@ check_image() {
 check_measurements() {
     local index described expected
     jq -e '[.Measurements | .PCR0, .PCR1, .PCR2 | test("^[0-9a-f]{96}$")] | all' "$CLOISTER_MEASUREMENTS" >/dev/null 2>&1 ||
-        refuse "$BAD_INPUT" "$CLOISTER_MEASUREMENTS does not hold the image's measurements: CLOISTER_MEASUREMENTS names the file that was built with it"
+        refuse "$BAD_INPUT" "$CLOISTER_MEASUREMENTS does not hold the image's measurements: CLOISTER_MEASUREMENTS names the file that" \
+            "was built with it"
     if ! nitro-cli describe-eif --help >/dev/null 2>&1; then
         log WARN "this nitro-cli cannot describe an image, so that $CLOISTER_EIF was not compared with $CLOISTER_MEASUREMENTS"
         return
     fi
-    nitro "$DESCRIBE_EIF_SECONDS" describe-eif --eif-path "$CLOISTER_EIF" || refuse "$BAD_INPUT" "nitro-cli cannot read the enclave image $CLOISTER_EIF"
+    nitro "$DESCRIBE_EIF_SECONDS" describe-eif --eif-path "$CLOISTER_EIF" ||
+        refuse "$BAD_INPUT" "nitro-cli cannot read the enclave image $CLOISTER_EIF"
     for index in PCR0 PCR1 PCR2 PCR8; do
         described="$(jq -r ".Measurements.$index // \"absent\"" <<<"$said" 2>/dev/null || true)"
         expected="$(jq -r ".Measurements.$index // \"absent\"" "$CLOISTER_MEASUREMENTS")"
@@ -52,9 +56,11 @@ check_measurements() {
 check_node() {
     local device="$CLOISTER_ROOT/dev/nitro_enclaves"
     [ -e "$device" ] ||
-        refuse "$MISSING" "there is no $device: ask for the resource aws.ec2.nitro/nitro_enclaves in the pod's limits, on a node with the device plugin whose instance was launched with enclaves enabled"
+        refuse "$MISSING" "there is no $device: ask for the resource aws.ec2.nitro/nitro_enclaves in the pod's limits, on a node with the" \
+            "device plugin whose instance was launched with enclaves enabled"
     [ -r "$device" ] && [ -w "$device" ] ||
-        refuse "$MISSING" "$device cannot be opened by user $(id -u): run as root without capabilities, or with the device's group $(stat -L -c %g "$device") among supplementalGroups"
+        refuse "$MISSING" "$device cannot be opened by user $(id -u): run as root without capabilities, or with the device's group" \
+            "$(stat -L -c %g "$device") among supplementalGroups"
     check_huge_pages
     check_processors
 }
@@ -72,7 +78,8 @@ check_huge_pages() {
         most=$((most + free / kib * kib))
     done
     ((most >> 10 >= CLOISTER_MEMORY_MIB)) ||
-        refuse "$MISSING" "CLOISTER_MEMORY_MIB asks for $CLOISTER_MEMORY_MIB MiB of huge pages, and there are ${found:-none}: set memory_mib in the node's /etc/nitro_enclaves/allocator.yaml, and hugepages-1Gi or hugepages-2Mi in the pod's limits"
+        refuse "$MISSING" "CLOISTER_MEMORY_MIB asks for $CLOISTER_MEMORY_MIB MiB of huge pages, and there are ${found:-none}: set memory_mib" \
+            "in the node's /etc/nitro_enclaves/allocator.yaml, and hugepages-1Gi or hugepages-2Mi in the pod's limits"
 }
 
 # huge_page_limit KIB: the pod's limit in KiB for pages of that size; nothing where there is none.
@@ -96,5 +103,6 @@ check_processors() {
         count=$((count + ${range#*-} - ${range%-*} + 1))
     done
     ((count >= CLOISTER_CPUS)) ||
-        refuse "$MISSING" "CLOISTER_CPUS asks for $CLOISTER_CPUS processors, and the node sets $count aside for enclaves: set cpu_count in its /etc/nitro_enclaves/allocator.yaml"
+        refuse "$MISSING" "CLOISTER_CPUS asks for $CLOISTER_CPUS processors, and the node sets $count aside for enclaves: set cpu_count" \
+            "in its /etc/nitro_enclaves/allocator.yaml"
 }

@@ -91,7 +91,9 @@ keep() {
         log ERROR "cloister-$name ended with $status"
         # It says itself what is wrong with what it was told, and would say the same again.
         ((status != BAD_SETTING && status != BAD_INPUT)) || refuse "$status" "cloister-$name cannot run with these settings"
-        died "$name" || refuse "$PROCESS_DIES" "cloister-$name ended ${deaths[$name]} times in a row; if it could not listen, another pod on this node does (docs/pod.md)"
+        died "$name" ||
+            refuse "$PROCESS_DIES" "cloister-$name ended ${deaths[$name]} times in a row; if it could not listen, another pod on this node does" \
+                "(docs/pod.md)"
     fi
     ((SECONDS < ${due[$name]:-0})) || "start_$name"
 }

@@ -36,7 +36,8 @@ read_settings() {
     path CLOISTER_MEASUREMENTS "$PWD/measurements.json"
     path CLOISTER_BIN "$PWD/bin"
     path CLOISTER_RUN_DIR /run/cloister
-    [ -n "${CLOISTER_MODEL:-}" ] || refuse "$BAD_SETTING" "CLOISTER_MODEL is not set: it names the sealed model, such as /models/model.sealed"
+    [ -n "${CLOISTER_MODEL:-}" ] ||
+        refuse "$BAD_SETTING" "CLOISTER_MODEL is not set: it names the sealed model, such as /models/model.sealed"
     path CLOISTER_MODEL ""
     number CLOISTER_CPUS 2 1 256
     number CLOISTER_MEMORY_MIB 2048 64 1048576
@@ -78,7 +79,8 @@ read_allowlist() {
     if [ -n "${CLOISTER_ALLOWLIST:-}" ]; then
         path CLOISTER_ALLOWLIST ""
     elif [[ ! "${AWS_REGION:-}" =~ ^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$ ]]; then
-        refuse "$BAD_SETTING" "neither CLOISTER_ALLOWLIST names the hosts that the enclave may reach, nor is AWS_REGION a region ('${AWS_REGION:-}') whose KMS is meant"
+        refuse "$BAD_SETTING" "CLOISTER_ALLOWLIST does not name a list of the hosts that the enclave may reach, nor AWS_REGION" \
+            "('${AWS_REGION:-}') a region whose KMS is meant"
     elif [[ "$AWS_REGION" == cn-* ]]; then
         refuse "$BAD_SETTING" "AWS_REGION is $AWS_REGION, where KMS has a name of another kind: list it in a file, and name that by CLOISTER_ALLOWLIST"
     fi
@@ -97,6 +99,9 @@ read_times() {
 read_debug_mode() {
     case "${CLOISTER_DEBUG_MODE:-}" in
         '' | "$DEBUG_CONSENT") CLOISTER_DEBUG_MODE="${CLOISTER_DEBUG_MODE:-}" ;;
-        *) refuse "$BAD_SETTING" "CLOISTER_DEBUG_MODE is '$CLOISTER_DEBUG_MODE': an enclave in debug mode protects nothing. Leave it unset, or say '$DEBUG_CONSENT'" ;;
+        *)
+            refuse "$BAD_SETTING" "CLOISTER_DEBUG_MODE is '$CLOISTER_DEBUG_MODE': an enclave in debug mode protects nothing. Leave it unset," \
+                "or say '$DEBUG_CONSENT'"
+            ;;
     esac
 }
