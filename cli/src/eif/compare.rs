@@ -1,9 +1,10 @@
 //! `cloister eif compare`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::Args;
-use cloister_eif::{Change, Compared, Comparison, Kind, Outcome};
+use cloister_eif::{Change, Compared, Comparison, Image, Kind, Outcome};
 
 use crate::failure::Failure;
 use crate::output;
@@ -29,17 +30,11 @@ pub fn run(arguments: &Compare) -> Result<(), Failure> {
         output::line("sections      stand in another order")?;
     }
     comparison.sections.iter().try_for_each(section)?;
-    let (one, other) = (first.measurements(), second.measurements());
-    for (index, a, b) in [(0, one.pcr0, other.pcr0), (1, one.pcr1, other.pcr1), (2, one.pcr2, other.pcr2)]
-        .map(|(i, a, b)| (i, Some(a), Some(b)))
-        .into_iter()
-        .chain([(8, one.pcr8, other.pcr8)])
-    {
-        match (a, b) {
-            (None, None) => {}
-            (a, b) if a == b => output::line(format_args!("PCR{index:<11}the same"))?,
-            _ => output::line(format_args!("PCR{index:<11}another"))?,
-        }
+    let registers = |image: &Image| image.measurements().registers().collect::<BTreeMap<_, _>>();
+    let (one, other) = (registers(&first), registers(&second));
+    for index in one.keys().chain(other.keys()).collect::<BTreeSet<_>>() {
+        let words = if one.get(index) == other.get(index) { "the same" } else { "another" };
+        output::line(format_args!("PCR{index:<11}{words}"))?;
     }
     if comparison.is_same() { Ok(()) } else { Err(Failure::different("the images differ")) }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 
 use crate::image::{Image, Kind, Section};
+use crate::limits;
 use crate::ramdisk::{self, File};
 use crate::sign::Signature;
 
@@ -80,8 +81,10 @@ impl Comparison {
 }
 
 fn of_kind(kind: Kind, first: &Image, second: &Image) -> Vec<Compared> {
-    let all = |image: &Image| image.sections().iter().filter(|section| section.kind() == kind).cloned().collect();
-    let (one, other): (Vec<Section>, Vec<Section>) = (all(first), all(second));
+    fn all(image: &Image, kind: Kind) -> Vec<&Section> {
+        image.sections().iter().filter(|section| section.kind() == kind).collect()
+    }
+    let (one, other) = (all(first, kind), all(second, kind));
     let pair = |index: usize| match (one.get(index), other.get(index)) {
         (Some(a), Some(b)) if a == b => Outcome::Same,
         (Some(a), Some(b)) => {
@@ -145,22 +148,30 @@ fn words(line: &str) -> Facts {
     counts.into_iter().map(|(word, count)| (word.to_owned(), count.to_string())).collect()
 }
 
-/// Every value in the metadata that is neither object nor array, by the path to it.
+/// Every value in the metadata that is neither object nor array, by the path to it. Where the paths come to more than
+/// [`limits::PATHS`], as a long name above many values makes them, the whole is one fact.
 fn keys(metadata: Option<&Map<String, Value>>) -> Facts {
+    let whole = Value::from(metadata.cloned().unwrap_or_default());
     let mut facts = Facts::new();
+    let mut length = 0;
     // JSON is read with a bound on its nesting.
-    let mut open: Vec<(String, Value)> = vec![(String::new(), metadata.cloned().unwrap_or_default().into())];
+    let mut open = vec![(String::new(), &whole)];
     while let Some((path, value)) = open.pop() {
-        let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        match value {
-            Value::Object(map) if !map.is_empty() => {
-                open.extend(map.into_iter().map(|(key, value)| (below(&key), value)))
-            }
-            Value::Array(list) if !list.is_empty() => {
-                open.extend(list.into_iter().enumerate().map(|(index, value)| (below(&index.to_string()), value)));
-            }
-            value => drop(facts.insert(path, value.to_string())),
+        let below: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
+            Value::Array(list) => list.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect(),
+            _ => Vec::new(),
+        };
+        if below.is_empty() {
+            facts.insert(path, value.to_string());
+            continue;
         }
+        length += below.iter().map(|(name, _)| path.len() + 1 + name.len()).sum::<usize>();
+        if length > limits::PATHS {
+            return Facts::from([("all of it".to_owned(), whole.to_string())]);
+        }
+        let joined = |name: String| if path.is_empty() { name } else { format!("{path}.{name}") };
+        open.extend(below.into_iter().map(|(name, value)| (joined(name), value)));
     }
     facts
 }

@@ -1,9 +1,11 @@
 //! Where two images differ.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 mod common;
 
-use cloister_eif::{Change, Comparison, Image, Kind, Outcome, ramdisk};
-use common::{Authority, build, image, place, vector, with_checksum};
+use cloister_eif::{Change, Comparison, Image, Kind, Metadata, Outcome, Parts, ramdisk};
+use common::{Authority, build, image, metadata, place, vector, with_checksum};
+use serde_json::{Value, json};
 
 fn of(comparison: &Comparison, kind: Kind, number: usize) -> &Outcome {
     let found = comparison.sections.iter().find(|section| section.kind == kind && section.number == number);
@@ -83,6 +85,20 @@ fn metadata_differ_by_their_keys() {
     let expected = [("BuildMetadata.KernelVersion", Some("\"6.12.1\""), Some("\"6.12.2\""))];
     assert_eq!(changes(of(&comparison, Kind::Metadata, 1)), expected);
     assert!(!comparison.is_same());
+}
+
+#[test]
+fn metadata_whose_paths_would_not_fit_into_memory_are_compared_as_a_whole() {
+    let large = |last: u64| {
+        let Value::Object(custom_metadata) = json!({ "x".repeat(400_000): vec![last; 200_000] }) else {
+            unreachable!()
+        };
+        let metadata = Metadata { custom_metadata, ..metadata() };
+        let parts = Parts { kernel: b"kernel", command_line: "", metadata: &metadata, ramdisks: vec![vec![1]] };
+        Image::build(parts).unwrap()
+    };
+    let comparison = Comparison::of(&large(1), &large(2));
+    assert!(matches!(changes(of(&comparison, Kind::Metadata, 1))[..], [("all of it", Some(_), Some(_))]));
 }
 
 #[test]
