@@ -66,6 +66,7 @@ fn write(line: &str) {
 #[cfg(test)]
 mod tests {
     use std::panic;
+    use std::time::Duration;
 
     use super::*;
 
@@ -83,10 +84,10 @@ mod tests {
         assert!(lines.contains("disclose/log.rs") && !lines.contains("CANARY"), "{lines}");
         log(Record::KeysNotReplaced);
         log(Record::Event { name: "ready", detail: None });
-        log(Record::Simulated);
+        log(Record::ParentGone { limit: Duration::from_secs(60) });
         let lines = outlet.next().await.unwrap();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines[0].contains("keys_not_replaced") && lines[1].contains("simulated"), "{lines:?}");
+        assert!(lines[0].contains("keys_not_replaced") && lines[1].contains("parent_gone"), "{lines:?}");
         for _ in 0..limits::MAX_RECORDS + 1 {
             log(Record::KeysNotReplaced);
         }

@@ -52,6 +52,7 @@ pub enum Record {
         address: Words,
     },
     /// The security module is simulated.
+    #[cfg(feature = "simulation")]
     Simulated,
     /// This program takes an emulator's unsigned documents.
     #[cfg(feature = "emulator")]
@@ -101,7 +102,9 @@ impl Record {
     pub fn level(&self) -> Level {
         match self {
             Self::Listening { .. } | Self::Event { .. } => Level::Info,
-            Self::Simulated | Self::BlockMissed { .. } => Level::Warn,
+            Self::BlockMissed { .. } => Level::Warn,
+            #[cfg(feature = "simulation")]
+            Self::Simulated => Level::Warn,
             #[cfg(feature = "emulator")]
             Self::Emulated => Level::Warn,
             Self::NoDocument { .. }
@@ -122,6 +125,7 @@ impl Record {
     fn parts(&self) -> (&'static str, Value) {
         match self {
             Self::Listening { address } => ("listening", json!({"address": address})),
+            #[cfg(feature = "simulation")]
             Self::Simulated => {
                 const WARNING: &str = "SIMULATED security module: this run proves the protocol and protects nothing";
                 ("simulated", json!({"warning": WARNING}))
