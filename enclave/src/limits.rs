@@ -242,7 +242,7 @@ pub const HEARTBEAT_TRIES: u32 = 5;
 /// See [`HEARTBEAT_TIMEOUT`].
 pub const HEARTBEAT_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the kernel's generator is seeded with: two answers of the security module, and twice its state of 256 bits many times over.
+/// What the kernel's generator is seeded with: two answers of the security module, sixteen times the generator's state of 256 bits.
 pub const SEED_BYTES: usize = 512;
 
 /// How long the security module's device may take to appear after `/dev` is mounted: its driver may still be starting.

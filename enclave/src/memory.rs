@@ -6,9 +6,9 @@
 #[cfg(target_env = "gnu")]
 const MAPPED_FROM_BYTES: libc::c_int = 1024 * 1024;
 
-/// What takes the place of musl's allocator, which maps every large block anew and unmaps it when freed: the kernel's work at that came
-/// to more than half of the arithmetic. This one keeps freed blocks, joins neighbours and fits closely, so that little more is held than is in use at the
-/// most; the machine has nobody else to give memory back to.
+/// What takes the place of musl's allocator, which maps every large block anew and unmaps it when freed: the kernel's work at that came to
+/// more than half of the arithmetic. This one keeps freed blocks, joins neighbours and fits closely, so that little more is held than is
+/// in use at the most; the machine has nobody else to give memory back to.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
