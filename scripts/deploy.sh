@@ -60,6 +60,6 @@ fi
 grep -q EnclaveOption "$work/refusal" || die "the refusal is about something else: $(cat "$work/refusal")"
 
 say "what the files say of each other"
-"$tools/bin/python" -B scripts/deploy/check.py "$work/rendered" deploy
+"$tools/bin/python" -B scripts/deploy/check.py "$work/rendered" deploy scripts/pod
 
 say "NOT CHECKED here: that a cluster takes them, that AWS does; Karpenter's, eksctl's and Prometheus's objects beyond the fields in scripts/deploy/schemas.py"

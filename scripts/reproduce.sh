@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 
-cargo build --locked --workspace --bin cloister >&2
+build_all >&2
 cloister="$(realpath "$(target_dir dev)/cloister")"
 scripts/image.sh --cloister "$cloister"
 ours="$(realpath "${CLOISTER_DIST:-dist}")/cloister.eif"

@@ -3,6 +3,7 @@
 import copy
 import json
 import pathlib
+import re
 import sys
 
 import jsonschema
@@ -65,7 +66,7 @@ def all_problems(given):
 
 
 def main():
-    rendered, deploy = map(pathlib.Path, sys.argv[1:])
+    rendered, deploy, pod = map(pathlib.Path, sys.argv[1:])
     given = {
         "overlays": {name: load(rendered / f"{name}.yaml") for name in ("example", "pod-identity")},
         "chart": load(rendered / "helm.yaml"),
@@ -74,6 +75,7 @@ def main():
         "nodes": load(deploy / "karpenter/nodes.yaml"),
         "template": cloudformation_defaults(deploy / "cloudformation/nodes.yaml"),
         "plugin": load(deploy / "device-plugin/values.yaml")[0],
+        "known": set(re.findall(r"\bCLOISTER_[A-Z_]+", (pod / "settings.sh").read_text())),
         "adapter": load(deploy / "prometheus/adapter-values.yaml")[0],
     }
     problems = list(all_problems(given))

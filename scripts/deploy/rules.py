@@ -183,6 +183,12 @@ def role(deployment):
         yield "it is not one way to AWS credentials: the role's annotation, or Pod Identity's agent"
 
 
+def variables(deployment):
+    for name in deployment.variables:
+        if name.startswith("CLOISTER_") and name not in deployment.given["known"]:
+            yield f"the pod's script knows no variable {name}"
+
+
 def archive(deployment):
     (job,) = [d for d in deployment.given["job"] if d["kind"] == "Job"]
     (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -199,4 +205,4 @@ def archive(deployment):
         yield "the Job could write to the archive, or could not write results"
 
 
-PROBLEMS = [resources, sizes, one_pod_a_node, nodes, security, probes, services, scaling, network, role, archive]
+PROBLEMS = [resources, sizes, one_pod_a_node, nodes, security, probes, services, scaling, network, role, variables, archive]

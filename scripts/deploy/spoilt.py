@@ -76,6 +76,7 @@ SPOILT = [
     ("an unequal request", lambda g: container(g)["resources"]["requests"].update({PAGES: "1Gi"}), PAGES),
     ("no enclave", lambda g: [r.pop(ENCLAVES) for r in container(g)["resources"].values()], "exactly one enclave"),
     ("another size of pages", lambda g: variable(g, "CLOISTER_MEMORY_MIB", "4096"), "the pod's resources say"),
+    ("a misspelt variable", lambda g: container(g)["env"].append({"name": "CLOISTER_QUEUE", "value": "1"}), "knows no variable"),
     ("other CPUs", lambda g: container(g)["resources"]["limits"].update({CPUS: "4"}), "the pod's resources say"),
     ("a smaller launch template", lambda g: g["template"].update(EnclaveMemoryMiB=1024), "the launch template say"),
     ("other user data", lambda g: node_class(g).update(userData="#!/bin/bash\n"), "user data"),

@@ -9,6 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Where a program that was built for these tests says again what it hears.
 const ECHO_PORT: u32 = 5001;
 
+/// The transfer takes seconds; on a busy machine more.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 const BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes that do not repeat within the transfer: a counter, in eighths.
@@ -26,11 +29,11 @@ async fn sixty_four_megabytes_go_through_vsock_and_come_back_intact() {
     let (mut from, mut to) = tokio::io::split(connection);
     let sender = tokio::spawn(async move {
         to.write_all(&stream()).await.unwrap();
-        to.shutdown().await.unwrap();
+        to
     });
-    let mut heard = Vec::with_capacity(BYTES);
-    from.read_to_end(&mut heard).await.unwrap();
-    sender.await.unwrap();
-    assert_eq!(heard.len(), BYTES);
+    // Nobody closes before all is there: rust-vmm's device drops what it still holds of a connection that ends.
+    let mut heard = vec![0; BYTES];
+    tokio::time::timeout(PATIENCE, from.read_exact(&mut heard)).await.expect("bytes are missing").unwrap();
+    drop(sender.await.unwrap());
     assert!(heard == stream(), "bytes were changed on the way");
 }
