@@ -15,10 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
+use crate::parent::{LIST, list_enclaves, run_parent};
 use crate::process::{Process, binary, run};
-use crate::world::{
-    LIST, MODEL, demo_package, endpoint, key_policy, list_enclaves, pcr, pinned, run_parent, seal, start_proxy,
-};
+use crate::world::{MODEL, demo_package, endpoint, key_policy, pcr, pinned, seal, start_proxy};
 
 /// The folder that `./run.sh boot-test` prepares, with a file for each of [`Tools`].
 const PREPARED: &str = "CLOISTER_MACHINE";
@@ -69,7 +68,7 @@ pub struct MachineSetup {
     /// Nobody answers the heartbeat.
     pub silent_parent: bool,
     /// Done to the image's bytes after it was measured and before it is booted.
-    pub spoil: Option<fn(&mut Vec<u8>)>,
+    pub spoil: Option<fn(&mut [u8])>,
     /// The parent reads its enclaves from a list, so that it can ask this one to end.
     pub listed: bool,
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use crate::parent::PARENT;
 use crate::process::binary;
-use crate::world::{KMS_CA, PARENT, World, endpoint};
+use crate::world::{KMS_CA, World, endpoint};
 
 /// The owner's credentials of the simulated KMS.
 const DATA_OWNER: [(&str, &str); 2] =

@@ -54,20 +54,20 @@ async fn the_releases_image_boots_and_takes_no_unsigned_document() {
 }
 
 /// Flips one bit in the middle of the file: in the program, which is most of it.
-fn in_the_program(image: &mut Vec<u8>) {
+fn in_the_program(image: &mut [u8]) {
     let middle = image.len() / 2;
     image[middle] ^= 1;
 }
 
 /// Flips one bit in the kernel, which follows the header.
-fn in_the_kernel(image: &mut Vec<u8>) {
+fn in_the_kernel(image: &mut [u8]) {
     image[1_000_000] ^= 1;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_with_one_bit_flipped_does_not_boot() {
     let Some(tools) = Tools::prepared() else { return };
-    for spoil in [in_the_program as fn(&mut Vec<u8>), in_the_kernel] {
+    for spoil in [in_the_program as fn(&mut [u8]), in_the_kernel] {
         let mut machine = Machine::start(&tools, &MachineSetup { spoil: Some(spoil), ..MachineSetup::default() }).await;
         let code = machine.emulator.ended();
         assert_ne!(code, Some(0), "{}", machine.emulator.words());
@@ -77,7 +77,7 @@ async fn an_image_with_one_bit_flipped_does_not_boot() {
 }
 
 /// Says more on the console, which would hurt nobody, and mends the checksum.
-fn another_command_line(image: &mut Vec<u8>) {
+fn another_command_line(image: &mut [u8]) {
     const CHECKSUM: std::ops::Range<usize> = 544..548;
     let place = image.windows(10).position(|part| part == b"loglevel=4").unwrap();
     image[place + 9] = b'5';
