@@ -21,4 +21,4 @@ scripts/without-tests.sh "$CLOISTER_MACHINE/enclave-release" "$CLOISTER_MACHINE/
 say "build"
 build_all
 say "boot"
-cargo nextest run --locked --workspace --profile machine --no-fail-fast "$@"
+run_tests --profile machine --no-fail-fast "$@"

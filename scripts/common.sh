@@ -8,6 +8,8 @@ shopt -s inherit_errexit
 CLOISTER_CACHE="${CLOISTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cloister}"
 export CLOISTER_CACHE
 
+NEXTEST_VERSION=0.9.143
+
 say() { printf '\n== %s\n' "$*" >&2; }
 
 die() {
@@ -50,7 +52,8 @@ debian_packages() {
 
 # debian_lists: fetches Debian's lists of packages, once a run.
 debian_lists() {
-    [ -z "${CLOISTER_APT_UPDATED:-}" ] || return 0
+    # Others than root have the lists that there are.
+    [ -z "${CLOISTER_APT_UPDATED:-}" ] && [ "$(id -u)" -eq 0 ] || return 0
     apt-get update --quiet --quiet >&2
     export CLOISTER_APT_UPDATED=1
 }
@@ -58,8 +61,9 @@ debian_lists() {
 # debian_source RELEASE PACKAGE FOLDER: the source package that another release of Debian has, from this machine's own mirror.
 debian_source() {
     local release="$1" package="$2" folder="$3" mirror
+    debian_lists
     # shellcheck disable=SC2016 # the names are apt-get's
-    mirror="$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sort -u | grep -v security | head -n 1)"
+    mirror="$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | sort -u | grep -v security | head -n 1 || true)"
     [ -n "$mirror" ] || die "apt-get knows no mirror of Debian; run apt-get update"
     mkdir -p "$folder/apt/lists/partial" "$folder/apt/cache/archives/partial"
     printf 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$release" >"$folder/apt/sources.list"
@@ -77,6 +81,19 @@ debian_source() {
 # enclave's simulation on; a release build leaves that package out.
 build_all() {
     cargo build --locked --workspace --all-targets
+}
+
+# run_tests ARGUMENT...: with nextest, which runs each test as a process of its own; one that is not installed is built once.
+run_tests() {
+    local nextest="$CLOISTER_CACHE/nextest"
+    if ! cargo nextest --version >/dev/null 2>&1; then
+        if [ ! -x "$nextest/bin/cargo-nextest" ]; then
+            say "cargo-nextest"
+            cargo install --quiet --locked --debug --root "$nextest" "cargo-nextest@$NEXTEST_VERSION" >&2
+        fi
+        PATH="$nextest/bin:$PATH"
+    fi
+    cargo nextest run --locked --workspace "$@"
 }
 
 # target_dir PROFILE: where the binaries of a profile are.

@@ -28,6 +28,7 @@ mkdir "$work/kustomize/overlays/pod-identity"
 mv "$work/kustomization.yaml" "$work/kustomize/overlays/pod-identity/"
 "$kubectl" kustomize "$work/kustomize/overlays/pod-identity" >"$work/rendered/pod-identity.yaml"
 echo '# what cloister policy make writes' >"$work/kustomize/archive-job/policy.toml"
+cp deploy/kustomize/archive-job/manifest.example.jsonl "$work/kustomize/archive-job/manifest.jsonl"
 "$kubectl" kustomize "$work/kustomize/archive-job" >"$work/rendered/archive-job.yaml"
 "$helm" lint --quiet --strict deploy/helm/cloister --values deploy/helm/example.yaml
 "$helm" template cloister deploy/helm/cloister --namespace cloister --values deploy/helm/example.yaml >"$work/rendered/helm.yaml"

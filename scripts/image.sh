@@ -21,11 +21,15 @@ while [ "$#" -gt 0 ]; do
     esac
 done
 
+debian_packages python3
+
 dist="${CLOISTER_DIST:-dist}"
 mkdir -p "$dist"
 [ -n "$kernel" ] || kernel="$(scripts/kernel.sh)"
 say "the enclave's program, as one static file"
-init="$(scripts/enclave.sh)"
+init="$dist/cloister-enclave"
+cp "$(scripts/enclave.sh)" "$init"
+scripts/without-tests.sh "$init"
 say "the image"
 if [ -z "$cloister" ]; then
     cargo build --locked --workspace --bin cloister >&2

@@ -62,7 +62,7 @@ build_module() {
 check_artifacts() {
     local file
     for file in cloister.eif measurements.json bin/cloister bin/cloister-parent bin/cloister-proxy; do
-        [ -s "dist/$file" ] || refuse "$BAD_INPUT" "there is no dist/$file: ./run.sh image makes it"
+        [ -s "dist/$file" ] || refuse "$BAD_INPUT" "there is no dist/$file: ./run.sh image --programs makes it"
     done
     [ "$(head -c 4 dist/cloister.eif | tr -d '\0')" = .eif ] || refuse "$BAD_INPUT" "dist/cloister.eif is no enclave image"
     grep -Eq '"PCR0": *"[0-9a-f]{96}"' dist/measurements.json || refuse "$BAD_INPUT" "dist/measurements.json has no PCR0"

@@ -14,10 +14,10 @@ made_with="$({
     printf '%s\n' "$KERNEL_SOURCE" "$KERNEL_SHA256"
     gcc --version | head -n 1
     ld --version | head -n 1
-    cat image/kernel.config
+    cat image/kernel.config scripts/kernel.sh
 } | sha256sum | cut -c1-16)"
 folder="$CLOISTER_CACHE/kernel/$made_with"
-if [ -s "$folder/bzImage" ] && [ "${1:-}" != --afresh ]; then
+if [ -s "$folder/bzImage" ]; then
     printf '%s\n' "$folder/bzImage"
     exit 0
 fi
@@ -33,13 +33,13 @@ if [ ! -s "$source" ]; then
         cd "$work"
         debian_lists
         apt-get download --quiet "$KERNEL_SOURCE=$KERNEL_VERSION" >&2 ||
-            die "Debian's mirror no longer has $KERNEL_SOURCE $KERNEL_VERSION; its snapshot archive has every version: put the package's tarball at $source, or pin a newer one in image/pins.sh"
+            die "Debian's mirror no longer has $KERNEL_SOURCE $KERNEL_VERSION; its snapshot archive has every version: put $KERNEL_SOURCE.tar.xz out of the package at $source, or pin a newer one in image/pins.sh"
         dpkg-deb --fsys-tarfile "$KERNEL_SOURCE"_*.deb | tar -x --to-stdout "./usr/src/$KERNEL_SOURCE.tar.xz" >source.tar.xz
     )
-    found="$(sha256sum "$work/source.tar.xz" | cut -d' ' -f1)"
-    [ "$found" = "$KERNEL_SHA256" ] || die "the source of $KERNEL_SOURCE $KERNEL_VERSION has SHA-256 $found, not $KERNEL_SHA256"
     mv "$work/source.tar.xz" "$source"
 fi
+found="$(sha256sum "$source" | cut -d' ' -f1)"
+[ "$found" = "$KERNEL_SHA256" ] || die "$source has SHA-256 $found, and the source of $KERNEL_SOURCE $KERNEL_VERSION has $KERNEL_SHA256: delete the file"
 
 say "the kernel, some six minutes of a processor"
 tar -x --xz --directory "$work" --file "$source"

@@ -58,6 +58,8 @@ drain() {
     kill -HUP "${pids[parent]}"
     while ((SECONDS < end && urgency < 2)); do
         pause 1
+        # Whoever was connected was connected through it.
+        running parent || return 0
         runs=0
         enclave_runs || runs=$?
         if ((runs == 1)); then

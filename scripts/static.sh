@@ -6,7 +6,7 @@ set -euo pipefail
 . scripts/common.sh
 
 triple=x86_64-unknown-linux-musl
-debian_packages gcc musl-tools
+debian_packages gcc libc6-dev musl-tools
 if [ ! -d "$(rustc --print target-libdir --target "$triple")" ]; then
     rustup target add "$triple" >&2
 fi
@@ -20,6 +20,6 @@ CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$checkout=/cloister$separator--rema
 CFLAGS_x86_64_unknown_linux_musl="-ffile-prefix-map=$checkout=/cloister -ffile-prefix-map=$cargo_home=/cargo"
 export CARGO_ENCODED_RUSTFLAGS CFLAGS_x86_64_unknown_linux_musl CC_x86_64_unknown_linux_musl=musl-gcc
 export SOURCE_DATE_EPOCH=0 LC_ALL=C TZ=UTC
-unset RUSTFLAGS CFLAGS CPPFLAGS
+unset RUSTFLAGS CFLAGS CPPFLAGS RUSTC_WRAPPER "${!CARGO_PROFILE_RELEASE_@}"
 
 cargo build --release --locked --target "$triple" "$@" >&2

@@ -16,11 +16,7 @@ if [ ! -d "${CLOISTER_DATA:-../shared/data}" ]; then
     say "NOT RUN: tests on real mammograms and real AWS documents skip themselves, because neither CLOISTER_DATA nor ../shared/data is a folder with them"
 fi
 say "tests"
-if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace
-else
-    cargo test --locked --workspace
-fi
+run_tests "$@"
 
 say "a release enclave has no simulation in it"
 scripts/without-tests.sh

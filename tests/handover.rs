@@ -97,7 +97,7 @@ async fn a_new_model_takes_over_under_load_and_no_request_is_lost() {
                 assert_eq!(prober.get("/healthz").await.status, 200);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            await_words(&world, "enclave=\"enclave\"", "has drained and ended").await;
+            await_words(&world, "enclave=\"by-control\"", "has drained and ended").await;
             tokio::time::sleep(Duration::from_secs(1)).await;
             stop.store(true, Ordering::Relaxed);
         };

@@ -12,7 +12,7 @@ use cloister_transport::Address;
 use serde::Serialize;
 
 use crate::access::CredentialFiles;
-use crate::enclave::Place;
+use crate::enclave::{Place, waiting};
 use crate::failure::Failure;
 use crate::output;
 
@@ -53,7 +53,7 @@ pub struct Score {
     #[arg(long)]
     crops: Option<u32>,
     /// Seconds to try again, for each image, while the enclave is busy, restarts or cannot be reached.
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = waiting())]
     wait: u64,
     /// One line of JSON in place of text.
     #[arg(long)]

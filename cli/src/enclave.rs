@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, value_parser};
 use cloister_attest::Policy;
 use cloister_client::{Attested, Error, Options, Scores, Session, connect};
 use cloister_imaging::View;
@@ -18,6 +19,12 @@ use crate::files::Readers;
 use crate::output::UploadBar;
 use crate::words::{meaning, rfc3339};
 use crate::{files, output, policy};
+
+/// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
+pub fn waiting() -> RangedU64ValueParser {
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    value_parser!(u64).range(..=YEAR)
+}
 
 /// Between two tries of `--wait`.
 const WAIT_STEP: Duration = Duration::from_millis(250);
@@ -34,7 +41,7 @@ pub struct Target {
     #[command(flatten)]
     credentials: CredentialFiles,
     /// Seconds to wait for an enclave that cannot be reached or is not ready yet.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = waiting())]
     wait: u64,
     /// One line of JSON in place of text.
     #[arg(long)]

@@ -40,6 +40,11 @@ impl Failure {
         Self { code: 1, message: message.to_string() }
     }
 
+    /// The same, and what else went wrong.
+    pub fn and(self, other: Self) -> Self {
+        Self { message: format!("{}; besides, {}", self.message, other.message), ..self }
+    }
+
     /// The process's exit code.
     pub fn code(&self) -> u8 {
         self.code

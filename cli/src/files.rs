@@ -54,7 +54,12 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 
 /// Reads a file that must be text.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read(path)?).map_err(|_| Failure::input(format!("{} is not text", path.display())))
+    read_text_at_most(path, MAX_BYTES)
+}
+
+/// Reads a text of at most that many bytes.
+pub fn read_text_at_most(path: &Path, most: u64) -> Result<String, Failure> {
+    String::from_utf8(read_at_most(path, most)?).map_err(|_| Failure::input(format!("{} is not text", path.display())))
 }
 
 /// Who may read a written file.

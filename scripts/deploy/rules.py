@@ -116,7 +116,7 @@ def probes(deployment):
     for name, port in deployment.ports.items():
         if deployment.variables[f"CLOISTER_{name.upper()}_LISTEN"] != f"tcp://0.0.0.0:{port}":
             yield f"the pod does not listen at the port that is named {name}"
-    if deployment.pod["terminationGracePeriodSeconds"] < int(deployment.variables["CLOISTER_DRAIN_SECONDS"]) + 30:
+    if deployment.pod["terminationGracePeriodSeconds"] < int(deployment.variables["CLOISTER_DRAIN_SECONDS"]) + 60:
         yield "the pod is killed before its clients could finish"
 
 

@@ -35,7 +35,7 @@ describe() {
 # Whether the enclave runs: 0 it does, 1 it has ended, 2 nitro-cli does not say.
 enclave_runs() {
     describe || return 2
-    grep -q "^$enclave_id"$'\tRUNNING\t' <<<"$known" || return 1
+    [[ $'\n'$known == *$'\n'"$enclave_id"$'\tRUNNING\t'* ]] || return 1
 }
 
 debugging() { [ -n "$CLOISTER_DEBUG_MODE" ]; }

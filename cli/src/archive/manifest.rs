@@ -72,7 +72,11 @@ pub fn locate(root: &Path, image: &Image) -> Result<PathBuf, Failure> {
     let shown = image.path.display();
     let path = root.join(&image.path).canonicalize();
     let path = path.map_err(|error| Failure::input(format!("cannot read {shown}: {error}")))?;
-    if path.starts_with(root) { Ok(path) } else { Err(Failure::input(format!("{shown} leads out of the archive"))) }
+    if !path.starts_with(root) {
+        return Err(Failure::input(format!("{shown} leads out of the archive")));
+    }
+    // A pipe that nobody writes to would be waited for without end.
+    if path.is_file() { Ok(path) } else { Err(Failure::input(format!("{shown} is no file"))) }
 }
 
 #[cfg(test)]

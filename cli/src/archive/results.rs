@@ -14,6 +14,9 @@ use super::manifest::Image;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 
+/// What an earlier run may have left: a line has some 600 bytes, and the longest list has a million and a half.
+const MAX_RESULTS_BYTES: u64 = 1 << 30;
+
 /// A process that is killed loses what it learned since the file was last written: not more than this, and one image.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -66,7 +69,7 @@ impl Results {
         let file = folder.join(format!("results-{index}-of-{of}.jsonl"));
         let mut before = HashMap::new();
         if file.exists() {
-            for line in files::read_text(&file)?.lines() {
+            for line in files::read_text_at_most(&file, MAX_RESULTS_BYTES)?.lines() {
                 let line: Line = serde_json::from_str(line).map_err(|error| {
                     Failure::input(format!("{} is no file of results ({error}): move it away", file.display()))
                 })?;

@@ -54,8 +54,10 @@ pub async fn all(mut scorer: Scorer, share: Vec<Image>, mut results: Results) ->
     let mut summary = Summary::default();
     for image in share {
         if let Err(failure) = scorer.one(&image, &mut results, &mut summary).await {
-            results.write()?;
-            return Err(failure.about(&image.id));
+            // Why it stopped counts, and not that the disk is full besides.
+            let unwritten = results.write().err();
+            let failure = failure.about(&image.id);
+            return Err(unwritten.into_iter().fold(failure, Failure::and));
         }
     }
     summary.results = results.finish()?;

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use cloister_eif::{
-    BuildMetadata, Certificate, Image, Kernel, KeyFile, Metadata, Parts, Signature, Statement, kernel_release, ramdisk,
+    BuildMetadata, Certificate, Image, Kernel, KeyFile, Metadata, Parts, Signature, Statement, kernel_release, limits,
+    ramdisk,
 };
 use cloister_kms::SignError;
 use serde_json::Map;
@@ -84,7 +85,8 @@ fn unsigned(arguments: &Build) -> Result<Image, Failure> {
     let of = |path: &Path, error: cloister_eif::Error| Failure::input(format!("{}: {error}", path.display()));
     let kernel_bytes = files::read(&arguments.kernel)?;
     let kernel = Kernel::new(&kernel_bytes).map_err(|error| of(&arguments.kernel, error))?;
-    let boot = ramdisk::boot(&files::read(&arguments.init)?).map_err(|error| of(&arguments.init, error))?;
+    let boot = ramdisk::boot(&files::read_at_most(&arguments.init, limits::INIT as u64)?)
+        .map_err(|error| of(&arguments.init, error))?;
     let configuration = files::read(&arguments.config)?;
     let configuration = ramdisk::configuration(&configuration).map_err(|error| of(&arguments.config, error))?;
     let metadata = metadata(arguments, &kernel)?;
