@@ -210,7 +210,7 @@ fn a_base_without_a_digest_is_refused() {
 #[test]
 fn what_is_no_release_is_not_put_into_an_image() {
     for (name, text, words) in [
-        ("dist/cloister.eif", "", "there is no dist/cloister.eif: ./run.sh image makes it"),
+        ("dist/cloister.eif", "", "there is no dist/cloister.eif: ./run.sh image --programs makes it"),
         ("dist/cloister.eif", "something", "no enclave image"),
         ("dist/measurements.json", "{}", "has no PCR0"),
         ("dist/bin/cloister-parent", "#!/bin/sh", "is no program"),
