@@ -171,6 +171,11 @@ impl Machine {
         *self.hearts.borrow()
     }
 
+    /// Waits until the machine has switched itself off, for the emulator's exit code. What lingers of a client is closed after a minute.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.emulator.status_within(PATIENCE).code()
+    }
+
     /// Puts a working proxy in the place of a stalled one.
     pub fn mend_proxy(&mut self) {
         std::fs::remove_file(self.folder().join("egress")).expect("the stalled one's socket");

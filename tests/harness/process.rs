@@ -90,7 +90,12 @@ impl Process {
 
     /// Waits until it has ended by itself, for how it did.
     pub fn status(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        self.status_within(PATIENCE)
+    }
+
+    /// The same, with another patience.
+    pub fn status_within(&mut self, patience: Duration) -> ExitStatus {
+        let end = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be asked") {
                 return status;

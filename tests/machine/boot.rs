@@ -69,7 +69,7 @@ async fn an_image_with_one_bit_flipped_does_not_boot() {
     let Some(tools) = Tools::prepared() else { return };
     for spoil in [in_the_program as fn(&mut [u8]), in_the_kernel] {
         let mut machine = Machine::start(&tools, &MachineSetup { spoil: Some(spoil), ..MachineSetup::default() }).await;
-        let code = machine.emulator.ended();
+        let code = machine.ended();
         assert_ne!(code, Some(0), "{}", machine.emulator.words());
         assert!(machine.emulator.words().to_lowercase().contains("crc"), "{}", machine.emulator.words());
         assert_eq!(machine.heartbeats(), 0);
@@ -101,7 +101,7 @@ async fn a_parent_that_does_not_answer_the_heartbeat_has_no_enclave() {
     let Some(tools) = Tools::prepared() else { return };
     let setup = MachineSetup { silent_parent: true, ..MachineSetup::default() };
     let mut machine = Machine::start(&tools, &setup).await;
-    machine.emulator.ended();
+    machine.ended();
     assert!(machine.heartbeats() >= 1);
     assert!(machine.emulator.words().contains("heartbeat"), "{}", machine.emulator.words());
 }

@@ -12,7 +12,7 @@ async fn an_enclave_whose_parent_was_killed_ends_by_itself() {
     let mut machine = Machine::start(&tools, &setup).await;
     drop(machine.session().await);
     machine.parent.kill();
-    machine.emulator.ended();
+    machine.ended();
     assert!(machine.emulator.words().contains("reboot: Restarting system"), "{}", machine.emulator.words());
 }
 
@@ -59,7 +59,7 @@ async fn a_machine_that_is_asked_to_end_answers_its_clients_and_ends() {
     let mut machine = Machine::start(&tools, &MachineSetup { listed: true, ..MachineSetup::default() }).await;
     drop(machine.session().await);
     machine.unlist();
-    machine.emulator.ended();
+    machine.ended();
     assert!(machine.emulator.words().contains("draining"), "{}", machine.emulator.words());
     machine.until_said("has drained and ended").await;
 }
