@@ -1,0 +1,67 @@
+//! One register of 512 bits.
+
+use std::arch::x86_64::*;
+
+use crate::lanes::Lanes;
+use crate::layout::Line;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m512);
+
+impl Lanes for Avx512 {
+    const PIXELS: [usize; 2] = [28, 14];
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_setzero_ps() })
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: the caller's processor has AVX-512, and `from` is to a number.
+        Self(unsafe { _mm512_set1_ps(*from) })
+    }
+
+    #[inline(always)]
+    unsafe fn constant(value: f32) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const Line) -> Self {
+        // SAFETY: the caller's processor has AVX-512, and a line is aligned to 64 bytes.
+        Self(unsafe { _mm512_load_ps(from.cast()) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut Line) {
+        // SAFETY: the caller's processor has AVX-512, and a line is aligned to 64 bytes.
+        unsafe { _mm512_store_ps(to.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        Self(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+}

@@ -1,0 +1,71 @@
+//! An array, for processors without a kernel of their own, and as the reference for those that have one.
+
+use crate::lanes::Lanes;
+use crate::layout::{LANES, Line};
+
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; LANES]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|lane| f(self.0[lane], other.0[lane])))
+    }
+}
+
+impl Lanes for Portable {
+    const PIXELS: [usize; 2] = [2, 0];
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self {
+        // SAFETY: `from` is to a number.
+        Self([unsafe { *from }; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn constant(value: f32) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const Line) -> Self {
+        // SAFETY: `from` is to a line.
+        Self(unsafe { (*from).0 })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut Line) {
+        // SAFETY: `to` is to a line.
+        unsafe { *to = Line(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+        // Where it is not an instruction, a fused multiply-add is a call that takes fifty times as long.
+        let fused = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
+        Self(std::array::from_fn(|lane| {
+            let (a, b, c) = (self.0[lane], factor.0[lane], addend.0[lane]);
+            if fused { a.mul_add(b, c) } else { a * b + c }
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+}

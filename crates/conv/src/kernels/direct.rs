@@ -1,0 +1,133 @@
+//! Convolution as it is written down: for each output, the sum over its window.
+
+use std::ops::Range;
+
+use super::tile::{Weights, Window, finish, sums, tile_width, tiles, with_width};
+use super::{Kernel, MAX_KERNEL, Sink, addend_at, check_sinks, sinks_at, tile};
+use crate::lanes::Lanes;
+use crate::layout::{Geometry, Line, Rows};
+
+/// One convolution of blocked rows.
+pub(crate) struct Direct<'a, 's> {
+    pub(crate) kernel: Kernel,
+    /// For each block of outputs, each block of inputs, kernel row, kernel column and channel of the block: sixteen outputs' weights.
+    pub(crate) weights: &'a [Line],
+    pub(crate) input: Rows<'a>,
+    pub(crate) out: Geometry,
+    pub(crate) addend: Option<Rows<'a>>,
+    pub(crate) sinks: &'s mut [Sink<'a>],
+}
+
+impl Direct<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self) {
+        let block_lines = self.block_lines();
+        assert!(self.weights.len() >= self.out.blocks() * block_lines, "weights for each output");
+        assert!(self.kernel.fits(self.input.geometry(), self.out.width), "the input's width");
+        check_sinks(self.sinks, self.addend.as_ref(), self.out);
+    }
+
+    fn block_lines(&self) -> usize {
+        self.input.geometry().channels * self.kernel.size.0 * self.kernel.size.1
+    }
+
+    /// Computes the given rows.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; [`Direct::check`] has passed.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let geometry = self.input.geometry();
+        let window = Window {
+            channels: geometry.channels,
+            block_pixels: geometry.pixels(),
+            columns: self.kernel.size.1,
+            stride: self.kernel.stride.1,
+        };
+        let height = self.kernel.size.0;
+        for y in range {
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            for (at, row) in rows[..height].iter_mut().enumerate() {
+                let line = self.input.row(self.kernel.first_row(y) + at as isize);
+                *row = line[geometry.left - self.kernel.padding.1..].as_ptr();
+            }
+            let (sinks, count) = sinks_at(self.sinks, y);
+            let row = Row {
+                rows: &rows[..height],
+                window,
+                weights: Weights { first: self.weights.as_ptr(), block_lines: self.block_lines() },
+                addend: addend_at(self.addend.as_ref(), y),
+                sinks: &sinks[..count],
+                width: self.out.width,
+            };
+            // SAFETY: the caller's promise; what was checked holds for each row.
+            unsafe {
+                match self.kernel.stride.1 {
+                    1 => row.run::<V, 1>(self.out.blocks()),
+                    2 => row.run::<V, 2>(self.out.blocks()),
+                    _ => row.run::<V, 0>(self.out.blocks()),
+                }
+            }
+        }
+    }
+}
+
+/// One output row.
+struct Row<'a> {
+    rows: &'a [*const Line],
+    window: Window,
+    weights: Weights,
+    addend: Option<tile::Addend>,
+    sinks: &'a [tile::Sink],
+    width: usize,
+}
+
+impl Row<'_> {
+    /// # Safety
+    /// As for [`tile::sums`] and [`tile::finish`].
+    #[inline(always)]
+    unsafe fn run<V: Lanes, const STRIDE: usize>(&self, blocks: usize) {
+        let mut block = 0;
+        while block < blocks {
+            // SAFETY: the caller's promise.
+            unsafe {
+                if V::PIXELS[1] > 0 && block + 1 < blocks {
+                    let width = tile_width(self.width, V::PIXELS[1]);
+                    for x in tiles(self.width, width) {
+                        with_width!((width, V::PIXELS[1]), one::<V, 2, _, STRIDE>, (self, block, x));
+                    }
+                    block += 2;
+                } else {
+                    let width = tile_width(self.width, V::PIXELS[0]);
+                    for x in tiles(self.width, width) {
+                        with_width!((width, V::PIXELS[0]), one::<V, 1, _, STRIDE>, (self, block, x));
+                    }
+                    block += 1;
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`tile::sums`] and [`tile::finish`].
+#[inline(always)]
+unsafe fn one<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+    row: &Row<'_>,
+    block: usize,
+    x: usize,
+) {
+    // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
+    unsafe {
+        let mut rows = [std::ptr::null(); MAX_KERNEL];
+        let rows = &mut rows[..row.rows.len()];
+        for (at, from) in rows.iter_mut().zip(row.rows) {
+            *at = from.add(x * row.window.stride);
+        }
+        let first = row.weights.first.add(block * row.weights.block_lines);
+        let weights = Weights { first, block_lines: row.weights.block_lines };
+        let sums = sums::<V, BLOCKS, PIXELS, STRIDE>(rows, row.window, weights);
+        finish::<V, BLOCKS, PIXELS>(sums, (block, x), row.addend, row.sinks);
+    }
+}

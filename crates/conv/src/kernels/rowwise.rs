@@ -1,0 +1,165 @@
+//! What needs no sums over channels: pooling, sums of two pictures, and the mean over a picture.
+
+use std::ops::Range;
+
+use super::tile::{self, settle};
+use super::{Kernel, Sink, addend_at, check_sinks, sinks_at};
+use crate::lanes::Lanes;
+use crate::layout::{Geometry, Rows};
+
+/// The largest of each window. What is outside of the picture is not looked at.
+pub(crate) struct Pool<'a, 's> {
+    pub(crate) kernel: Kernel,
+    pub(crate) input: Rows<'a>,
+    pub(crate) out: Geometry,
+    pub(crate) sinks: &'s mut [Sink<'a>],
+}
+
+impl Pool<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self) {
+        let Kernel { size, stride, padding } = self.kernel;
+        let input = self.input.geometry();
+        assert!(stride.0 > 0 && stride.1 > 0 && size.0 > padding.0 && size.1 > padding.1, "the kernel");
+        assert!((self.out.height.max(1) - 1) * stride.0 < input.height + padding.0, "the input's height");
+        assert!((self.out.width.max(1) - 1) * stride.1 < input.width + padding.1, "the input's width");
+        assert!(input.channels == self.out.channels, "the channels");
+        check_sinks(self.sinks, None, self.out);
+    }
+
+    /// Computes the given rows.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; [`Pool::check`] has passed.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let geometry = self.input.geometry();
+        for y in range {
+            let (sinks, count) = sinks_at(self.sinks, y);
+            let rows = covered(y, self.kernel.size.0, self.kernel.stride.0, self.kernel.padding.0, geometry.height);
+            for block in 0..self.out.blocks() {
+                for x in 0..self.out.width {
+                    let columns =
+                        covered(x, self.kernel.size.1, self.kernel.stride.1, self.kernel.padding.1, geometry.width);
+                    let at = block * geometry.pixels() + geometry.left;
+                    // SAFETY: the caller's promise; the window was cut to the picture, and something of it is left.
+                    unsafe {
+                        let mut most = V::load(&self.input.row(rows.start as isize)[at + columns.start]);
+                        for row in rows.clone() {
+                            let row = &self.input.row(row as isize)[at..];
+                            for line in &row[columns.clone()] {
+                                most = most.max(V::load(line));
+                            }
+                        }
+                        put(most, &sinks[..count], block, x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rows or columns of a window that are within the picture.
+fn covered(at: usize, size: usize, stride: usize, padding: usize, length: usize) -> Range<usize> {
+    let begin = at * stride;
+    begin.saturating_sub(padding)..(begin + size - padding).min(length)
+}
+
+/// A picture, or the sum of two.
+pub(crate) struct Join<'a, 's> {
+    pub(crate) input: Rows<'a>,
+    pub(crate) addend: Option<Rows<'a>>,
+    pub(crate) sinks: &'s mut [Sink<'a>],
+}
+
+impl Join<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self) {
+        check_sinks(self.sinks, self.addend.as_ref(), self.input.geometry());
+    }
+
+    /// Computes the given rows.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; [`Join::check`] has passed.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let geometry = self.input.geometry();
+        for y in range {
+            let (sinks, count) = sinks_at(self.sinks, y);
+            let addend = addend_at(self.addend.as_ref(), y);
+            let row = self.input.row(y as isize);
+            for block in 0..geometry.blocks() {
+                let line = &row[block * geometry.pixels() + geometry.left..][..geometry.width];
+                for (x, line) in line.iter().enumerate() {
+                    // SAFETY: the caller's promise: all rows have that pixel.
+                    unsafe {
+                        let mut value = V::load(line);
+                        if let Some(addend) = addend {
+                            value = value.add(V::load(addend.from.add(block * addend.block_pixels + x)));
+                        }
+                        put(value, &sinks[..count], block, x);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sum over each row: a picture that is one pixel wide.
+pub(crate) struct RowSum<'a, 's> {
+    pub(crate) input: Rows<'a>,
+    pub(crate) out: Geometry,
+    pub(crate) sinks: &'s mut [Sink<'a>],
+}
+
+impl RowSum<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self) {
+        let input = self.input.geometry();
+        let shape = (self.out.channels, self.out.height, self.out.width);
+        assert!(shape == (input.channels, input.height, 1), "the sums' shape");
+        check_sinks(self.sinks, None, self.out);
+    }
+
+    /// Computes the given rows.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; [`RowSum::check`] has passed.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let geometry = self.input.geometry();
+        for y in range {
+            let (sinks, count) = sinks_at(self.sinks, y);
+            let row = self.input.row(y as isize);
+            for block in 0..geometry.blocks() {
+                let line = &row[block * geometry.pixels() + geometry.left..][..geometry.width];
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let mut sum = V::zero();
+                    for line in line {
+                        sum = sum.add(V::load(line));
+                    }
+                    put(sum, &sinks[..count], block, 0);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`tile::finish`].
+#[inline(always)]
+unsafe fn put<V: Lanes>(value: V, sinks: &[tile::Sink], block: usize, x: usize) {
+    for sink in sinks {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let affine =
+                sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
+            settle(value, affine, sink.relu).store(sink.to.add(block * sink.block_pixels + x));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The innermost loops: a tile of neighbouring outputs whose sums stay in registers.
+
+use crate::lanes::Lanes;
+use crate::layout::{LANES, Line};
+
+/// What the sums of a tile run over.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    /// Channels of the input.
+    pub(super) channels: usize,
+    /// Lines from one block of the input's row to the next.
+    pub(super) block_pixels: usize,
+    /// Columns of the kernel.
+    pub(super) columns: usize,
+    /// Pixels from one output's window to the next one's.
+    pub(super) stride: usize,
+}
+
+/// The weights of neighbouring output blocks.
+#[derive(Clone, Copy)]
+pub(super) struct Weights {
+    /// The first block's.
+    pub(super) first: *const Line,
+    /// Lines from one block's to the next one's.
+    pub(super) block_lines: usize,
+}
+
+/// Sums of `BLOCKS` output blocks at `PIXELS` neighbouring pixels: over input blocks, then kernel rows, columns, and channels, in that
+/// order whatever the tile, so that a pixel's bits do not depend on the tile that it falls into. `STRIDE` is the window's, or 0 for any.
+///
+/// # Safety
+/// As for [`Lanes`]; `rows` are the kernel's rows, at the first pixel's window in the input's first block, and all that the window
+/// covers for all pixels can be read; so can the weights.
+#[inline(always)]
+pub(super) unsafe fn sums<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+    rows: &[*const Line],
+    window: Window,
+    weights: Weights,
+) -> [[V; PIXELS]; BLOCKS] {
+    let step = LANES * if STRIDE == 0 { window.stride } else { STRIDE };
+    let mut weight = weights.first;
+    // SAFETY: the caller's promise; every pointer stays within the window or the weights.
+    unsafe {
+        let mut sums = [[V::zero(); PIXELS]; BLOCKS];
+        let mut block = 0;
+        while block * LANES < window.channels {
+            let channels = (window.channels - block * LANES).min(LANES);
+            for row in rows {
+                for column in 0..window.columns {
+                    let from = row.add(block * window.block_pixels + column).cast::<f32>();
+                    for channel in 0..channels {
+                        let from = from.add(channel);
+                        let mut factors = [V::zero(); BLOCKS];
+                        for (output, factor) in factors.iter_mut().enumerate() {
+                            *factor = V::load(weight.add(output * weights.block_lines));
+                        }
+                        for pixel in 0..PIXELS {
+                            let value = V::splat(from.add(pixel * step));
+                            for output in 0..BLOCKS {
+                                sums[output][pixel] = factors[output].mul_add(value, sums[output][pixel]);
+                            }
+                        }
+                        weight = weight.add(1);
+                    }
+                }
+            }
+            block += 1;
+        }
+        sums
+    }
+}
+
+/// As [`sums`], over an input whose channels are planes of their own.
+///
+/// # Safety
+/// As for [`sums`]; `from` is the first pixel's window in the first plane.
+#[inline(always)]
+pub(super) unsafe fn planar_sums<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+    from: *const f32,
+    planes: Planes,
+    weights: Weights,
+) -> [[V; PIXELS]; BLOCKS] {
+    let step = if STRIDE == 0 { planes.stride } else { STRIDE };
+    let mut weight = weights.first;
+    // SAFETY: the caller's promise; every pointer stays within the window or the weights.
+    unsafe {
+        let mut sums = [[V::zero(); PIXELS]; BLOCKS];
+        for channel in 0..planes.channels {
+            for row in 0..planes.kernel.0 {
+                let from = from.add(channel * planes.plane + row * planes.row);
+                for column in 0..planes.kernel.1 {
+                    let from = from.add(column);
+                    let mut factors = [V::zero(); BLOCKS];
+                    for (output, factor) in factors.iter_mut().enumerate() {
+                        *factor = V::load(weight.add(output * weights.block_lines));
+                    }
+                    for pixel in 0..PIXELS {
+                        let value = V::splat(from.add(pixel * step));
+                        for output in 0..BLOCKS {
+                            sums[output][pixel] = factors[output].mul_add(value, sums[output][pixel]);
+                        }
+                    }
+                    weight = weight.add(1);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// What the sums over planes run over.
+#[derive(Clone, Copy)]
+pub(super) struct Planes {
+    pub(super) channels: usize,
+    /// Numbers from one plane to the next.
+    pub(super) plane: usize,
+    /// Numbers from one row to the next.
+    pub(super) row: usize,
+    /// Rows and columns of the kernel.
+    pub(super) kernel: (usize, usize),
+    /// Numbers from one output's window to the next one's.
+    pub(super) stride: usize,
+}
+
+/// Where one row of results goes.
+#[derive(Clone, Copy)]
+pub(super) struct Sink {
+    /// The row's first pixel after the padding.
+    pub(super) to: *mut Line,
+    /// Lines from one block to the next.
+    pub(super) block_pixels: usize,
+    /// Each block's factors and summands; nothing where results stay as they are.
+    pub(super) affine: Option<(*const Line, *const Line)>,
+    /// Whether what is below zero becomes zero.
+    pub(super) relu: bool,
+}
+
+/// One row of what is added to results.
+#[derive(Clone, Copy)]
+pub(super) struct Addend {
+    /// The row's first pixel after the padding.
+    pub(super) from: *const Line,
+    /// Lines from one block to the next.
+    pub(super) block_pixels: usize,
+}
+
+/// Adds, scales, cuts and writes a tile's results.
+///
+/// # Safety
+/// As for [`Lanes`]; the tile is within all rows.
+#[inline(always)]
+pub(super) unsafe fn finish<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(
+    mut sums: [[V; PIXELS]; BLOCKS],
+    (block, x): (usize, usize),
+    addend: Option<Addend>,
+    sinks: &[Sink],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(addend) = addend {
+            for (output, sums) in sums.iter_mut().enumerate() {
+                let from = addend.from.add((block + output) * addend.block_pixels + x);
+                for (pixel, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add(V::load(from.add(pixel)));
+                }
+            }
+        }
+        for sink in sinks {
+            for (output, sums) in sums.iter().enumerate() {
+                let to = sink.to.add((block + output) * sink.block_pixels + x);
+                let affine =
+                    sink.affine.map(|(factor, summand)| (V::load(factor.add(block + output)), V::load(summand.add(block + output))));
+                for (pixel, sum) in sums.iter().enumerate() {
+                    settle(*sum, affine, sink.relu).store(to.add(pixel));
+                }
+            }
+        }
+    }
+}
+
+/// Scales and cuts one line.
+///
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn settle<V: Lanes>(value: V, affine: Option<(V, V)>, relu: bool) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let value = match affine {
+            Some((factor, summand)) => value.mul_add(factor, summand),
+            None => value,
+        };
+        if relu { V::zero().max(value) } else { value }
+    }
+}
+
+/// The widths that tiles are compiled for.
+const WIDTHS: [usize; 15] = [1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 18, 21, 28];
+
+/// The width of tiles for rows of `width` pixels, at most `most`: the last one begins earlier, so that it ends with the row and some
+/// pixels are computed twice.
+pub(super) fn tile_width(width: usize, most: usize) -> usize {
+    // What a tile costs beside its pixels, in pixels.
+    const START: usize = 2;
+    let fitting = WIDTHS.into_iter().filter(|tile| *tile <= most.min(width));
+    fitting.min_by_key(|tile| (width.div_ceil(*tile) * (tile + START), usize::MAX - tile)).unwrap_or(1)
+}
+
+/// Runs a function that is generic over the tile's width for the width that is wanted.
+macro_rules! with_width {
+    (@one $function:ident, $lanes:ty, $blocks:literal, $n:literal, ($($more:tt),*), ($($argument:expr),*)) => {
+        $function::<$lanes, $blocks, $n $(, $more)*>($($argument),*)
+    };
+    (@each [$($n:literal)*], ($width:expr, $most:expr), $function:ident, $lanes:ty, $blocks:literal, $more:tt, $arguments:tt) => {
+        match $width {
+            $($n if $n <= $most => with_width!(@one $function, $lanes, $blocks, $n, $more, $arguments),)*
+            other => unreachable!("no tile is {other} wide"),
+        }
+    };
+    (
+        ($width:expr, $most:expr), $function:ident::<$lanes:ty, $blocks:literal, _ $(, $more:tt)*>, $arguments:tt
+    ) => {
+        with_width!(
+            @each [1 2 3 4 5 6 8 10 11 12 13 14 18 21 28], ($width, $most), $function, $lanes, $blocks, ($($more),*), $arguments
+        )
+    };
+}
+pub(super) use with_width;
+
+/// The tiles of a row: where each begins. The last one ends with the row.
+pub(super) fn tiles(width: usize, tile: usize) -> impl Iterator<Item = usize> {
+    (0..width.div_ceil(tile)).map(move |index| (index * tile).min(width - tile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_each_row_and_end_with_it() {
+        for most in [2, 6, 14, 28] {
+            for width in 1..200 {
+                let tile = tile_width(width, most);
+                assert!(WIDTHS.contains(&tile) && tile <= most && tile <= width);
+                let mut covered = 0;
+                for begin in tiles(width, tile) {
+                    assert!(begin <= covered, "a gap at {covered} of {width}");
+                    covered = begin + tile;
+                }
+                assert_eq!(covered, width);
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_waste_little() {
+        for width in 14..1000usize {
+            let computed = width.div_ceil(tile_width(width, 14)) * tile_width(width, 14);
+            assert!(computed * 100 <= width * 130, "{computed} for {width}");
+        }
+    }
+}

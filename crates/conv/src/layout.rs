@@ -1,0 +1,156 @@
+//! The blocked layout: rows of a picture one after another; in a row, its blocks of sixteen channels; in a block, its pixels; and of a
+//! pixel, the block's sixteen numbers. Rows are whole, so that a part of a picture is a part of its memory.
+//!
+//! Pixels of zeros stand before and after those of each row, so that a kernel's window may reach over the edge. Channels that fill up the
+//! last block are zeros too.
+
+/// Channels of a block.
+pub(crate) const LANES: usize = 16;
+
+/// One pixel's numbers in one block of channels: a register, and a line of the cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [f32; LANES]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// The shape of one picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Pixels of zeros before each row.
+    pub(crate) left: usize,
+    /// Pixels of zeros after each row.
+    pub(crate) right: usize,
+}
+
+impl Geometry {
+    /// Blocks of channels.
+    pub(crate) fn blocks(&self) -> usize {
+        self.channels.div_ceil(LANES)
+    }
+
+    /// Lines from one block's first pixel to the next one's.
+    pub(crate) fn pixels(&self) -> usize {
+        self.left + self.width + self.right
+    }
+
+    /// Lines of a row.
+    pub(crate) fn row_lines(&self) -> usize {
+        self.blocks() * self.pixels()
+    }
+
+    /// Channels of a block that are not there to fill it up.
+    pub(crate) fn channels_of(&self, block: usize) -> usize {
+        (self.channels - block * LANES).min(LANES)
+    }
+}
+
+/// Rows in memory: all of a picture, some of them, or a ring that keeps the last few.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    lines: &'a [Line],
+    geometry: Geometry,
+    first: usize,
+    capacity: usize,
+    zeros: &'a [Line],
+}
+
+impl<'a> Rows<'a> {
+    /// `lines` keeps `capacity` rows, of which one is row `first`; `zeros` stands for the rows outside of the picture.
+    ///
+    /// # Panics
+    /// When `lines` or `zeros` is too short.
+    pub(crate) fn new(
+        lines: &'a [Line],
+        geometry: Geometry,
+        first: usize,
+        capacity: usize,
+        zeros: &'a [Line],
+    ) -> Self {
+        assert!(capacity > 0 && lines.len() >= capacity * geometry.row_lines(), "rows in memory");
+        assert!(zeros.len() >= geometry.row_lines(), "a row of zeros");
+        Self { lines, geometry, first, capacity, zeros }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Row `y`, from its padding on the left; zeros outside of the picture.
+    pub(crate) fn row(&self, y: isize) -> &'a [Line] {
+        let length = self.geometry.row_lines();
+        match usize::try_from(y) {
+            Ok(y) if y < self.geometry.height => {
+                let slot = slot(y, self.first, self.capacity);
+                &self.lines[slot * length..(slot + 1) * length]
+            }
+            _ => &self.zeros[..length],
+        }
+    }
+}
+
+/// Rows that are written. See [`Rows`].
+pub(crate) struct RowsMut<'a> {
+    lines: &'a mut [Line],
+    geometry: Geometry,
+    first: usize,
+    capacity: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    /// # Panics
+    /// When `lines` is too short.
+    pub(crate) fn new(lines: &'a mut [Line], geometry: Geometry, first: usize, capacity: usize) -> Self {
+        assert!(capacity > 0 && lines.len() >= capacity * geometry.row_lines(), "rows in memory");
+        Self { lines, geometry, first, capacity }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Where a row's lines begin in [`RowsMut::start`]'s.
+    ///
+    /// # Panics
+    /// Outside of the picture.
+    pub(crate) fn offset(&self, y: usize) -> usize {
+        assert!(y < self.geometry.height, "row {y} of {}", self.geometry.height);
+        slot(y, self.first, self.capacity) * self.geometry.row_lines()
+    }
+
+    /// The first line of all.
+    pub(crate) fn start(&mut self) -> *mut Line {
+        self.lines.as_mut_ptr()
+    }
+
+    /// The same rows, for a while.
+    pub(crate) fn reborrow(&mut self) -> RowsMut<'_> {
+        RowsMut { lines: self.lines, ..*self }
+    }
+
+    pub(crate) fn row(&mut self, y: usize) -> &mut [Line] {
+        let (from, length) = (self.offset(y), self.geometry.row_lines());
+        &mut self.lines[from..from + length]
+    }
+
+    /// Makes the padding of a row what it has to be, in memory that held something else.
+    pub(crate) fn clear_padding(&mut self, y: usize) {
+        let Geometry { left, right, .. } = self.geometry;
+        let pixels = self.geometry.pixels();
+        for block in self.row(y).chunks_exact_mut(pixels) {
+            block[..left].fill(Line::ZERO);
+            block[pixels - right..].fill(Line::ZERO);
+        }
+    }
+}
+
+/// The place of row `y` in a ring in which row `first` has the first.
+fn slot(y: usize, first: usize, capacity: usize) -> usize {
+    assert!(y >= first, "row {y} of those from {first} on");
+    (y - first) % capacity
+}

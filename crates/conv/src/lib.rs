@@ -1,0 +1,30 @@
+//! Convolutional networks on processors, in single precision.
+//!
+//! A [`Graph`] says what is to be computed: convolutions, maxima of windows, factors and summands for each channel, sums. A [`Program`]
+//! computes it: in a layout of blocks of sixteen channels, which a register holds; with what follows a convolution done where its results
+//! are written; with rows flowing through several steps while they are in the cache; and with 3 x 3 kernels transformed (Winograd). Results
+//! are the same to the last bit however many threads take part.
+//!
+//! All unsafe code of the workspace's inference is here, in [`kernels`](self) that check sizes once for each few rows.
+
+mod error;
+mod graph;
+mod isa;
+mod kernels;
+mod lanes;
+mod layout;
+pub mod limits;
+mod lower;
+mod program;
+mod run;
+mod schedule;
+mod weights;
+
+pub use error::Error;
+pub use graph::{Graph, Id, Shape, Windows};
+pub use isa::KernelSet;
+pub use program::{Options, Program, StepReport};
+pub use weights::Store;
+
+#[cfg(test)]
+mod tests;

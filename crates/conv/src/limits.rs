@@ -1,0 +1,23 @@
+//! What is too much.
+
+/// Memory of one program, weights and pictures: ten times what the screening network takes at its full size.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Weights that are read once for each few rows have to stay in a processor's cache, next to the rows: steps whose weights are together
+/// larger than this are computed one after another, each for the whole picture.
+pub(crate) const STREAMED_WEIGHT_BYTES: usize = 768 * 1024;
+
+/// Transformed tiles and their sums stay in a processor's second cache.
+pub(crate) const TRANSFORMED_BYTES: usize = 384 * 1024;
+
+/// The least number of tiles transformed at a time: below it, weights are read too often.
+pub(crate) const LEAST_TILES: usize = 56;
+
+/// Parts that one picture is cut into, one for each thread.
+pub const MAX_PARTS: usize = 64;
+
+/// Inputs with fewer channels than this are taken as they come: blocks would be mostly padding.
+pub(crate) const PLANAR_CHANNELS: usize = 8;
+
+/// With fewer channels, the transformations of tiles cost more than they save.
+pub(crate) const WINOGRAD_CHANNELS: usize = 8;

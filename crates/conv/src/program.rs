@@ -1,0 +1,270 @@
+//! A graph, ready to be computed as often as is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::graph::{Graph, Shape};
+use crate::isa::KernelSet;
+use crate::kernels::scratch_lines;
+use crate::layout::{Geometry, Line};
+use crate::lower::{Kind, Lowered, Step, lower};
+use crate::run::{Job, Workspace};
+use crate::schedule::{Group, Part, groups, parts};
+use crate::weights::Store;
+use crate::{Error, limits};
+
+/// How a graph is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// With which kernels.
+    pub kernels: KernelSet,
+    /// Whether 3 x 3 convolutions are computed by Winograd's transformation, which is faster and rounds otherwise.
+    pub winograd: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { kernels: KernelSet::best(), winograd: true }
+    }
+}
+
+/// A graph, ready to be computed. Threads share it; each one that computes takes memory of its own, which is kept for the next.
+#[derive(Debug)]
+pub struct Program {
+    pub(crate) lowered: Lowered,
+    pub(crate) options: Options,
+    pub(crate) groups: Vec<Group>,
+    /// Where whole pictures are: numbers of places, each used again when nobody reads what was there.
+    pub(crate) places: Vec<Option<usize>>,
+    /// The lines of each place.
+    pub(crate) place_lines: Vec<usize>,
+    pub(crate) scratch_lines: usize,
+    pub(crate) zeros: Vec<Line>,
+    plans: Mutex<BTreeMap<usize, Arc<Plan>>>,
+}
+
+/// The parts of each group for a number of threads, and memory that is not in use.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) groups: Vec<Vec<Part>>,
+    spare: Mutex<Vec<Workspace>>,
+}
+
+/// One step of a program, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// The names of what it computes.
+    pub name: String,
+    /// How it is computed.
+    pub how: &'static str,
+    /// The results' shape.
+    pub shape: Shape,
+    /// Multiplications and additions, as the convolution is written down.
+    pub operations: u64,
+    /// Bytes of weights, as they are kept.
+    pub weight_bytes: usize,
+    /// Steps with one number flow into each other row by row.
+    pub group: usize,
+    /// How long it took, when it was measured.
+    pub time: Option<Duration>,
+}
+
+impl Program {
+    /// Prepares a graph. Weights that a program of the same store has already are not kept twice.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]
+    pub fn compile(graph: &Graph, options: Options, store: &mut Store) -> Result<Self, Error> {
+        check_size(graph)?;
+        let lowered = lower(graph, options.winograd, store);
+        let groups = groups(&lowered);
+        let (places, place_lines) = places(&lowered, &groups);
+        let scratch = lowered.steps.iter().map(|step| scratch(&lowered, step)).max().unwrap_or(0);
+        let longest = lowered.values.iter().map(|value| value.geometry.row_lines()).max().unwrap_or(0);
+        Ok(Self {
+            lowered,
+            options,
+            groups,
+            places,
+            place_lines,
+            scratch_lines: scratch,
+            zeros: vec![Line::ZERO; longest],
+            plans: Mutex::default(),
+        })
+    }
+
+    /// The shapes of what goes in, in the order in which the graph's inputs were added.
+    pub fn inputs(&self) -> &[Shape] {
+        &self.lowered.inputs
+    }
+
+    /// The shapes of what comes out.
+    pub fn outputs(&self) -> Vec<Shape> {
+        let shape = |geometry: Geometry, summed: bool| Shape {
+            channels: geometry.channels,
+            height: if summed { 1 } else { geometry.height },
+            width: geometry.width,
+        };
+        let given = self.lowered.outputs.iter();
+        given.map(|given| shape(self.lowered.values[given.value].geometry, given.summed)).collect()
+    }
+
+    /// Computes, on as many threads of the current pool as `threads`; results do not depend on their number.
+    ///
+    /// # Errors
+    /// [`Error::Size`]
+    pub fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], threads: usize) -> Result<(), Error> {
+        self.check_sizes("input", self.inputs().to_vec(), inputs.iter().map(|input| input.len()))?;
+        self.check_sizes("output", self.outputs(), outputs.iter().map(|output| output.len()))?;
+        self.with_memory(threads, |job, workspace| job.run(workspace, inputs, outputs));
+        Ok(())
+    }
+
+    /// Computes once on one thread, and says what each step took.
+    ///
+    /// # Errors
+    /// [`Error::Size`]
+    pub fn profile(&self, inputs: &[&[f32]]) -> Result<Vec<StepReport>, Error> {
+        let mut results: Vec<Vec<f32>> = self.outputs().iter().map(|shape| vec![0.0; shape.numbers()]).collect();
+        let mut outputs: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
+        self.check_sizes("input", self.inputs().to_vec(), inputs.iter().map(|input| input.len()))?;
+        let mut times = vec![Duration::ZERO; self.lowered.steps.len()];
+        self.with_memory(1, |job, workspace| {
+            job.timed = true;
+            job.run(workspace, inputs, &mut outputs);
+            times = workspace.times();
+        });
+        let mut report = self.report();
+        for (step, time) in report.iter_mut().zip(times) {
+            step.time = Some(time);
+        }
+        Ok(report)
+    }
+
+    /// What is computed how.
+    pub fn report(&self) -> Vec<StepReport> {
+        let of = |(number, step): (usize, &Step)| StepReport {
+            name: step.name.clone(),
+            how: match step.kind {
+                Kind::Pack { .. } => "pack",
+                Kind::Planar { .. } => "direct, planes",
+                Kind::Direct(_) => "direct",
+                Kind::Winograd => "Winograd F(4x4, 3x3)",
+                Kind::Pool(_) => "max pooling",
+                Kind::Join => "elementwise",
+                Kind::RowSum => "sum",
+            },
+            shape: Shape { channels: step.out.channels, height: step.out.height, width: step.out.width },
+            operations: step.operations,
+            weight_bytes: step.weights.as_ref().map_or(0, |weights| size_of_val(&**weights)),
+            group: self.groups.iter().take_while(|group| group.end <= number).count(),
+            time: None,
+        };
+        self.lowered.steps.iter().enumerate().map(of).collect()
+    }
+
+    fn with_memory(&self, threads: usize, work: impl FnOnce(&mut Job<'_>, &mut Workspace)) {
+        let threads = threads.clamp(1, limits::MAX_PARTS);
+        let plan = {
+            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            let plan = plans.entry(threads).or_insert_with(|| {
+                let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect();
+                Arc::new(Plan { groups, spare: Mutex::default() })
+            });
+            Arc::clone(plan)
+        };
+        let spare = plan.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut workspace = spare.unwrap_or_else(|| Workspace::new(self, &plan));
+        work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
+        plan.spare.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+    }
+
+    fn check_sizes(&self, what: &str, shapes: Vec<Shape>, given: impl Iterator<Item = usize>) -> Result<(), Error> {
+        let given: Vec<usize> = given.collect();
+        if given.len() != shapes.len() {
+            let what = format!("the list of {what}s");
+            return Err(Error::Size { what, given: given.len(), expected: shapes.len() });
+        }
+        for (number, (given, shape)) in given.into_iter().zip(shapes).enumerate() {
+            if given != shape.numbers() {
+                return Err(Error::Size { what: format!("{what} {number}"), given, expected: shape.numbers() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lines that a step works in.
+fn scratch(lowered: &Lowered, step: &Step) -> usize {
+    match (&step.kind, step.from) {
+        (Kind::Winograd, Some(from)) => {
+            let input = lowered.values[from].geometry;
+            scratch_lines(input, step.out, tiles_at_once(input, step.out))
+        }
+        (Kind::Planar { input, windows }, _) if (windows.rows, windows.columns) != ((0, 0), (0, 0)) => {
+            let shape = lowered.inputs[*input];
+            let padded = shape.channels
+                * (shape.height + windows.rows.0 + windows.rows.1)
+                * (shape.width + windows.columns.0 + windows.columns.1);
+            padded.div_ceil(crate::layout::LANES)
+        }
+        _ => 0,
+    }
+}
+
+/// Tiles that are transformed at a time: as many as the cache has room for, in equal shares of a row.
+pub(crate) fn tiles_at_once(input: Geometry, out: Geometry) -> usize {
+    let across = out.width.div_ceil(crate::kernels::TILE);
+    let all = across * out.height.div_ceil(crate::kernels::TILE);
+    let room = limits::TRANSFORMED_BYTES / (scratch_lines(input, out, 1) * size_of::<Line>());
+    let most = room.max(limits::LEAST_TILES);
+    if across > most { across.div_ceil(across.div_ceil(most)) } else { all.div_ceil(all.div_ceil(most)) }
+}
+
+/// Gives whole pictures places in memory: one that is read for the last time by an earlier group has left its place.
+fn places(lowered: &Lowered, groups: &[Group]) -> (Vec<Option<usize>>, Vec<usize>) {
+    let mut places = vec![None; lowered.values.len()];
+    let mut lines: Vec<usize> = Vec::new();
+    let mut until: Vec<usize> = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        let last = &lowered.steps[group.end - 1];
+        for written in &last.written {
+            let value = &lowered.values[written.value];
+            let needed = value.geometry.row_lines() * value.geometry.height;
+            let last_reader = value.readers.iter().max().map_or(number, |reader| {
+                groups.iter().take_while(|group| group.end <= *reader).count()
+            });
+            let end = if value.is_output { groups.len() } else { last_reader };
+            let free = (0..lines.len()).filter(|place| until[*place] < number);
+            let place = free.min_by_key(|place| lines[*place].abs_diff(needed)).unwrap_or_else(|| {
+                lines.push(0);
+                until.push(0);
+                lines.len() - 1
+            });
+            lines[place] = lines[place].max(needed);
+            until[place] = end;
+            places[written.value] = Some(place);
+        }
+    }
+    (places, lines)
+}
+
+/// Refuses what would take too much memory, before any of it is taken.
+fn check_size(graph: &Graph) -> Result<(), Error> {
+    let mut needed = 0u64;
+    for node in &graph.nodes {
+        let shape = node.shape;
+        let row = (shape.channels as u64 + 15).saturating_mul(shape.width as u64 + 32);
+        let mut bytes = row.saturating_mul(shape.height as u64 + 1).saturating_mul(4);
+        if let crate::graph::Operation::Convolution { weights, .. } = &node.operation {
+            // Transformed weights are four times as many, and blocks may be nearly empty.
+            bytes = bytes.saturating_add((weights.len() as u64).saturating_mul(4 * 4 * 16));
+        }
+        if !matches!(node.operation, crate::graph::Operation::Input) {
+            needed = needed.saturating_add(bytes);
+        }
+    }
+    let limit = limits::MAX_BYTES * 8;
+    if needed > limit { Err(Error::TooLarge { needed, limit }) } else { Ok(()) }
+}

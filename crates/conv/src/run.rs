@@ -1,0 +1,324 @@
+//! Computing: each part's tasks in their order, each group's parts at once, the groups one after another.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::isa::Work;
+use crate::kernels::{Direct, Join, Kernel, Planar, Pool, RowSum, Settling, Sink, Winograd};
+use crate::layout::{LANES, Line, Rows, RowsMut};
+use crate::lower::{Given, Kind, Step};
+use crate::program::{Plan, Program, tiles_at_once};
+use crate::schedule::{Part, Ring, Task};
+
+/// Memory for one computation at a time.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// Whole pictures.
+    places: Vec<Vec<Line>>,
+    /// For each thread.
+    parts: Vec<PartMemory>,
+    /// Inputs with padding around each plane, where a step needs that.
+    padded: Vec<Vec<f32>>,
+}
+
+#[derive(Debug)]
+struct PartMemory {
+    /// For each group and each picture: the rows that are kept.
+    rings: Vec<Vec<(usize, Ring, Vec<Line>)>>,
+    scratch: Vec<Line>,
+    times: Vec<Duration>,
+}
+
+impl Workspace {
+    pub(crate) fn new(program: &Program, plan: &Plan) -> Self {
+        let threads = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
+        let rings = |part: &Part| {
+            let memory = |(value, ring): &(usize, Ring)| {
+                let lines = ring.capacity * program.lowered.values[*value].geometry.row_lines();
+                (*value, *ring, vec![Line::ZERO; lines])
+            };
+            part.rings.iter().map(memory).collect()
+        };
+        let part = |number: usize| PartMemory {
+            rings: plan.groups.iter().map(|parts| parts.get(number).map(rings).unwrap_or_default()).collect(),
+            scratch: vec![Line::ZERO; program.scratch_lines],
+            times: vec![Duration::ZERO; program.lowered.steps.len()],
+        };
+        Self {
+            places: program.place_lines.iter().map(|lines| vec![Line::ZERO; *lines]).collect(),
+            parts: (0..threads).map(part).collect(),
+            padded: vec![Vec::new(); program.lowered.steps.len()],
+        }
+    }
+
+    /// What was measured since this was asked last.
+    pub(crate) fn times(&mut self) -> Vec<Duration> {
+        let part = self.parts.first_mut();
+        part.map(|part| part.times.iter_mut().map(std::mem::take).collect()).unwrap_or_default()
+    }
+}
+
+/// One computation.
+pub(crate) struct Job<'p> {
+    pub(crate) program: &'p Program,
+    pub(crate) plan: &'p Plan,
+    pub(crate) timed: bool,
+}
+
+impl Job<'_> {
+    pub(crate) fn run(&self, workspace: &mut Workspace, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        let Workspace { places, parts, padded } = workspace;
+        for (step, padded) in self.program.lowered.steps.iter().zip(&mut *padded) {
+            self.pad(step, inputs, padded);
+        }
+        for group in 0..self.program.groups.len() {
+            self.group(group, places, parts, &Outside { inputs, padded });
+        }
+        for (given, output) in self.program.lowered.outputs.iter().zip(outputs) {
+            self.give(given, places, output);
+        }
+    }
+
+    /// Runs one group's parts, each on the rows of the last step's pictures that are its own.
+    fn group(&self, group: usize, places: &mut [Vec<Line>], parts: &mut [PartMemory], outside: &Outside<'_>) {
+        let lowered = &self.program.lowered;
+        let last = &lowered.steps[self.program.groups[group].end - 1];
+        let planned = &self.plan.groups[group];
+        let mut targets: Vec<Vec<RowsMut<'_>>> = planned.iter().map(|_| Vec::new()).collect();
+        let place_of = |value: usize| self.program.places[value].unwrap_or(usize::MAX);
+        let mut taken: Vec<(usize, Vec<Line>)> = last
+            .written
+            .iter()
+            .map(|written| {
+                let place = place_of(written.value);
+                (written.value, std::mem::take(&mut places[place]))
+            })
+            .collect();
+        for (value, lines) in &mut taken {
+            let geometry = lowered.values[*value].geometry;
+            let mut rest = lines.as_mut_slice();
+            for (target, part) in targets.iter_mut().zip(planned) {
+                let (own, others) = rest.split_at_mut(part.rows.len() * geometry.row_lines());
+                rest = others;
+                if !part.rows.is_empty() {
+                    target.push(RowsMut::new(own, geometry, part.rows.start, part.rows.len()));
+                }
+            }
+        }
+        let shared = Shared { job: self, group, places, outside };
+        let mut work = planned.iter().zip(targets).zip(parts.iter_mut());
+        if planned.len() == 1 {
+            if let Some(((part, target), memory)) = work.next() {
+                shared.part(part, target, memory);
+            }
+        } else {
+            rayon::scope(|scope| {
+                for ((part, target), memory) in work {
+                    let shared = &shared;
+                    scope.spawn(move |_| shared.part(part, target, memory));
+                }
+            });
+        }
+        for (value, lines) in taken {
+            places[place_of(value)] = lines;
+        }
+    }
+
+    /// Copies an input's planes into ones with padding, if the step needs that.
+    fn pad(&self, step: &Step, inputs: &[&[f32]], padded: &mut Vec<f32>) {
+        let Kind::Planar { input, windows } = &step.kind else { return };
+        if (windows.rows, windows.columns) == ((0, 0), (0, 0)) {
+            return;
+        }
+        let shape = self.program.lowered.inputs[*input];
+        let width = shape.width + windows.columns.0 + windows.columns.1;
+        let height = shape.height + windows.rows.0 + windows.rows.1;
+        padded.resize(shape.channels * height * width, 0.0);
+        for (plane, from) in
+            padded.chunks_exact_mut(height * width).zip(inputs[*input].chunks_exact(shape.height * shape.width))
+        {
+            let rows = plane.chunks_exact_mut(width).skip(windows.rows.0);
+            for (row, from) in rows.zip(from.chunks_exact(shape.width)) {
+                row[windows.columns.0..][..shape.width].copy_from_slice(from);
+            }
+        }
+    }
+
+    fn give(&self, given: &Given, places: &[Vec<Line>], output: &mut [f32]) {
+        let geometry = self.program.lowered.values[given.value].geometry;
+        let Some(place) = self.program.places[given.value] else { return };
+        let rows = Rows::new(&places[place], geometry, 0, geometry.height, &self.program.zeros);
+        let plane = if given.summed { 1 } else { geometry.height * geometry.width };
+        for (channel, plane) in output.chunks_exact_mut(plane).enumerate() {
+            let at = channel / LANES * geometry.pixels() + geometry.left;
+            if given.summed {
+                // Row after row, so that the sum does not depend on the number of threads.
+                let of = |y: usize| rows.row(y as isize)[at].0[channel % LANES];
+                plane[0] = (0..geometry.height).map(of).sum();
+                continue;
+            }
+            for (y, row) in plane.chunks_exact_mut(geometry.width).enumerate() {
+                for (to, line) in row.iter_mut().zip(&rows.row(y as isize)[at..]) {
+                    *to = line.0[channel % LANES];
+                }
+            }
+        }
+    }
+}
+
+/// What comes from outside of the program.
+struct Outside<'a> {
+    inputs: &'a [&'a [f32]],
+    padded: &'a [Vec<f32>],
+}
+
+/// What a group's parts share.
+struct Shared<'a> {
+    job: &'a Job<'a>,
+    group: usize,
+    places: &'a [Vec<Line>],
+    outside: &'a Outside<'a>,
+}
+
+impl Shared<'_> {
+    fn part(&self, part: &Part, mut targets: Vec<RowsMut<'_>>, memory: &mut PartMemory) {
+        let last = self.job.program.groups[self.group].end - 1;
+        for task in &part.tasks {
+            let start = self.job.timed.then(Instant::now);
+            let rings = &mut memory.rings[self.group];
+            if task.step == last {
+                self.last(task, &mut targets, rings, &mut memory.scratch);
+            } else {
+                self.inner(task, rings, &mut memory.scratch);
+            }
+            if let Some(start) = start {
+                memory.times[task.step] += start.elapsed();
+            }
+        }
+    }
+
+    /// Rows of the group's last step, which go into whole pictures.
+    fn last(
+        &self,
+        task: &Task,
+        targets: &mut [RowsMut<'_>],
+        rings: &[(usize, Ring, Vec<Line>)],
+        scratch: &mut [Line],
+    ) {
+        let step = &self.job.program.lowered.steps[task.step];
+        let mut sinks = Vec::with_capacity(step.written.len());
+        for (rows, written) in targets.iter_mut().zip(&step.written) {
+            // The place may have had another picture.
+            task.rows.clone().for_each(|y| rows.clear_padding(y));
+            sinks.push(Sink { rows: rows.reborrow(), settling: settling(written) });
+        }
+        self.compute(task, &mut sinks, rings, scratch);
+    }
+
+    /// Rows that only this group reads.
+    fn inner(&self, task: &Task, rings: &mut [(usize, Ring, Vec<Line>)], scratch: &mut [Line]) {
+        let lowered = &self.job.program.lowered;
+        let step = &lowered.steps[task.step];
+        let mut taken: Vec<(usize, Ring, Vec<Line>)> = Vec::with_capacity(step.written.len());
+        for written in &step.written {
+            for (value, ring, lines) in rings.iter_mut().filter(|(value, ..)| *value == written.value) {
+                taken.push((*value, *ring, std::mem::take(lines)));
+            }
+        }
+        let mut sinks = Vec::with_capacity(taken.len());
+        for ((value, ring, lines), written) in taken.iter_mut().zip(&step.written) {
+            let rows = RowsMut::new(lines, lowered.values[*value].geometry, ring.first, ring.capacity);
+            sinks.push(Sink { rows, settling: settling(written) });
+        }
+        self.compute(task, &mut sinks, rings, scratch);
+        drop(sinks);
+        for (number, _, lines) in taken {
+            for (value, _, place) in rings.iter_mut() {
+                if *value == number {
+                    *place = lines;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn compute<'s>(
+        &'s self,
+        task: &Task,
+        sinks: &mut [Sink<'s>],
+        rings: &'s [(usize, Ring, Vec<Line>)],
+        scratch: &mut [Line],
+    ) {
+        let program = self.job.program;
+        let step = &program.lowered.steps[task.step];
+        let addend = step.addend.map(|value| self.rows(value, rings));
+        let out = step.out;
+        let weights = step.weights.as_deref().unwrap_or_default();
+        let input = step.from.map(|value| self.rows(value, rings));
+        let kernel_set = program.options.kernels;
+        let work = match (&step.kind, input) {
+            (Kind::Planar { input, windows }, _) => {
+                let shape = program.lowered.inputs[*input];
+                let padded = &self.outside.padded[task.step];
+                let (input, height, width) = if padded.is_empty() {
+                    (self.outside.inputs[*input], shape.height, shape.width)
+                } else {
+                    let height = shape.height + windows.rows.0 + windows.rows.1;
+                    (padded.as_slice(), height, shape.width + windows.columns.0 + windows.columns.1)
+                };
+                let kernel = Kernel { size: windows.size, stride: windows.stride, padding: (0, 0) };
+                Work::Planar(Planar { kernel, weights, input, shape: (shape.channels, height, width), out, sinks })
+            }
+            (Kind::Pack { input }, _) => return pack(self.outside.inputs[*input], sinks, task.rows.clone()),
+            (_, None) => return,
+            (Kind::Direct(kernel), Some(input)) => {
+                Work::Direct(Direct { kernel: *kernel, weights, input, out, addend, sinks })
+            }
+            (Kind::Winograd, Some(input)) => {
+                let tiles = tiles_at_once(input.geometry(), out);
+                Work::Winograd(Winograd { weights, input, out, addend, sinks, scratch, tiles })
+            }
+            (Kind::Pool(kernel), Some(input)) => Work::Pool(Pool { kernel: *kernel, input, out, sinks }),
+            (Kind::Join, Some(input)) => Work::Join(Join { input, addend, sinks }),
+            (Kind::RowSum, Some(input)) => Work::RowSum(RowSum { input, out, sinks }),
+        };
+        kernel_set.run(work, task.rows.clone());
+    }
+
+    /// Where a picture's rows are.
+    fn rows<'s>(&'s self, value: usize, rings: &'s [(usize, Ring, Vec<Line>)]) -> Rows<'s> {
+        let program = self.job.program;
+        let geometry = program.lowered.values[value].geometry;
+        let kept = rings.iter().find(|(kept, ..)| *kept == value);
+        match (kept, program.places[value]) {
+            (Some((_, ring, lines)), _) => Rows::new(lines, geometry, ring.first, ring.capacity, &program.zeros),
+            (None, Some(place)) => Rows::new(&self.places[place], geometry, 0, geometry.height, &program.zeros),
+            (None, None) => unreachable!("a picture that nobody keeps"),
+        }
+    }
+}
+
+fn settling(written: &crate::lower::Written) -> Settling<'_> {
+    let affine = written.affine.as_ref().map(|affine| (affine.factors.as_slice(), affine.summands.as_slice()));
+    Settling { affine, relu: written.relu }
+}
+
+/// From planes to blocks. Few pictures come that way, and none that is large.
+fn pack(input: &[f32], sinks: &mut [Sink<'_>], range: Range<usize>) {
+    for sink in sinks {
+        let geometry = sink.rows.geometry();
+        let plane = geometry.height * geometry.width;
+        for y in range.clone() {
+            let row = sink.rows.row(y);
+            for block in 0..geometry.blocks() {
+                for x in 0..geometry.width {
+                    let line = &mut row[block * geometry.pixels() + geometry.left + x];
+                    for lane in 0..geometry.channels_of(block) {
+                        let value = input[(block * LANES + lane) * plane + y * geometry.width + x];
+                        line.0[lane] = sink.settling.apply(value, block, lane);
+                    }
+                }
+            }
+        }
+    }
+}

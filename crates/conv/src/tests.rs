@@ -1,0 +1,377 @@
+//! Random graphs, computed in every way that there is, against sums in double precision as the operations are written down.
+
+use proptest::prelude::*;
+
+use crate::graph::{Graph, Id, Node, Operation, Shape, Windows};
+use crate::{KernelSet, Options, Program, Store};
+
+/// A picture in double precision, with the sum of the magnitudes that went into each number: what rounding is measured against.
+#[derive(Clone)]
+struct Picture {
+    shape: Shape,
+    numbers: Vec<f64>,
+    sizes: Vec<f64>,
+}
+
+impl Picture {
+    fn at(&self, channel: usize, y: isize, x: isize) -> Option<(f64, f64)> {
+        let inside = (0..self.shape.height as isize).contains(&y) && (0..self.shape.width as isize).contains(&x);
+        let index = (channel * self.shape.height + y as usize % self.shape.height.max(1)) * self.shape.width;
+        inside.then(|| (self.numbers[index + x as usize], self.sizes[index + x as usize]))
+    }
+
+    fn make(shape: Shape, mut of: impl FnMut(usize, usize, usize) -> (f64, f64)) -> Self {
+        let mut picture = Self { shape, numbers: Vec::new(), sizes: Vec::new() };
+        for channel in 0..shape.channels {
+            for y in 0..shape.height {
+                for x in 0..shape.width {
+                    let (number, size) = of(channel, y, x);
+                    picture.numbers.push(number);
+                    picture.sizes.push(size);
+                }
+            }
+        }
+        picture
+    }
+}
+
+/// All nodes' pictures.
+fn by_definition(graph: &Graph, inputs: &[Vec<f32>]) -> Vec<Picture> {
+    let mut pictures: Vec<Picture> = Vec::new();
+    let mut inputs = inputs.iter();
+    for node in &graph.nodes {
+        let from = |at: usize| pictures[node.from[at].0].clone();
+        let picture = match &node.operation {
+            Operation::Input => {
+                let numbers: Vec<f64> = inputs.next().unwrap().iter().copied().map(f64::from).collect();
+                Picture { shape: node.shape, sizes: numbers.iter().map(|number| number.abs()).collect(), numbers }
+            }
+            Operation::Convolution { windows, weights, bias } => {
+                convolution(node, &from(0), windows, weights, bias.as_deref())
+            }
+            Operation::MaxPool { windows } => {
+                let input = from(0);
+                Picture::make(node.shape, |channel, y, x| {
+                    let all = window(windows, y, x).filter_map(|(_, y, x)| input.at(channel, y, x));
+                    all.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))).unwrap()
+                })
+            }
+            Operation::Scale { factors, summands } => {
+                let input = from(0);
+                Picture::make(node.shape, |channel, y, x| {
+                    let (number, size) = input.at(channel, y as isize, x as isize).unwrap();
+                    let (factor, summand) = (f64::from(factors[channel]), f64::from(summands[channel]));
+                    (number * factor + summand, size * factor.abs() + summand.abs())
+                })
+            }
+            Operation::Relu => {
+                let input = from(0);
+                Picture { numbers: input.numbers.iter().map(|number| number.max(0.0)).collect(), ..input }
+            }
+            Operation::Add => {
+                let (a, b) = (from(0), from(1));
+                let sums = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect();
+                Picture { shape: node.shape, numbers: sums(&a.numbers, &b.numbers), sizes: sums(&a.sizes, &b.sizes) }
+            }
+            Operation::Sum => {
+                let input = from(0);
+                let plane = input.shape.height * input.shape.width;
+                let sums = |numbers: &[f64]| numbers.chunks(plane).map(|plane| plane.iter().sum()).collect();
+                Picture { shape: node.shape, numbers: sums(&input.numbers), sizes: sums(&input.sizes) }
+            }
+        };
+        pictures.push(picture);
+    }
+    pictures
+}
+
+fn window(windows: &Windows, y: usize, x: usize) -> impl Iterator<Item = (usize, isize, isize)> + '_ {
+    let top = (y * windows.stride.0) as isize - windows.rows.0 as isize;
+    let left = (x * windows.stride.1) as isize - windows.columns.0 as isize;
+    let (rows, columns) = windows.size;
+    (0..rows * columns).map(move |at| (at, top + (at / columns) as isize, left + (at % columns) as isize))
+}
+
+fn convolution(node: &Node, input: &Picture, windows: &Windows, weights: &[f32], bias: Option<&[f32]>) -> Picture {
+    let (inputs, taps) = (input.shape.channels, windows.size.0 * windows.size.1);
+    Picture::make(node.shape, |channel, y, x| {
+        let bias = bias.map_or(0.0, |bias| f64::from(bias[channel]));
+        let (mut sum, mut size) = (bias, bias.abs());
+        for from in 0..inputs {
+            for (at, y, x) in window(windows, y, x) {
+                let weight = f64::from(weights[(channel * inputs + from) * taps + at]);
+                if let Some((number, magnitude)) = input.at(from, y, x) {
+                    sum += weight * number;
+                    size += weight.abs() * magnitude;
+                }
+            }
+        }
+        (sum, size)
+    })
+}
+
+struct Random(u64);
+
+impl Random {
+    fn number(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    fn numbers(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.number()).collect()
+    }
+}
+
+/// One operation to add, as far as it fits.
+#[derive(Clone, Debug)]
+enum Piece {
+    Convolution { channels: usize, size: usize, stride: usize, padded: bool, biased: bool },
+    Pool { size: usize, stride: usize, padding: usize },
+    Scale,
+    Relu,
+    Add { back: usize },
+    Keep,
+}
+
+fn piece() -> impl Strategy<Value = Piece> {
+    let size = prop_oneof![4 => Just(3usize), 2 => Just(1), 1 => Just(7), 1 => 1..6usize];
+    prop_oneof![
+        5 => (1..40usize, size, 1..4usize, any::<bool>(), any::<bool>()).prop_map(
+            |(channels, size, stride, padded, biased)| Piece::Convolution { channels, size, stride, padded, biased }
+        ),
+        1 => (1..4usize, 1..3usize, 0..2usize).prop_map(|(size, stride, padding)| Piece::Pool { size, stride, padding }),
+        2 => Just(Piece::Scale),
+        2 => Just(Piece::Relu),
+        2 => (0..8usize).prop_map(|back| Piece::Add { back }),
+        1 => Just(Piece::Keep),
+    ]
+}
+
+fn square(size: usize, stride: usize, padding: usize) -> Windows {
+    Windows { size: (size, size), stride: (stride, stride), rows: (padding, padding), columns: (padding, padding) }
+}
+
+/// A graph of the pieces that fit, with what comes out of it last as an output, and perhaps more.
+fn assemble(input: Shape, pieces: &[Piece], sum: bool, seed: u64) -> Graph {
+    let mut random = Random(seed);
+    let mut graph = Graph::default();
+    let mut current = graph.input(input).unwrap();
+    let mut all = vec![current];
+    for piece in pieces {
+        let shape = graph.shape(current);
+        let added = match piece {
+            Piece::Convolution { channels, size, stride, padded, biased } => {
+                let weights = random.numbers(channels * shape.channels * size * size);
+                let bias = biased.then(|| random.numbers(*channels));
+                let windows = square(*size, *stride, if *padded { size / 2 } else { 0 });
+                graph.convolution(current, *channels, windows, weights, bias)
+            }
+            Piece::Pool { size, stride, padding } => graph.max_pool(current, square(*size, *stride, *padding)),
+            Piece::Scale => {
+                graph.scale(current, random.numbers(shape.channels), random.numbers(shape.channels))
+            }
+            Piece::Relu => graph.relu(current),
+            Piece::Add { back } => {
+                let other = all.iter().rev().cycle().skip(*back).take(all.len()).find(|id| graph.shape(**id) == shape);
+                graph.sum(current, *other.unwrap())
+            }
+            Piece::Keep => {
+                graph.output(current);
+                continue;
+            }
+        };
+        if let Ok(id) = added {
+            current = id;
+            all.push(id);
+        }
+    }
+    if sum {
+        current = graph.sum_over_picture(current).unwrap();
+    }
+    graph.output(current);
+    graph
+}
+
+fn run(graph: &Graph, options: Options, inputs: &[Vec<f32>], threads: usize) -> Vec<Vec<f32>> {
+    let program = Program::compile(graph, options, &mut Store::default()).unwrap();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let once = |threads| {
+        let mut results: Vec<Vec<f32>> =
+            program.outputs().iter().map(|shape| vec![f32::NAN; shape.numbers()]).collect();
+        let mut outputs: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
+        program.run(&inputs, &mut outputs, threads).unwrap();
+        results
+    };
+    let first = once(threads);
+    // The second time, memory holds what was left in it.
+    assert_eq!(bits(&first), bits(&once(threads)));
+    first
+}
+
+fn bits(results: &[Vec<f32>]) -> Vec<Vec<u32>> {
+    results.iter().map(|numbers| numbers.iter().map(|number| number.to_bits()).collect()).collect()
+}
+
+/// How far from the sum in double precision a number may be, in units of the sum of magnitudes. A single precision number's last bit is
+/// 6e-8 of it; the transformation of tiles multiplies that.
+const ROUNDING: f64 = 2e-6;
+const ROUNDING_IN_TILES: f64 = 2e-5;
+
+fn check(graph: &Graph, inputs: &[Vec<f32>]) {
+    let expected = by_definition(graph, inputs);
+    for kernels in KernelSet::available() {
+        for winograd in [false, true] {
+            let options = Options { kernels, winograd };
+            let results = run(graph, options, inputs, 1);
+            let most = if winograd { ROUNDING_IN_TILES } else { ROUNDING };
+            for (result, Id(node)) in results.iter().zip(&graph.outputs) {
+                let picture = &expected[*node];
+                for (at, number) in result.iter().enumerate() {
+                    let difference = (f64::from(*number) - picture.numbers[at]).abs();
+                    assert!(
+                        difference <= most * picture.sizes[at].max(1e-30),
+                        "{kernels}, winograd {winograd}: number {at} of {:?} is {number}, not {}",
+                        picture.shape,
+                        picture.numbers[at]
+                    );
+                }
+            }
+            for threads in [2, 3, 7] {
+                assert_eq!(bits(&results), bits(&run(graph, options, inputs, threads)), "{threads} threads");
+            }
+        }
+    }
+}
+
+/// Few: each is computed a dozen times and more, and under Miri each takes a minute.
+const CASES: u32 = if cfg!(miri) { 2 } else { 192 };
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_graph_is_computed_as_its_operations_are_written_down(
+        channels in 1..36usize,
+        (height, width) in (1..40usize, 1..70usize),
+        pieces in proptest::collection::vec(piece(), 1..9),
+        sum: bool,
+        seed: u64,
+    ) {
+        let shape = Shape { channels, height, width };
+        let graph = assemble(shape, &pieces, sum, seed);
+        check(&graph, &[Random(seed ^ 1).numbers(shape.numbers())]);
+    }
+
+    #[test]
+    fn tiles_fit_any_width(width in 1..130usize, channels in 8..50usize, out in 8..50usize, seed: u64) {
+        let shape = Shape { channels, height: 9, width };
+        let piece = Piece::Convolution { channels: out, size: 3, stride: 1, padded: true, biased: true };
+        let graph = assemble(shape, &[piece, Piece::Relu], false, seed);
+        check(&graph, &[Random(seed).numbers(shape.numbers())]);
+    }
+}
+
+#[test]
+fn two_inputs_are_joined() {
+    let mut graph = Graph::default();
+    let shape = Shape { channels: 20, height: 5, width: 6 };
+    let (a, b) = (graph.input(shape).unwrap(), graph.input(shape).unwrap());
+    let sum = graph.sum(a, b).unwrap();
+    let active = graph.relu(sum).unwrap();
+    graph.output(active);
+    graph.output(a);
+    check(&graph, &[Random(1).numbers(shape.numbers()), Random(2).numbers(shape.numbers())]);
+}
+
+#[test]
+fn a_picture_that_is_wanted_in_many_ways_is_had_in_all() {
+    let mut graph = Graph::default();
+    let mut random = Random(3);
+    let shape = Shape { channels: 3, height: 12, width: 10 };
+    let input = graph.input(shape).unwrap();
+    let picture = graph.convolution(input, 18, square(3, 1, 1), random.numbers(18 * 27), Some(random.numbers(18))).unwrap();
+    for _ in 0..4 {
+        let scaled = graph.scale(picture, random.numbers(18), random.numbers(18)).unwrap();
+        let active = graph.relu(scaled).unwrap();
+        let again = graph.scale(active, random.numbers(18), random.numbers(18)).unwrap();
+        graph.output(again);
+        graph.output(active);
+        graph.output(scaled);
+    }
+    graph.output(picture);
+    check(&graph, &[random.numbers(shape.numbers())]);
+}
+
+#[test]
+fn what_is_not_a_number_stays_none() {
+    let mut graph = Graph::default();
+    let shape = Shape { channels: 16, height: 8, width: 8 };
+    let input = graph.input(shape).unwrap();
+    let picture = graph.convolution(input, 16, square(3, 1, 1), vec![1.0; 16 * 144], None).unwrap();
+    let active = graph.relu(picture).unwrap();
+    let sum = graph.sum_over_picture(active).unwrap();
+    graph.output(sum);
+    let mut numbers = vec![1.0; shape.numbers()];
+    numbers[77] = f32::NAN;
+    for kernels in KernelSet::available() {
+        for winograd in [false, true] {
+            let results = run(&graph, Options { kernels, winograd }, &[numbers.clone()], 1);
+            assert!(results[0].iter().all(|number| number.is_nan()), "{kernels} {winograd}: {results:?}");
+        }
+    }
+}
+
+#[test]
+fn equal_weights_are_kept_once() {
+    let shape = Shape { channels: 16, height: 20, width: 20 };
+    let piece = |channels| Piece::Convolution { channels, size: 3, stride: 1, padded: true, biased: false };
+    let mut store = Store::default();
+    let compile = |graph: &Graph, store: &mut Store| Program::compile(graph, Options::default(), store).unwrap();
+    let a = compile(&assemble(shape, &[piece(16), piece(32)], true, 4), &mut store);
+    let b = compile(&assemble(shape, &[piece(16), piece(32)], false, 4), &mut store);
+    let c = compile(&assemble(shape, &[piece(16), piece(32)], false, 5), &mut store);
+    let weights = |program: &Program, step: usize| program.lowered.steps[step].weights.clone().unwrap();
+    let packed = usize::from(matches!(a.lowered.steps[0].kind, crate::lower::Kind::Pack { .. }));
+    for step in [packed, packed + 1] {
+        assert!(std::ptr::eq(&*weights(&a, step), &*weights(&b, step)));
+        assert!(!std::ptr::eq(&*weights(&a, step), &*weights(&c, step)));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut graph = Graph::default();
+    let input = graph.input(Shape { channels: 2, height: 5, width: 5 }).unwrap();
+    assert!(graph.input(Shape { channels: 0, height: 5, width: 5 }).is_err());
+    let windows = [square(6, 1, 0), square(0, 1, 0), square(3, 0, 0), square(3, 1, 3), square(usize::MAX, 1, 0)];
+    for windows in windows {
+        assert!(graph.max_pool(input, windows).is_err(), "{windows:?}");
+    }
+    assert!(graph.convolution(input, 3, square(3, 1, 1), vec![0.0; 53], None).is_err());
+    assert!(graph.convolution(input, 3, square(3, 1, 1), vec![0.0; 54], Some(vec![0.0; 2])).is_err());
+    assert!(graph.convolution(input, usize::MAX, square(3, 1, 1), vec![0.0; 54], None).is_err());
+    assert!(graph.scale(input, vec![1.0], vec![1.0]).is_err());
+    let pooled = graph.max_pool(input, square(2, 2, 0)).unwrap();
+    assert!(graph.sum(input, pooled).is_err());
+    let sum = graph.sum_over_picture(input).unwrap();
+    assert!(graph.relu(sum).is_err());
+    graph.output(sum);
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    assert!(program.run(&[&[0.0; 49]], &mut [&mut [0.0; 2]], 1).is_err());
+    assert!(program.run(&[&[0.0; 50]], &mut [&mut [0.0; 3]], 1).is_err());
+    assert!(program.run(&[&[0.0; 50], &[0.0; 50]], &mut [&mut [0.0; 2]], 1).is_err());
+    assert!(program.run(&[&[0.0; 50]], &mut [&mut [0.0; 2]], 1).is_ok());
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_memory_is_taken() {
+    let mut graph = Graph::default();
+    let input = graph.input(Shape { channels: 1, height: 1 << 20, width: 1 << 20 }).unwrap();
+    let active = graph.relu(input).unwrap();
+    graph.output(active);
+    assert!(matches!(
+        Program::compile(&graph, Options::default(), &mut Store::default()),
+        Err(crate::Error::TooLarge { .. })
+    ));
+}
