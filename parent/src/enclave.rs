@@ -44,6 +44,15 @@ impl Phase {
 pub(crate) struct Said {
     pub(crate) phase: Phase,
     pub(crate) detail: Option<String>,
+    /// When it was heard.
+    pub(crate) at: Instant,
+}
+
+impl Said {
+    /// Whether it shows that the enclave is there and has more to say.
+    fn is_of_one_that_goes_on(&self) -> bool {
+        !matches!(self.phase, Phase::Stopping | Phase::Panicked) && self.at.elapsed() < limits::DRAIN_SILENCE
+    }
 }
 
 /// Why no client should come now.
@@ -62,8 +71,8 @@ impl fmt::Display for NotReady {
             Self::ParentStopping => f.write_str("the parent is stopping"),
             Self::Draining => f.write_str("no enclave is listed that does not drain"),
             Self::Silent => f.write_str("the enclave has said nothing yet"),
-            Self::Said(Said { phase, detail: None }) => write!(f, "the enclave is {}", phase.name()),
-            Self::Said(Said { phase, detail: Some(detail) }) => write!(f, "the enclave is {}: {detail}", phase.name()),
+            Self::Said(Said { phase, detail: None, .. }) => write!(f, "the enclave is {}", phase.name()),
+            Self::Said(Said { phase, detail: Some(detail), .. }) => write!(f, "the enclave is {}: {detail}", phase.name()),
             Self::Unreachable(error) => write!(f, "the enclave said that it is ready, but {error}"),
         }
     }
@@ -171,7 +180,8 @@ impl Enclave {
     }
 
     /// Whether it has drained: nobody is connected, and it has ended or had `longest` to do so. It is taken for ended when it did not
-    /// answer [`limits::DRAIN_MISSES`] times, one look after another.
+    /// answer [`limits::DRAIN_MISSES`] times, one look after another. While it tells of itself its port is left alone: it ends when nobody
+    /// has connected for a while, and a look is a connection.
     pub(crate) async fn is_over(&self, longest: Duration) -> Option<Over> {
         let empty_since = || {
             let occupancy = locked(&self.occupancy);
@@ -180,6 +190,9 @@ impl Enclave {
         let since = empty_since()?;
         if since.elapsed() >= longest {
             return Some(Over::Late);
+        }
+        if self.said().is_some_and(|said| said.is_of_one_that_goes_on()) {
+            return None;
         }
         let missed = self.answers().await.is_err();
         let mut occupancy = locked(&self.occupancy);
@@ -273,6 +286,34 @@ mod tests {
         assert_eq!(enclave.is_over(HOUR).await, Some(Over::Ended));
         assert!(enclave.resume() && enclave.open().is_some());
         assert_eq!(enclave.is_over(Duration::ZERO).await, None);
+    }
+
+    #[tokio::test]
+    async fn one_that_drains_and_tells_of_itself_is_not_connected_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("enclave");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let enclave = enclave(&format!("unix://{}", path.display()));
+        enclave.drain();
+        let says = |phase| enclave.says(Said { phase, detail: None, at: Instant::now() });
+        for phase in [Phase::Ready, Phase::Draining] {
+            says(phase);
+            assert_eq!(enclave.is_over(HOUR).await, None);
+            assert!(listener.accept().is_err(), "nobody connected");
+        }
+        let long_ago = Instant::now().checked_sub(limits::DRAIN_SILENCE).unwrap();
+        enclave.says(Said { phase: Phase::Draining, detail: None, at: long_ago });
+        assert_eq!(enclave.is_over(HOUR).await, None);
+        assert!(listener.accept().is_ok(), "it was looked for in the silence");
+        drop(listener);
+        says(Phase::Stopping);
+        // What the last look found is remembered for a while.
+        tokio::time::sleep(limits::READINESS_CACHE).await;
+        for _ in 1..limits::DRAIN_MISSES {
+            assert_eq!(enclave.is_over(HOUR).await, None);
+        }
+        assert_eq!(enclave.is_over(HOUR).await, Some(Over::Ended));
     }
 
     #[tokio::test]

@@ -164,6 +164,8 @@ fn may_ask(enclave: &Address, peer: &Peer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
     use crate::enclave::{Phase, Said};
 
@@ -184,7 +186,7 @@ mod tests {
     fn ready(enclaves: &Enclaves, name: &str) {
         let all = enclaves.all();
         let enclave = all.iter().find(|enclave| enclave.name() == name).unwrap();
-        enclave.says(Said { phase: Phase::Ready, detail: None });
+        enclave.says(Said { phase: Phase::Ready, detail: None, at: Instant::now() });
     }
 
     #[test]

@@ -110,6 +110,9 @@ pub const DRAIN_CHECK: Duration = Duration::from_secs(1);
 /// one.
 pub const DRAIN_MISSES: u32 = 3;
 
+/// An enclave that drains and has said nothing for so long is looked for. It tells of itself every 10 seconds.
+pub const DRAIN_SILENCE: Duration = Duration::from_secs(25);
+
 /// How long an enclave that drains is kept although nobody is connected to it. One that was asked to end does so within seconds.
 pub const DRAIN_LONGEST: Duration = Duration::from_secs(15 * 60);
 

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::parent::run_parent;
+use crate::parent::{LIST, list_enclaves, run_parent};
 use crate::process::{Process, binary, run};
 use crate::world::{MODEL, demo_package, endpoint, key_policy, pcr, pinned, seal, start_proxy};
 
@@ -69,6 +69,8 @@ pub struct MachineSetup {
     pub silent_parent: bool,
     /// Done to the image's bytes after it was measured and before it is booted.
     pub spoil: Option<fn(&mut [u8])>,
+    /// The parent reads its enclaves from a list, so that it can ask this one to end.
+    pub listed: bool,
 }
 
 /// An image, and what it measures to.
@@ -137,7 +139,7 @@ impl Machine {
             Some(start_proxy(dir, kms.address.port()))
         };
         let enclave = Address::Hybrid { path: vsock.clone(), port: 5000 }.to_string();
-        let (parent, server, _) = start_parent(dir, &enclave, &sealed);
+        let (parent, server, _) = start_parent(dir, &enclave, &sealed, setup.listed);
         let hearts = beat(&hosts_port(&vsock, 9000), setup.silent_parent);
         let (device, emulator) = switch_on(tools, dir, &vsock, &image.file);
         let policy = pinned(&Root::emulator(), &image.pcrs, &package, &config);
@@ -178,6 +180,13 @@ impl Machine {
     pub fn mend_proxy(&mut self) {
         std::fs::remove_file(self.folder().join("egress")).expect("the stalled one's socket");
         self.proxy = Some(start_proxy(self.folder.path(), self.kms.address.port()));
+    }
+
+    /// Takes the machine off the parent's list, for one that is not there.
+    pub fn unlist(&self) {
+        let nobody = format!("unix://{}/nobody", self.folder().display());
+        list_enclaves(self.folder(), &[(&nobody, "control-2", &self.folder().join(SEALED))]);
+        self.parent.signal("-HUP");
     }
 
     /// A verified connection, once the enclave is ready.
@@ -249,7 +258,11 @@ fn build(tools: &Tools, dir: &Path, config: &Path, release: bool) -> BuiltImage 
     BuiltImage { file, pcrs: BTreeMap::from([0, 1, 2].map(pcr)) }
 }
 
-fn start_parent(dir: &Path, enclave: &str, sealed: &Path) -> (Process, Address, Address) {
+fn start_parent(dir: &Path, enclave: &str, sealed: &Path, listed: bool) -> (Process, Address, Address) {
+    if listed {
+        list_enclaves(dir, &[(enclave, "control", sealed)]);
+        return run_parent(dir, &["--enclaves", &dir.join(LIST).display().to_string()], &[]);
+    }
     let control = format!("unix://{}/control", dir.display());
     let model = sealed.display().to_string();
     run_parent(dir, &["--enclave", enclave, "--control-listen", &control, "--model", &model], &[])

@@ -52,3 +52,14 @@ async fn past_a_full_queue_a_machine_says_503_and_goes_on() {
     let after = Front::connect(&machine.server).await.post_image("view=L-CC&crops=1", png).await;
     assert_eq!(after.status, 200, "places come back");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_asked_to_end_answers_its_clients_and_ends() {
+    let Some(tools) = Tools::prepared() else { return };
+    let mut machine = Machine::start(&tools, &MachineSetup { listed: true, ..MachineSetup::default() }).await;
+    drop(machine.session().await);
+    machine.unlist();
+    machine.ended();
+    assert!(machine.emulator.words().contains("draining"), "{}", machine.emulator.words());
+    machine.until_said("has drained and ended").await;
+}

@@ -15,6 +15,7 @@ mod lanes;
 mod layout;
 pub mod limits;
 mod lower;
+mod memory;
 mod program;
 mod run;
 mod schedule;

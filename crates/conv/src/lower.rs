@@ -8,7 +8,7 @@ use crate::limits;
 use crate::weights::{self, Affine, Store, Weights};
 
 /// A picture in memory.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Value {
     pub(crate) geometry: Geometry,
     /// The step that writes it.
@@ -20,7 +20,7 @@ pub(crate) struct Value {
 }
 
 /// What a step computes.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Kind {
     /// From planes to blocks.
     Pack { input: usize },
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 }
 
 /// A picture that a step writes, and how it is made of the step's results.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Written {
     pub(crate) value: usize,
     pub(crate) affine: Option<Affine>,
@@ -42,7 +42,7 @@ pub(crate) struct Written {
 }
 
 /// One kernel's work on whole pictures.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -79,14 +79,14 @@ impl Step {
 }
 
 /// A picture given out, and whether it is a column of sums yet to be summed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Given {
     pub(crate) value: usize,
     pub(crate) summed: bool,
 }
 
 /// All steps, in the order in which they can be computed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Lowered {
     pub(crate) steps: Vec<Step>,
     pub(crate) values: Vec<Value>,

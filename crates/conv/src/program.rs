@@ -9,7 +9,8 @@ use crate::isa::KernelSet;
 use crate::kernels::scratch_lines;
 use crate::layout::{Geometry, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
-use crate::run::{Job, Workspace};
+use crate::memory::Memory;
+use crate::run::{Job, Workspace, workspace_lines};
 use crate::schedule::{Group, Part, groups, parts};
 use crate::weights::Store;
 use crate::{Error, limits};
@@ -29,7 +30,8 @@ impl Default for Options {
     }
 }
 
-/// A graph, ready to be computed. Threads share it; each one that computes takes memory of its own, which is kept for the next.
+/// A graph, ready to be computed. Threads share it; each one that computes takes memory of its own, which is kept for the next, of any
+/// program that was compiled with the same store.
 #[derive(Debug)]
 pub struct Program {
     pub(crate) lowered: Lowered,
@@ -42,13 +44,15 @@ pub struct Program {
     pub(crate) scratch_lines: usize,
     pub(crate) zeros: Vec<Line>,
     plans: Mutex<BTreeMap<usize, Arc<Plan>>>,
+    memory: Arc<Memory>,
 }
 
-/// The parts of each group for a number of threads, and memory that is not in use.
+/// The parts of each group for a number of threads.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) groups: Vec<Vec<Part>>,
-    spare: Mutex<Vec<Workspace>>,
+    /// Lines that a computation takes.
+    lines: usize,
 }
 
 /// One step of a program, for people.
@@ -71,18 +75,27 @@ pub struct StepReport {
 }
 
 impl Program {
-    /// Prepares a graph. Weights that a program of the same store has already are not kept twice.
+    /// Prepares a graph. The same program is not made twice of one store, and weights that another one has are not kept twice.
     ///
     /// # Errors
     /// [`Error::TooLarge`]
-    pub fn compile(graph: &Graph, options: Options, store: &mut Store) -> Result<Self, Error> {
+    pub fn compile(graph: &Graph, options: Options, store: &mut Store) -> Result<Arc<Self>, Error> {
         check_size(graph)?;
         let lowered = lower(graph, options.winograd, store);
+        if let Some(same) = store.programs().find(|same| same.options == options && same.lowered == lowered) {
+            return Ok(same);
+        }
+        let program = Arc::new(Self::prepare(lowered, options, store.memory()));
+        store.keep_program(&program);
+        Ok(program)
+    }
+
+    fn prepare(lowered: Lowered, options: Options, memory: Arc<Memory>) -> Self {
         let groups = groups(&lowered);
         let (places, place_lines) = places(&lowered, &groups);
         let scratch = lowered.steps.iter().map(|step| scratch(&lowered, step)).max().unwrap_or(0);
         let longest = lowered.values.iter().map(|value| value.geometry.row_lines()).max().unwrap_or(0);
-        Ok(Self {
+        Self {
             lowered,
             options,
             groups,
@@ -91,7 +104,8 @@ impl Program {
             scratch_lines: scratch,
             zeros: vec![Line::ZERO; longest],
             plans: Mutex::default(),
-        })
+            memory,
+        }
     }
 
     /// The shapes of what goes in, in the order in which the graph's inputs were added.
@@ -164,20 +178,20 @@ impl Program {
         self.lowered.steps.iter().enumerate().map(of).collect()
     }
 
-    fn with_memory(&self, threads: usize, work: impl FnOnce(&mut Job<'_>, &mut Workspace)) {
+    fn with_memory(&self, threads: usize, work: impl FnOnce(&mut Job<'_>, &mut Workspace<'_>)) {
         let threads = threads.clamp(1, limits::MAX_PARTS);
         let plan = {
             let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
             let plan = plans.entry(threads).or_insert_with(|| {
-                let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect();
-                Arc::new(Plan { groups, spare: Mutex::default() })
+                let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect::<Vec<_>>();
+                Arc::new(Plan { lines: workspace_lines(self, &groups), groups })
             });
             Arc::clone(plan)
         };
-        let spare = plan.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut workspace = spare.unwrap_or_else(|| Workspace::new(self, &plan));
-        work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
-        plan.spare.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        self.memory.lend(plan.lines, |memory| {
+            let mut workspace = Workspace::within(memory, self, &plan);
+            work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
+        });
     }
 
     fn check_sizes(&self, what: &str, shapes: Vec<Shape>, given: impl Iterator<Item = usize>) -> Result<(), Error> {

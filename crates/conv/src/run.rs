@@ -10,51 +10,77 @@ use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
 use crate::schedule::{Part, Ring, Task};
 
-/// Memory for one computation at a time.
-#[derive(Debug)]
-pub(crate) struct Workspace {
+/// Memory for one computation, out of one piece.
+pub(crate) struct Workspace<'m> {
     /// Whole pictures.
-    places: Vec<Vec<Line>>,
+    places: Vec<&'m mut [Line]>,
     /// For each thread.
-    parts: Vec<PartMemory>,
+    parts: Vec<PartMemory<'m>>,
     /// Inputs with padding around each plane, where a step needs that.
     padded: Vec<Vec<f32>>,
 }
 
-#[derive(Debug)]
-struct PartMemory {
+struct PartMemory<'m> {
     /// For each group and each picture: the rows that are kept.
-    rings: Vec<Vec<(usize, Ring, Vec<Line>)>>,
-    scratch: Vec<Line>,
+    rings: Vec<Vec<Kept<'m>>>,
+    scratch: &'m mut [Line],
     times: Vec<Duration>,
 }
 
-impl Workspace {
-    pub(crate) fn new(program: &Program, plan: &Plan) -> Self {
+/// The rows of a picture that are kept.
+struct Kept<'m> {
+    value: usize,
+    ring: Ring,
+    lines: &'m mut [Line],
+}
+
+/// Lines that a computation takes.
+pub(crate) fn workspace_lines(program: &Program, groups: &[Vec<Part>]) -> usize {
+    let threads = groups.iter().map(Vec::len).max().unwrap_or(0);
+    let rings: usize = (0..threads).map(|number| ring_lines(program, groups, number)).sum();
+    program.place_lines.iter().sum::<usize>() + rings + threads * program.scratch_lines
+}
+
+fn ring_lines(program: &Program, groups: &[Vec<Part>], thread: usize) -> usize {
+    let of = |part: &Part| part.rings.iter().map(|(value, ring)| lines_of(program, *value, *ring)).sum::<usize>();
+    groups.iter().filter_map(|parts| parts.get(thread)).map(of).sum()
+}
+
+fn lines_of(program: &Program, value: usize, ring: Ring) -> usize {
+    ring.capacity * program.lowered.values[value].geometry.row_lines()
+}
+
+impl<'m> Workspace<'m> {
+    /// Divides `memory`, which is [`workspace_lines`] long.
+    pub(crate) fn within(mut memory: &'m mut [Line], program: &Program, plan: &Plan) -> Self {
+        let mut take = |lines: usize| {
+            let (taken, rest) = std::mem::take(&mut memory).split_at_mut(lines);
+            memory = rest;
+            taken
+        };
+        let places = program.place_lines.iter().map(|lines| take(*lines)).collect();
         let threads = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
-        let rings = |part: &Part| {
-            let memory = |(value, ring): &(usize, Ring)| {
-                let lines = ring.capacity * program.lowered.values[*value].geometry.row_lines();
-                (*value, *ring, vec![Line::ZERO; lines])
-            };
-            part.rings.iter().map(memory).collect()
-        };
-        let part = |number: usize| PartMemory {
-            rings: plan.groups.iter().map(|parts| parts.get(number).map(rings).unwrap_or_default()).collect(),
-            scratch: vec![Line::ZERO; program.scratch_lines],
-            times: vec![Duration::ZERO; program.lowered.steps.len()],
-        };
-        Self {
-            places: program.place_lines.iter().map(|lines| vec![Line::ZERO; *lines]).collect(),
-            parts: (0..threads).map(part).collect(),
-            padded: vec![Vec::new(); program.lowered.steps.len()],
+        let mut parts = Vec::with_capacity(threads);
+        for number in 0..threads {
+            let mut rings = Vec::with_capacity(plan.groups.len());
+            for group in &plan.groups {
+                let planned = group.get(number).map(|part| part.rings.as_slice()).unwrap_or_default();
+                let kept = |(value, ring): &(usize, Ring)| Kept {
+                    value: *value,
+                    ring: *ring,
+                    lines: take(lines_of(program, *value, *ring)),
+                };
+                rings.push(planned.iter().map(kept).collect());
+            }
+            let times = vec![Duration::ZERO; program.lowered.steps.len()];
+            parts.push(PartMemory { rings, scratch: take(program.scratch_lines), times });
         }
+        Self { places, parts, padded: vec![Vec::new(); program.lowered.steps.len()] }
     }
 
-    /// What was measured since this was asked last.
-    pub(crate) fn times(&mut self) -> Vec<Duration> {
-        let part = self.parts.first_mut();
-        part.map(|part| part.times.iter_mut().map(std::mem::take).collect()).unwrap_or_default()
+    /// What was measured.
+    pub(crate) fn times(&self) -> Vec<Duration> {
+        self.parts.first().map(|part| part.times.clone()).unwrap_or_default()
     }
 }
 
@@ -66,7 +92,7 @@ pub(crate) struct Job<'p> {
 }
 
 impl Job<'_> {
-    pub(crate) fn run(&self, workspace: &mut Workspace, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+    pub(crate) fn run(&self, workspace: &mut Workspace<'_>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
         let Workspace { places, parts, padded } = workspace;
         for (step, padded) in self.program.lowered.steps.iter().zip(&mut *padded) {
             self.pad(step, inputs, padded);
@@ -80,13 +106,13 @@ impl Job<'_> {
     }
 
     /// Runs one group's parts, each on the rows of the last step's pictures that are its own.
-    fn group(&self, group: usize, places: &mut [Vec<Line>], parts: &mut [PartMemory], outside: &Outside<'_>) {
+    fn group(&self, group: usize, places: &mut [&mut [Line]], parts: &mut [PartMemory<'_>], outside: &Outside<'_>) {
         let lowered = &self.program.lowered;
         let last = &lowered.steps[self.program.groups[group].end - 1];
         let planned = &self.plan.groups[group];
         let mut targets: Vec<Vec<RowsMut<'_>>> = planned.iter().map(|_| Vec::new()).collect();
         let place_of = |value: usize| self.program.places[value].unwrap_or(usize::MAX);
-        let mut taken: Vec<(usize, Vec<Line>)> = last
+        let mut taken: Vec<(usize, &mut [Line])> = last
             .written
             .iter()
             .map(|written| {
@@ -96,7 +122,7 @@ impl Job<'_> {
             .collect();
         for (value, lines) in &mut taken {
             let geometry = lowered.values[*value].geometry;
-            let mut rest = lines.as_mut_slice();
+            let mut rest = &mut **lines;
             for (target, part) in targets.iter_mut().zip(planned) {
                 let (own, others) = rest.split_at_mut(part.rows.len() * geometry.row_lines());
                 rest = others;
@@ -144,10 +170,10 @@ impl Job<'_> {
         }
     }
 
-    fn give(&self, given: &Given, places: &[Vec<Line>], output: &mut [f32]) {
+    fn give(&self, given: &Given, places: &[&mut [Line]], output: &mut [f32]) {
         let geometry = self.program.lowered.values[given.value].geometry;
         let Some(place) = self.program.places[given.value] else { return };
-        let rows = Rows::new(&places[place], geometry, 0, geometry.height, &self.program.zeros);
+        let rows = Rows::new(places[place], geometry, 0, geometry.height, &self.program.zeros);
         let plane = if given.summed { 1 } else { geometry.height * geometry.width };
         for (channel, plane) in output.chunks_exact_mut(plane).enumerate() {
             let at = channel / LANES * geometry.pixels() + geometry.left;
@@ -176,20 +202,20 @@ struct Outside<'a> {
 struct Shared<'a> {
     job: &'a Job<'a>,
     group: usize,
-    places: &'a [Vec<Line>],
+    places: &'a [&'a mut [Line]],
     outside: &'a Outside<'a>,
 }
 
 impl Shared<'_> {
-    fn part(&self, part: &Part, mut targets: Vec<RowsMut<'_>>, memory: &mut PartMemory) {
+    fn part(&self, part: &Part, mut targets: Vec<RowsMut<'_>>, memory: &mut PartMemory<'_>) {
         let last = self.job.program.groups[self.group].end - 1;
         for task in &part.tasks {
             let start = self.job.timed.then(Instant::now);
             let rings = &mut memory.rings[self.group];
             if task.step == last {
-                self.last(task, &mut targets, rings, &mut memory.scratch);
+                self.last(task, &mut targets, rings, memory.scratch);
             } else {
-                self.inner(task, rings, &mut memory.scratch);
+                self.inner(task, rings, memory.scratch);
             }
             if let Some(start) = start {
                 memory.times[task.step] += start.elapsed();
@@ -202,13 +228,13 @@ impl Shared<'_> {
         &self,
         task: &Task,
         targets: &mut [RowsMut<'_>],
-        rings: &[(usize, Ring, Vec<Line>)],
+        rings: &[Kept<'_>],
         scratch: &mut [Line],
     ) {
         let step = &self.job.program.lowered.steps[task.step];
         let mut sinks = Vec::with_capacity(step.written.len());
         for (rows, written) in targets.iter_mut().zip(&step.written) {
-            // The place may have had another picture.
+            // The memory may have held another picture.
             task.rows.clone().for_each(|y| rows.clear_padding(y));
             sinks.push(Sink { rows: rows.reborrow(), settling: settling(written) });
         }
@@ -216,28 +242,28 @@ impl Shared<'_> {
     }
 
     /// Rows that only this group reads.
-    fn inner(&self, task: &Task, rings: &mut [(usize, Ring, Vec<Line>)], scratch: &mut [Line]) {
+    fn inner(&self, task: &Task, rings: &mut [Kept<'_>], scratch: &mut [Line]) {
         let lowered = &self.job.program.lowered;
         let step = &lowered.steps[task.step];
-        let mut taken: Vec<(usize, Ring, Vec<Line>)> = Vec::with_capacity(step.written.len());
+        let mut taken = Vec::with_capacity(step.written.len());
         for written in &step.written {
-            for (value, ring, lines) in rings.iter_mut().filter(|(value, ..)| *value == written.value) {
-                taken.push((*value, *ring, std::mem::take(lines)));
+            for kept in rings.iter_mut().filter(|kept| kept.value == written.value) {
+                taken.push(Kept { lines: std::mem::take(&mut kept.lines), ..*kept });
             }
         }
         let mut sinks = Vec::with_capacity(taken.len());
-        for ((value, ring, lines), written) in taken.iter_mut().zip(&step.written) {
-            let rows = RowsMut::new(lines, lowered.values[*value].geometry, ring.first, ring.capacity);
+        for (kept, written) in taken.iter_mut().zip(&step.written) {
+            let Ring { first, capacity } = kept.ring;
+            let mut rows = RowsMut::new(kept.lines, lowered.values[kept.value].geometry, first, capacity);
+            // The memory may have held another picture.
+            task.rows.clone().for_each(|y| rows.clear_padding(y));
             sinks.push(Sink { rows, settling: settling(written) });
         }
         self.compute(task, &mut sinks, rings, scratch);
         drop(sinks);
-        for (number, _, lines) in taken {
-            for (value, _, place) in rings.iter_mut() {
-                if *value == number {
-                    *place = lines;
-                    break;
-                }
+        for taken in taken {
+            if let Some(kept) = rings.iter_mut().find(|kept| kept.value == taken.value) {
+                kept.lines = taken.lines;
             }
         }
     }
@@ -246,7 +272,7 @@ impl Shared<'_> {
         &'s self,
         task: &Task,
         sinks: &mut [Sink<'s>],
-        rings: &'s [(usize, Ring, Vec<Line>)],
+        rings: &'s [Kept<'_>],
         scratch: &mut [Line],
     ) {
         let program = self.job.program;
@@ -286,13 +312,15 @@ impl Shared<'_> {
     }
 
     /// Where a picture's rows are.
-    fn rows<'s>(&'s self, value: usize, rings: &'s [(usize, Ring, Vec<Line>)]) -> Rows<'s> {
+    fn rows<'s>(&'s self, value: usize, rings: &'s [Kept<'_>]) -> Rows<'s> {
         let program = self.job.program;
         let geometry = program.lowered.values[value].geometry;
-        let kept = rings.iter().find(|(kept, ..)| *kept == value);
+        let kept = rings.iter().find(|kept| kept.value == value);
         match (kept, program.places[value]) {
-            (Some((_, ring, lines)), _) => Rows::new(lines, geometry, ring.first, ring.capacity, &program.zeros),
-            (None, Some(place)) => Rows::new(&self.places[place], geometry, 0, geometry.height, &program.zeros),
+            (Some(kept), _) => {
+                Rows::new(kept.lines, geometry, kept.ring.first, kept.ring.capacity, &program.zeros)
+            }
+            (None, Some(place)) => Rows::new(self.places[place], geometry, 0, geometry.height, &program.zeros),
             (None, None) => unreachable!("a picture that nobody keeps"),
         }
     }
@@ -313,6 +341,7 @@ fn pack(input: &[f32], sinks: &mut [Sink<'_>], range: Range<usize>) {
             for block in 0..geometry.blocks() {
                 for x in 0..geometry.width {
                     let line = &mut row[block * geometry.pixels() + geometry.left + x];
+                    *line = Line::ZERO;
                     for lane in 0..geometry.channels_of(block) {
                         let value = input[(block * LANES + lane) * plane + y * geometry.width + x];
                         line.0[lane] = sink.settling.apply(value, block, lane);

@@ -328,7 +328,9 @@ fn equal_weights_are_kept_once() {
     let piece = |channels| Piece::Convolution { channels, size: 3, stride: 1, padded: true, biased: false };
     let mut store = Store::default();
     let compile = |graph: &Graph, store: &mut Store| Program::compile(graph, Options::default(), store).unwrap();
-    let a = compile(&assemble(shape, &[piece(16), piece(32)], true, 4), &mut store);
+    let graph = assemble(shape, &[piece(16), piece(32)], true, 4);
+    let a = compile(&graph, &mut store);
+    assert!(std::sync::Arc::ptr_eq(&a, &compile(&graph, &mut store)));
     let b = compile(&assemble(shape, &[piece(16), piece(32)], false, 4), &mut store);
     let c = compile(&assemble(shape, &[piece(16), piece(32)], false, 5), &mut store);
     let weights = |program: &Program, step: usize| program.lowered.steps[step].weights.clone().unwrap();

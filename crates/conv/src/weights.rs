@@ -6,12 +6,14 @@ use std::sync::{Arc, Weak};
 
 use crate::kernels;
 use crate::layout::{LANES, Line};
+use crate::memory::Memory;
+use crate::program::Program;
 
 /// Weights in memory, perhaps of several programs.
 pub(crate) type Weights = Arc<[Line]>;
 
 /// A line of factors and one of summands for each block.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Affine {
     pub(crate) factors: Vec<Line>,
     pub(crate) summands: Vec<Line>,
@@ -30,14 +32,28 @@ pub(crate) fn affine(factors: &[f64], summands: &[f64]) -> Affine {
     Affine { factors: lines(factors), summands: lines(summands) }
 }
 
-/// What several programs' weights are shared through, while they are compiled.
+/// What several programs share: weights, memory to work in, and themselves.
 #[derive(Debug, Default)]
 pub struct Store {
     hasher: RandomState,
     kept: HashMap<u64, Vec<Weak<[Line]>>>,
+    programs: Vec<Weak<Program>>,
+    memory: Arc<Memory>,
 }
 
 impl Store {
+    pub(crate) fn programs(&self) -> impl Iterator<Item = Arc<Program>> {
+        self.programs.iter().filter_map(Weak::upgrade)
+    }
+
+    pub(crate) fn keep_program(&mut self, program: &Arc<Program>) {
+        self.programs.push(Arc::downgrade(program));
+    }
+
+    pub(crate) fn memory(&self) -> Arc<Memory> {
+        Arc::clone(&self.memory)
+    }
+
     fn keep(&mut self, lines: Vec<Line>) -> Weights {
         let bits = lines.iter().flat_map(|line| line.0.map(f32::to_bits));
         let hash = self.hasher.hash_one(bits.collect::<Vec<_>>());

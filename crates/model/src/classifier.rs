@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cloister_conv::{Options, Store};
 use cloister_imaging::View;
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -50,11 +51,12 @@ impl Classifier {
             .map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let manifest = package.manifest();
         let mut views: BTreeMap<View, Network> = BTreeMap::new();
+        let (options, mut store) = (Options::default(), Store::default());
         for (view, described) in &manifest.views {
             let twin = manifest.views.iter().find(|(_, other)| *other == described).map(|(view, _)| *view);
             let network = match twin.and_then(|twin| views.get(&twin)) {
                 Some(loaded) => loaded.clone(),
-                None => Network::load(package, described)?,
+                None => Network::load(package, described, options, &mut store)?,
             };
             views.insert(*view, network);
         }

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod archive;
+mod blocked;
 pub mod checkpoint;
 mod classifier;
 mod convert;

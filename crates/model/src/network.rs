@@ -10,7 +10,9 @@ use tract_onnx::{
     tract_hir::{infer::Factoid, internal::DimLike},
 };
 
-use crate::{Error, Output, Package, ViewNetwork};
+use cloister_conv::{Options, Store};
+
+use crate::{Error, Output, Package, ViewNetwork, blocked};
 
 /// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
 const ROUNDING: f64 = 1e-3;
@@ -25,8 +27,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads, checks and optimises the network of one view.
-    pub(crate) fn load(package: &Package, view: &ViewNetwork) -> Result<Self, Error> {
+    /// Reads, checks and optimises the network of one view. Its weights are shared with the other networks of `store`.
+    pub(crate) fn load(
+        package: &Package,
+        view: &ViewNetwork,
+        options: Options,
+        store: &mut Store,
+    ) -> Result<Self, Error> {
         let name = &view.network;
         let bytes = package.file(name).ok_or_else(|| Error::MissingFile(name.clone()))?;
         let proto = ModelProto::decode(bytes).map_err(|error| failed(name, "read", error))?;
@@ -34,8 +41,11 @@ impl Network {
         let model = onnx().model_for_proto_model(&proto).map_err(|error| failed(name, "read", error))?;
         drop(proto);
         let model = with_input(model, view)?;
-        let model =
-            model.into_typed().and_then(TypedModel::into_decluttered).map_err(|e| failed(name, "prepared", e))?;
+        let model = model
+            .into_typed()
+            .and_then(|model| blocked::replace(model, options, store))
+            .and_then(TypedModel::into_decluttered)
+            .map_err(|error| failed(name, "prepared", error))?;
         check_output(&model, view, package.manifest().labels.len())?;
         let plan = model.into_optimized().and_then(IntoRunnable::into_runnable);
         let plan = plan.map_err(|error| failed(name, "prepared", error))?;

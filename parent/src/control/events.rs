@@ -1,5 +1,7 @@
 //! `POST /v1/events`: what the enclave tells of its own life, from a closed list.
 
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -61,7 +63,7 @@ pub(super) async fn take(State(shared): State<Shared>, body: Body) -> Result<Sta
         counter!(names::EVENTS, "event" => event).increment(1);
         tracing::info!(enclave = enclave.name(), %time, event, detail, "the enclave says");
         if let Told::Phase(phase) = told {
-            enclave.says(Said { phase, detail });
+            enclave.says(Said { phase, detail, at: Instant::now() });
         }
     }
     Ok(if enclave.drains() { StatusCode::RESET_CONTENT } else { StatusCode::NO_CONTENT })
