@@ -72,7 +72,9 @@ impl fmt::Display for NotReady {
             Self::Draining => f.write_str("no enclave is listed that does not drain"),
             Self::Silent => f.write_str("the enclave has said nothing yet"),
             Self::Said(Said { phase, detail: None, .. }) => write!(f, "the enclave is {}", phase.name()),
-            Self::Said(Said { phase, detail: Some(detail), .. }) => write!(f, "the enclave is {}: {detail}", phase.name()),
+            Self::Said(Said { phase, detail: Some(detail), .. }) => {
+                write!(f, "the enclave is {}: {detail}", phase.name())
+            }
             Self::Unreachable(error) => write!(f, "the enclave said that it is ready, but {error}"),
         }
     }

@@ -94,6 +94,7 @@ fn one_that_is_no_longer_listed_drains_and_is_forgotten_when_nobody_is_left() {
     std::thread::sleep(Duration::from_millis(2500));
     assert!(parent.path("old-control").exists() && echoes(&mut kept), "somebody is left");
     drop(kept);
+    parent.tell_of("old-control", "stopping", "");
     until("the old one's end", || parent.log().contains("has drained and ended").then_some(()));
     assert_eq!(
         parent.control_of("new-control", "GET", "/v1/settings", &[], b"").json(),
