@@ -1,12 +1,13 @@
 //! `cloister model`: convert, inspect, run and seal model packages.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use cloister_imaging::{DecodeLimits, View, decode};
 use cloister_model::{
-    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, MLO_WINDOW, Package, convert, convert_checkpoint,
-    demo_options, limits, random_checkpoint,
+    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
+    convert_checkpoint, demo_options, kernels, limits, random_checkpoint,
 };
 use serde_json::json;
 
@@ -55,6 +56,9 @@ pub(crate) struct Convert {
     /// Do not run the networks to store known answers.
     #[arg(long)]
     no_known_answers: bool,
+    /// Have 3 x 3 convolutions computed as they are written down, not by Winograd's transformation: half as fast, and rounded less.
+    #[arg(long)]
+    no_winograd: bool,
 }
 
 /// What `cloister model inspect` takes.
@@ -65,6 +69,9 @@ pub(crate) struct Inspect {
     /// Run the known answers too, and fail if one is missed.
     #[arg(long)]
     check: bool,
+    /// Run each network once on one thread, and print what is computed how, and what each layer takes.
+    #[arg(long)]
+    plan: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -130,6 +137,7 @@ fn convert_checkpoint_file(arguments: Convert) -> Result<(), Failure> {
         cc_window: arguments.cc_window,
         mlo_window: arguments.mlo_window,
         known_answers: !arguments.no_known_answers,
+        winograd: !arguments.no_winograd,
         threads: cores(),
     };
     let package = convert(&arguments.checkpoint, &arguments.out, &options).map_err(failure)?;
@@ -157,10 +165,16 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
         Classifier::load(&package, cores()).and_then(|model| model.check_known_answers()).map_err(failure)?;
     }
     let (manifest, digest) = (package.manifest(), hex::encode(package.digest()));
+    let plans = if arguments.plan { plans(&package)? } else { BTreeMap::new() };
     if arguments.json {
         let files: Vec<_> =
             package.files().map(|(name, bytes)| json!({ "name": name, "bytes": bytes.len() })).collect();
-        return output::json(&json!({ "digest": digest, "manifest": manifest, "files": files }));
+        let mut described = json!({ "digest": digest, "manifest": manifest, "files": files });
+        if arguments.plan {
+            described["kernels"] = json!(kernels());
+            described["plans"] = json!(plans);
+        }
+        return output::json(&described);
     }
     output::line(format_args!("{} version {}", manifest.name, manifest.version))?;
     output::line(format_args!("digest         {digest}"))?;
@@ -174,7 +188,35 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
         output::line(format_args!("{:14} {name}, {megabytes:.1} MB, input {height} x {width}", view.as_str()))?;
     }
     let checked = if arguments.check { ", all met on this machine" } else { "" };
-    output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))
+    output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))?;
+    plans.iter().try_for_each(|(network, layers)| print_plan(network, layers))
+}
+
+/// The layers of each network of the package, with what they take here.
+fn plans(package: &Package) -> Result<BTreeMap<String, Vec<Layer>>, Failure> {
+    let classifier = Classifier::load(package, 1).map_err(failure)?;
+    let mut plans = BTreeMap::new();
+    for (view, described) in &package.manifest().views {
+        if !plans.contains_key(&described.network) {
+            plans.insert(described.network.clone(), classifier.layers(*view).map_err(failure)?);
+        }
+    }
+    Ok(plans)
+}
+
+fn print_plan(network: &str, layers: &[Layer]) -> Result<(), Failure> {
+    let total: f64 = layers.iter().map(|layer| layer.milliseconds).sum();
+    output::line(format_args!("\n{network} on {}", kernels()))?;
+    output::line(format_args!("group  how                    result                 GFLOP  weights      time  layer"))?;
+    for layer in layers {
+        let group = layer.group.map_or("-".to_owned(), |group| group.to_string());
+        let shape = layer.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
+        let Layer { name, how, gflop, weights_mb, milliseconds, .. } = layer;
+        output::line(format_args!(
+            "{group:>5}  {how:21}  {shape:21} {gflop:6.2} {weights_mb:5.2} MB {milliseconds:6.2} ms  {name}"
+        ))?;
+    }
+    output::line(format_args!("{:>72.2} ms  in all, on one thread", total))
 }
 
 fn run_image(arguments: &Run) -> Result<(), Failure> {

@@ -122,6 +122,7 @@ fn package() -> Package {
         labels: vec!["benign".into(), "malignant".into()],
         preprocessing: Preprocessing::Resize1(Resize { mean: 0.5, deviation: 0.25 }),
         views: BTreeMap::from([(View::LCc, network)]),
+        winograd: true,
         known_answers: Vec::new(),
     };
     // Several chunks of the sealed file.

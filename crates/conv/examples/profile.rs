@@ -67,7 +67,9 @@ fn main() {
     let mut out = vec![0.0; 256];
     for set in KernelSet::available().into_iter().filter(|s| args.get(2).is_none_or(|a| a == s.name())) {
         for winograd in [true, false] {
-            if args.get(3).is_some_and(|a| (a == "w") != winograd) { continue; }
+            if args.get(3).is_some_and(|a| (a == "w") != winograd) {
+                continue;
+            }
             let p = Program::compile(&g, Options { kernels: set, winograd }, &mut Store::default()).unwrap();
             let time = |threads: usize, out: &mut Vec<f32>| {
                 let mut best = vec![];
@@ -90,7 +92,18 @@ fn main() {
                 for s in p.profile(&[&input]).unwrap() {
                     let t = s.time.unwrap().as_secs_f64() * 1e3;
                     total += t;
-                    println!("{:3} {:10} {:22} {:4}x{:4}x{:4} {:7.2} ms {:6.0} GF/s {} KB", s.group, s.name, s.how, s.shape.channels, s.shape.height, s.shape.width, t, s.operations as f64 / t / 1e6, s.weight_bytes / 1024);
+                    println!(
+                        "{:3} {:10} {:22} {:4}x{:4}x{:4} {:7.2} ms {:6.0} GF/s {} KB",
+                        s.group,
+                        s.name,
+                        s.how,
+                        s.shape.channels,
+                        s.shape.height,
+                        s.shape.width,
+                        t,
+                        s.operations as f64 / t / 1e6,
+                        s.weight_bytes / 1024
+                    );
                 }
                 println!("total {total:.1}");
             }

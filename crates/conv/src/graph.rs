@@ -55,9 +55,18 @@ impl Windows {
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Input,
-    Convolution { windows: Windows, weights: Vec<f32>, bias: Option<Vec<f32>> },
-    MaxPool { windows: Windows },
-    Scale { factors: Vec<f32>, summands: Vec<f32> },
+    Convolution {
+        windows: Windows,
+        weights: Vec<f32>,
+        bias: Option<Vec<f32>>,
+    },
+    MaxPool {
+        windows: Windows,
+    },
+    Scale {
+        factors: Vec<f32>,
+        summands: Vec<f32>,
+    },
     Relu,
     Add,
     /// Over rows and columns: one number a channel.
@@ -137,7 +146,8 @@ impl Graph {
         let given = weights.len();
         let operation = Operation::Convolution { windows, weights, bias };
         if given != expected.numbers() || !bias_fits {
-            let problem = format!("{given} weights for {channels} channels of {} and {:?}", input.channels, windows.size);
+            let problem =
+                format!("{given} weights for {channels} channels of {} and {:?}", input.channels, windows.size);
             return Err(self.error(&operation, problem));
         }
         let (height, width) = self.windows(&operation, windows, input)?;

@@ -65,13 +65,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Panics
     /// When `lines` or `zeros` is too short.
-    pub(crate) fn new(
-        lines: &'a [Line],
-        geometry: Geometry,
-        first: usize,
-        capacity: usize,
-        zeros: &'a [Line],
-    ) -> Self {
+    pub(crate) fn new(lines: &'a [Line], geometry: Geometry, first: usize, capacity: usize, zeros: &'a [Line]) -> Self {
         assert!(capacity > 0 && lines.len() >= capacity * geometry.row_lines(), "rows in memory");
         assert!(zeros.len() >= geometry.row_lines(), "a row of zeros");
         Self { lines, geometry, first, capacity, zeros }

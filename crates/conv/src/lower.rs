@@ -23,9 +23,14 @@ pub(crate) struct Value {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Kind {
     /// From planes to blocks.
-    Pack { input: usize },
+    Pack {
+        input: usize,
+    },
     /// A convolution of planes.
-    Planar { input: usize, windows: Windows },
+    Planar {
+        input: usize,
+        windows: Windows,
+    },
     Direct(Kernel),
     Winograd,
     Pool(Kernel),

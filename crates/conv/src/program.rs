@@ -246,9 +246,11 @@ fn places(lowered: &Lowered, groups: &[Group]) -> (Vec<Option<usize>>, Vec<usize
         for written in &last.written {
             let value = &lowered.values[written.value];
             let needed = value.geometry.row_lines() * value.geometry.height;
-            let last_reader = value.readers.iter().max().map_or(number, |reader| {
-                groups.iter().take_while(|group| group.end <= *reader).count()
-            });
+            let last_reader = value
+                .readers
+                .iter()
+                .max()
+                .map_or(number, |reader| groups.iter().take_while(|group| group.end <= *reader).count());
             let end = if value.is_output { groups.len() } else { last_reader };
             let free = (0..lines.len()).filter(|place| until[*place] < number);
             let place = free.min_by_key(|place| lines[*place].abs_diff(needed)).unwrap_or_else(|| {

@@ -224,13 +224,7 @@ impl Shared<'_> {
     }
 
     /// Rows of the group's last step, which go into whole pictures.
-    fn last(
-        &self,
-        task: &Task,
-        targets: &mut [RowsMut<'_>],
-        rings: &[Kept<'_>],
-        scratch: &mut [Line],
-    ) {
+    fn last(&self, task: &Task, targets: &mut [RowsMut<'_>], rings: &[Kept<'_>], scratch: &mut [Line]) {
         let step = &self.job.program.lowered.steps[task.step];
         let mut sinks = Vec::with_capacity(step.written.len());
         for (rows, written) in targets.iter_mut().zip(&step.written) {
@@ -268,13 +262,7 @@ impl Shared<'_> {
         }
     }
 
-    fn compute<'s>(
-        &'s self,
-        task: &Task,
-        sinks: &mut [Sink<'s>],
-        rings: &'s [Kept<'_>],
-        scratch: &mut [Line],
-    ) {
+    fn compute<'s>(&'s self, task: &Task, sinks: &mut [Sink<'s>], rings: &'s [Kept<'_>], scratch: &mut [Line]) {
         let program = self.job.program;
         let step = &program.lowered.steps[task.step];
         let addend = step.addend.map(|value| self.rows(value, rings));
@@ -317,9 +305,7 @@ impl Shared<'_> {
         let geometry = program.lowered.values[value].geometry;
         let kept = rings.iter().find(|kept| kept.value == value);
         match (kept, program.places[value]) {
-            (Some(kept), _) => {
-                Rows::new(kept.lines, geometry, kept.ring.first, kept.ring.capacity, &program.zeros)
-            }
+            (Some(kept), _) => Rows::new(kept.lines, geometry, kept.ring.first, kept.ring.capacity, &program.zeros),
             (None, Some(place)) => Rows::new(self.places[place], geometry, 0, geometry.height, &program.zeros),
             (None, None) => unreachable!("a picture that nobody keeps"),
         }

@@ -40,9 +40,11 @@ fn weight_bytes(step: &Step) -> usize {
 
 /// Whether only the last step's pictures are read outside of the group.
 fn can_end(lowered: &Lowered, start: usize, last: usize) -> bool {
-    lowered.values.iter().filter(|value| (start..last).contains(&value.step)).all(|value| {
-        !value.is_output && value.readers.iter().all(|reader| *reader <= last)
-    })
+    lowered
+        .values
+        .iter()
+        .filter(|value| (start..last).contains(&value.step))
+        .all(|value| !value.is_output && value.readers.iter().all(|reader| *reader <= last))
 }
 
 /// Rows of one step's results.

@@ -168,9 +168,7 @@ fn assemble(input: Shape, pieces: &[Piece], sum: bool, seed: u64) -> Graph {
                 graph.convolution(current, *channels, windows, weights, bias)
             }
             Piece::Pool { size, stride, padding } => graph.max_pool(current, square(*size, *stride, *padding)),
-            Piece::Scale => {
-                graph.scale(current, random.numbers(shape.channels), random.numbers(shape.channels))
-            }
+            Piece::Scale => graph.scale(current, random.numbers(shape.channels), random.numbers(shape.channels)),
             Piece::Relu => graph.relu(current),
             Piece::Add { back } => {
                 let other = all.iter().rev().cycle().skip(*back).take(all.len()).find(|id| graph.shape(**id) == shape);
@@ -290,7 +288,8 @@ fn a_picture_that_is_wanted_in_many_ways_is_had_in_all() {
     let mut random = Random(3);
     let shape = Shape { channels: 3, height: 12, width: 10 };
     let input = graph.input(shape).unwrap();
-    let picture = graph.convolution(input, 18, square(3, 1, 1), random.numbers(18 * 27), Some(random.numbers(18))).unwrap();
+    let picture =
+        graph.convolution(input, 18, square(3, 1, 1), random.numbers(18 * 27), Some(random.numbers(18))).unwrap();
     for _ in 0..4 {
         let scaled = graph.scale(picture, random.numbers(18), random.numbers(18)).unwrap();
         let active = graph.relu(scaled).unwrap();

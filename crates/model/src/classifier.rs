@@ -1,6 +1,8 @@
 //! A package's networks on tract, and the average of what they say about an image's crops.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cloister_conv::{Options, Store};
 use cloister_imaging::View;
@@ -8,7 +10,12 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::{Error, KnownAnswer, Package, Preprocessing, input::Inputs, limits, network::Network};
+use crate::{
+    Error, KnownAnswer, Layer, Package, Preprocessing,
+    input::Inputs,
+    limits,
+    network::{Buffers, Network},
+};
 
 /// A package's networks, ready to run. Shared between threads; requests beyond its own threads wait for one another.
 pub struct Classifier {
@@ -16,7 +23,10 @@ pub struct Classifier {
     preprocessing: Preprocessing,
     known_answers: Vec<KnownAnswer>,
     views: BTreeMap<View, Network>,
+    buffers: Buffers,
     pool: rayon::ThreadPool,
+    /// Inputs that are being computed.
+    busy: AtomicUsize,
 }
 
 /// What a model says about one image.
@@ -51,7 +61,8 @@ impl Classifier {
             .map_err(|error| Error::Threads { threads, reason: error.to_string() })?;
         let manifest = package.manifest();
         let mut views: BTreeMap<View, Network> = BTreeMap::new();
-        let (options, mut store) = (Options::default(), Store::default());
+        let options = Options { winograd: manifest.winograd, ..Options::default() };
+        let mut store = Store::default();
         for (view, described) in &manifest.views {
             let twin = manifest.views.iter().find(|(_, other)| *other == described).map(|(view, _)| *view);
             let network = match twin.and_then(|twin| views.get(&twin)) {
@@ -65,7 +76,9 @@ impl Classifier {
             preprocessing: manifest.preprocessing.clone(),
             known_answers: manifest.known_answers.clone(),
             views,
+            buffers: Buffers::default(),
             pool,
+            busy: AtomicUsize::new(0),
         })
     }
 
@@ -83,10 +96,7 @@ impl Classifier {
         }
         let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
         let inputs = Inputs::prepare(&self.preprocessing, image, view, network.window(), crops)?;
-        let run = |index| network.run(inputs.render(index), &self.labels);
-        let runs: Result<Vec<Vec<f64>>, Error> =
-            self.pool.install(|| (0..inputs.len()).into_par_iter().with_max_len(1).map(run).collect());
-        let runs = runs?;
+        let runs = self.pool.install(|| self.run(network, &inputs))?;
         // Summed in the crops' order, so that the number of threads does not show in the last digits.
         let mean = |label: usize| runs.iter().map(|scores| scores[label]).sum::<f64>() / runs.len() as f64;
         Ok(Classification {
@@ -96,6 +106,41 @@ impl Classifier {
             scores: self.labels.iter().enumerate().map(|(at, label)| (label.clone(), mean(at))).collect(),
             crops: runs.len() as u32,
         })
+    }
+
+    /// Each input's scores. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several threads
+    /// each.
+    fn run(&self, network: &Network, inputs: &Inputs) -> Result<Vec<Vec<f64>>, Error> {
+        let threads = self.pool.current_num_threads();
+        let last = inputs.len() % threads;
+        let one = |index: usize, share: usize| {
+            let others = self.busy.fetch_add(1, Ordering::Relaxed);
+            let _busy = Busy(&self.busy);
+            // Of threads that other requests use nothing is to be had.
+            let share = share.min(threads.saturating_sub(others)).max(1);
+            let mut rendered = Ok(());
+            let scores = network.run(&self.buffers, share, &self.labels, |buffer| {
+                rendered = inputs.render(index, buffer);
+            });
+            rendered.and(scores)
+        };
+        let many = |range: Range<usize>, share: usize| -> Result<Vec<Vec<f64>>, Error> {
+            range.into_par_iter().with_max_len(1).map(|index| one(index, share)).collect()
+        };
+        let whole = inputs.len() - last;
+        let mut runs = many(0..whole, 1)?;
+        if last > 0 {
+            runs.extend(many(whole..inputs.len(), threads / last)?);
+        }
+        Ok(runs)
+    }
+
+    /// What each layer of a view's network costs on this machine.
+    ///
+    /// # Errors
+    /// A view without a network, a network that fails.
+    pub fn layers(&self, view: View) -> Result<Vec<Layer>, Error> {
+        self.views.get(&view).ok_or(Error::ViewNotServed(view))?.layers()
     }
 
     /// What is done to an image before a network sees it.
@@ -126,6 +171,15 @@ impl Classifier {
             }
         }
         Ok(())
+    }
+}
+
+/// An input that is being computed.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

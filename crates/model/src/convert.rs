@@ -37,6 +37,8 @@ pub struct ConvertOptions {
     pub mlo_window: (usize, usize),
     /// Whether each network is run on a synthetic image and its scores kept as known answers.
     pub known_answers: bool,
+    /// Whether 3 x 3 convolutions may be computed by Winograd's transformation.
+    pub winograd: bool,
     /// Threads for the known answers.
     pub threads: usize,
 }
@@ -52,6 +54,7 @@ impl Default for ConvertOptions {
             cc_window: CC_WINDOW,
             mlo_window: MLO_WINDOW,
             known_answers: true,
+            winograd: true,
             threads: 1,
         }
     }
@@ -91,6 +94,7 @@ pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> 
         labels: architecture::LABELS.map(str::to_owned).to_vec(),
         preprocessing: Preprocessing::ScreeningMammogram1(ScreeningMammogram::default()),
         views,
+        winograd: options.winograd,
         known_answers: vec![],
     };
     let package = Package::new(&manifest, networks)?;

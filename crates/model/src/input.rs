@@ -46,11 +46,14 @@ impl Inputs {
         }
     }
 
-    /// One input, height by width. `index` is below [`Inputs::len`].
-    pub(crate) fn render(&self, index: usize) -> Array2<f32> {
+    /// One input, row after row, into memory of its size. `index` is below [`Inputs::len`].
+    pub(crate) fn render(&self, index: usize, buffer: &mut [f32]) -> Result<(), Error> {
         match self {
-            Self::Crops(prepared, plans) => prepared.render(&plans[index]),
-            Self::Whole { pixels, .. } => pixels.clone(),
+            Self::Crops(prepared, plans) => Ok(prepared.render_into(&plans[index], buffer)?),
+            Self::Whole { pixels, .. } => {
+                buffer.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
+                Ok(())
+            }
         }
     }
 

@@ -1,14 +1,15 @@
 //! Which arithmetic computes here. Receipts name it: kernels for other instruction sets add in another order, and round otherwise.
 
+use cloister_conv::KernelSet;
 use tract_onnx::tract_core::tract_linalg::isa;
 
 /// The engine's version, which is part of what decides the last bits of a score.
 const ENGINE: &str = "tract 0.23.9";
 
-/// The engine, and the instruction sets of this processor that it chooses its kernels by, such as
-/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f`. Where two machines say the same, the same inputs give the same bits.
+/// The engine, the instruction sets of this processor that it chooses its kernels by, and which of our convolutions run here, such as
+/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f, conv 1 avx512`. Where two machines say the same, the same inputs give the same bits.
 pub fn kernels() -> String {
-    format!("{ENGINE} {:?}", isa::native())
+    format!("{ENGINE} {:?}, conv {} {}", isa::native(), cloister_conv::REVISION, KernelSet::best())
 }
 
 #[cfg(test)]

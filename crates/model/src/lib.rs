@@ -17,6 +17,7 @@ mod demo;
 mod error;
 mod input;
 mod kernels;
+mod layers;
 pub mod limits;
 mod manifest;
 mod names;
@@ -29,6 +30,7 @@ pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkp
 pub use demo::{demo_options, random_checkpoint};
 pub use error::Error;
 pub use kernels::kernels;
+pub use layers::Layer;
 pub use manifest::{
     FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
     ViewNetwork,

@@ -35,9 +35,21 @@ pub struct Manifest {
     pub preprocessing: Preprocessing,
     /// The network of each view that the model knows.
     pub views: BTreeMap<View, ViewNetwork>,
+    /// Whether 3 x 3 convolutions may be computed by Winograd's transformation: twice as fast, and rounded otherwise. Not written where they
+    /// may.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub winograd: bool,
     /// Inputs whose scores are known, to tell a broken machine or program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_answers: Vec<KnownAnswer>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 /// What is done to an image before a network sees it: a revision, and the numbers that belong to it.

@@ -1,8 +1,7 @@
 //! One ONNX network on tract: its shapes, and the scores in its output.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ndarray::{Array2, Axis};
 use prost::Message;
 use tract_onnx::{
     pb::{ModelProto, tensor_proto::DataLocation},
@@ -12,7 +11,7 @@ use tract_onnx::{
 
 use cloister_conv::{Options, Store};
 
-use crate::{Error, Output, Package, ViewNetwork, blocked};
+use crate::{Error, Layer, Output, Package, ViewNetwork, blocked, layers};
 
 /// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
 const ROUNDING: f64 = 1e-3;
@@ -56,17 +55,69 @@ impl Network {
         self.window
     }
 
-    /// The probability of each label for one input of the network's window.
-    pub(crate) fn run(&self, input: Array2<f32>, labels: &[String]) -> Result<Vec<f64>, Error> {
+    /// What each layer costs on this machine, on one thread, for an input that is bright in the middle.
+    pub(crate) fn layers(&self) -> Result<Vec<Layer>, Error> {
+        let (height, width) = self.window;
+        let bright = |(_, _, y, x): (usize, usize, usize, usize)| {
+            let at = |place: usize, length: usize| (place as f32 / length as f32 - 0.5).abs();
+            1.0 - 3.0 * (at(y, height) + at(x, width))
+        };
+        let input: Tensor = tract_ndarray::Array4::from_shape_fn((1, 1, height, width), bright).into();
+        layers::measure(&self.plan, &input.into_tvalue()).map_err(|error| failed(&self.name, "run", error))
+    }
+
+    /// The probability of each label for one input of the network's window, computed on so many threads of the current pool. What
+    /// `fill` is given holds whatever was left in it.
+    pub(crate) fn run(
+        &self,
+        buffers: &Buffers,
+        threads: usize,
+        labels: &[String],
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Result<Vec<f64>, Error> {
         let failed = |error| failed(&self.name, "run", error);
-        let input: Tensor = input.insert_axis(Axis(0)).insert_axis(Axis(0)).into();
-        let outputs = self.plan.run(tvec!(input.into())).map_err(failed)?;
+        let mut input = buffers.take(self.window).map_err(failed)?;
+        fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default());
+        let input = Arc::new(input);
+        let result = blocked::on_threads(threads, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
+        buffers.put_back(input);
+        let outputs = result.map_err(failed)?;
         let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
         let numbers: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
         let scores = scores(self.output, &numbers, labels.len());
         match scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
             Some(label) => Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() }),
             None => Ok(scores.into_iter().map(|score| score.min(1.0)).collect()),
+        }
+    }
+}
+
+/// Memory of inputs, which is used again: as many as there were at once, of the sizes that were asked for last.
+#[derive(Default)]
+pub(crate) struct Buffers(Mutex<Vec<Tensor>>);
+
+impl Buffers {
+    /// The input of a window's size.
+    fn take(&self, (height, width): (usize, usize)) -> TractResult<Tensor> {
+        let shape = [1, 1, height, width];
+        let spare = {
+            let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = spare.iter().position(|tensor| tensor.shape() == shape);
+            // One of another size makes room, so that there are no more than are in use.
+            same.or((!spare.is_empty()).then_some(0)).map(|at| spare.swap_remove(at))
+        };
+        match spare {
+            Some(tensor) if tensor.shape() == shape => Ok(tensor),
+            other => {
+                drop(other);
+                Tensor::zero::<f32>(&shape)
+            }
+        }
+    }
+
+    fn put_back(&self, input: Arc<Tensor>) {
+        if let Ok(tensor) = Arc::try_unwrap(input) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tensor);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tile::{self, settle};
-use super::{Kernel, Sink, addend_at, check_sinks, sinks_at};
+use super::{Kernel, MAX_KERNEL, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, Rows};
 
@@ -24,7 +24,7 @@ impl Pool<'_, '_> {
         assert!(stride.0 > 0 && stride.1 > 0 && size.0 > padding.0 && size.1 > padding.1, "the kernel");
         assert!((self.out.height.max(1) - 1) * stride.0 < input.height + padding.0, "the input's height");
         assert!((self.out.width.max(1) - 1) * stride.1 < input.width + padding.1, "the input's width");
-        assert!(input.channels == self.out.channels, "the channels");
+        assert!(size.0 <= MAX_KERNEL && input.channels == self.out.channels, "the kernel's rows and the channels");
         check_sinks(self.sinks, None, self.out);
     }
 
@@ -35,21 +35,25 @@ impl Pool<'_, '_> {
     #[inline(always)]
     pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
         let geometry = self.input.geometry();
+        let Kernel { size, stride, padding } = self.kernel;
         for y in range {
             let (sinks, count) = sinks_at(self.sinks, y);
-            let rows = covered(y, self.kernel.size.0, self.kernel.stride.0, self.kernel.padding.0, geometry.height);
+            let covered_rows = covered(y, size.0, stride.0, padding.0, geometry.height);
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            for (to, row) in rows.iter_mut().zip(covered_rows.clone()) {
+                *to = self.input.row(row as isize)[geometry.left..].as_ptr();
+            }
+            let rows = &rows[..covered_rows.len()];
             for block in 0..self.out.blocks() {
                 for x in 0..self.out.width {
-                    let columns =
-                        covered(x, self.kernel.size.1, self.kernel.stride.1, self.kernel.padding.1, geometry.width);
-                    let at = block * geometry.pixels() + geometry.left;
+                    let columns = covered(x, size.1, stride.1, padding.1, geometry.width);
+                    let at = block * geometry.pixels() + columns.start;
                     // SAFETY: the caller's promise; the window was cut to the picture, and something of it is left.
                     unsafe {
-                        let mut most = V::load(&self.input.row(rows.start as isize)[at + columns.start]);
-                        for row in rows.clone() {
-                            let row = &self.input.row(row as isize)[at..];
-                            for line in &row[columns.clone()] {
-                                most = most.max(V::load(line));
+                        let mut most = V::load(rows[0].add(at));
+                        for row in rows {
+                            for column in 0..columns.len() {
+                                most = most.max(V::load(row.add(at + column)));
                             }
                         }
                         put(most, &sinks[..count], block, x);
@@ -157,8 +161,7 @@ unsafe fn put<V: Lanes>(value: V, sinks: &[tile::Sink], block: usize, x: usize) 
     for sink in sinks {
         // SAFETY: the caller's promise.
         unsafe {
-            let affine =
-                sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
+            let affine = sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
             settle(value, affine, sink.relu).store(sink.to.add(block * sink.block_pixels + x));
         }
     }

@@ -168,8 +168,9 @@ pub(super) unsafe fn finish<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(
         for sink in sinks {
             for (output, sums) in sums.iter().enumerate() {
                 let to = sink.to.add((block + output) * sink.block_pixels + x);
-                let affine =
-                    sink.affine.map(|(factor, summand)| (V::load(factor.add(block + output)), V::load(summand.add(block + output))));
+                let affine = sink.affine.map(|(factor, summand)| {
+                    (V::load(factor.add(block + output)), V::load(summand.add(block + output)))
+                });
                 for (pixel, sum) in sums.iter().enumerate() {
                     settle(*sum, affine, sink.relu).store(to.add(pixel));
                 }

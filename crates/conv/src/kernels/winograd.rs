@@ -252,9 +252,8 @@ impl Target {
                 }
                 for sink in &sinks[..*count] {
                     let to = sink.to.add(block * sink.block_pixels + x);
-                    let affine = sink
-                        .affine
-                        .map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
+                    let affine =
+                        sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
                     for (column, output) in outputs.iter().enumerate().take(width) {
                         settle(*output, affine, sink.relu).store(to.add(column));
                     }

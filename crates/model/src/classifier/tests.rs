@@ -38,6 +38,7 @@ fn manifest(labels: &[&str], output: Output) -> Manifest {
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         preprocessing: Preprocessing::Resize1(Resize { mean: 0.5, deviation: 0.25 }),
         views: [(View::LCc, network)].into(),
+        winograd: true,
         known_answers: vec![],
     }
 }
@@ -209,7 +210,11 @@ fn a_request_is_the_mean_of_its_crops_whatever_the_threads() {
     let labels = &package.manifest().labels;
     let run = |noise, count| -> Vec<Vec<f64>> {
         let plans = prepared.crops(count, noise);
-        plans.iter().map(|plan| network.run(prepared.render(plan), labels).unwrap()).collect()
+        let run = |plan| {
+            let fill = |buffer: &mut [f32]| prepared.render_into(plan, buffer).unwrap();
+            network.run(&Buffers::default(), 1, labels, fill).unwrap()
+        };
+        plans.iter().map(run).collect()
     };
     let mean = run(Noise::Default, 4).iter().map(|scores| scores[1]).sum::<f64>() / 4.0;
     assert_eq!(answer.scores["malignant"], mean);
