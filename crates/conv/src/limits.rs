@@ -8,10 +8,10 @@ pub const MAX_BYTES: u64 = 1 << 30;
 pub(crate) const STREAMED_WEIGHT_BYTES: usize = 768 * 1024;
 
 /// Transformed tiles and their sums stay in a processor's second cache.
-pub(crate) const TRANSFORMED_BYTES: usize = 384 * 1024;
+pub(crate) const TRANSFORMED_BYTES: usize = 768 * 1024;
 
 /// The least number of tiles transformed at a time: below it, weights are read too often.
-pub(crate) const LEAST_TILES: usize = 56;
+pub(crate) const LEAST_TILES: usize = 88;
 
 /// Parts that one picture is cut into, one for each thread.
 pub const MAX_PARTS: usize = 64;

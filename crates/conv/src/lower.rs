@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Written {
     pub(crate) value: usize,
-    pub(crate) affine: Option<Affine>,
+    pub(crate) affine: Affine,
     pub(crate) relu: bool,
 }
 
@@ -292,7 +292,11 @@ impl<'g> Analysis<'g> {
             let number = lowered.steps.len();
             for node in pictures {
                 let Some(view) = &self.views[node] else { continue };
-                let affine = view.affine.as_ref().map(|(factors, summands)| weights::affine(factors, summands));
+                let channels = step.out.channels;
+                let affine = match &view.affine {
+                    Some((factors, summands)) => weights::affine(factors, summands),
+                    None => weights::affine(&vec![1.0; channels], &vec![0.0; channels]),
+                };
                 value_of[node] = Some(lowered.values.len());
                 step.written.push(Written { value: lowered.values.len(), affine, relu: view.relu });
                 lowered.values.push(Value { geometry: step.out, step: number, readers: vec![], is_output: false });

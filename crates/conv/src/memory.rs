@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::layout::Line;
+use crate::layout::{LANES, Line};
 
 /// Pieces of memory that nobody uses at the moment: as many as computations were at work at once.
 #[derive(Debug, Default)]
@@ -11,8 +11,25 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Lends `count` lines, with whatever was left in them.
-    pub(crate) fn lend(&self, count: usize, work: impl FnOnce(&mut [Line])) {
+    /// Lends pieces of so many lines each, with whatever was left in them.
+    pub(crate) fn lend(&self, pieces: &[usize], work: impl FnOnce(Vec<&mut [Line]>)) {
+        if cfg!(test) {
+            // Each piece for itself, so that a sanitizer sees where one ends, and full of what spoils every result.
+            let mut apart: Vec<Vec<Line>> = pieces.iter().map(|lines| vec![Line([f32::NAN; LANES]); *lines]).collect();
+            return work(apart.iter_mut().map(Vec::as_mut_slice).collect());
+        }
+        self.lend_whole(pieces.iter().sum(), |mut whole| {
+            let mut divided = Vec::with_capacity(pieces.len());
+            for lines in pieces {
+                let (piece, rest) = whole.split_at_mut(*lines);
+                divided.push(piece);
+                whole = rest;
+            }
+            work(divided);
+        });
+    }
+
+    fn lend_whole(&self, count: usize, work: impl FnOnce(&mut [Line])) {
         let spare = {
             let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
             let fitting = (0..spare.len()).filter(|at| spare[*at].len() >= count).min_by_key(|at| spare[*at].len());
@@ -38,10 +55,10 @@ mod tests {
     #[test]
     fn memory_is_used_again_and_grows_where_it_has_to() {
         let memory = Memory::default();
-        memory.lend(3, |lines| lines[2] = Line([7.0; 16]));
-        memory.lend(2, |lines| assert_eq!(lines.len(), 2));
-        memory.lend(3, |lines| assert_eq!(lines[2], Line([7.0; 16]), "the same memory"));
-        memory.lend(5, |_| memory.lend(1, |_| ()));
+        memory.lend_whole(3, |lines| lines[2] = Line([7.0; 16]));
+        memory.lend_whole(2, |lines| assert_eq!(lines.len(), 2));
+        memory.lend_whole(3, |lines| assert_eq!(lines[2], Line([7.0; 16]), "the same memory"));
+        memory.lend_whole(5, |_| memory.lend_whole(1, |_| ()));
         let spare = memory.spare.lock().unwrap();
         assert_eq!(spare.iter().map(Vec::len).collect::<Vec<_>>(), [1, 5]);
     }

@@ -10,7 +10,7 @@ use crate::kernels::scratch_lines;
 use crate::layout::{Geometry, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
-use crate::run::{Job, Workspace, workspace_lines};
+use crate::run::{Job, Workspace, pieces};
 use crate::schedule::{Group, Part, groups, parts};
 use crate::weights::Store;
 use crate::{Error, limits};
@@ -51,8 +51,8 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) groups: Vec<Vec<Part>>,
-    /// Lines that a computation takes.
-    lines: usize,
+    /// The lines of each piece of memory that a computation takes.
+    pieces: Vec<usize>,
 }
 
 /// One step of a program, for people.
@@ -184,12 +184,12 @@ impl Program {
             let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
             let plan = plans.entry(threads).or_insert_with(|| {
                 let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect::<Vec<_>>();
-                Arc::new(Plan { lines: workspace_lines(self, &groups), groups })
+                Arc::new(Plan { pieces: pieces(self, &groups), groups })
             });
             Arc::clone(plan)
         };
-        self.memory.lend(plan.lines, |memory| {
-            let mut workspace = Workspace::within(memory, self, &plan);
+        self.memory.lend(&plan.pieces, |pieces| {
+            let mut workspace = Workspace::of(pieces, self, &plan);
             work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
         });
     }

@@ -34,46 +34,39 @@ struct Kept<'m> {
     lines: &'m mut [Line],
 }
 
-/// Lines that a computation takes.
-pub(crate) fn workspace_lines(program: &Program, groups: &[Vec<Part>]) -> usize {
-    let threads = groups.iter().map(Vec::len).max().unwrap_or(0);
-    let rings: usize = (0..threads).map(|number| ring_lines(program, groups, number)).sum();
-    program.place_lines.iter().sum::<usize>() + rings + threads * program.scratch_lines
+/// The lines of each piece of memory that a computation takes, in the order of [`Workspace::of`].
+pub(crate) fn pieces(program: &Program, groups: &[Vec<Part>]) -> Vec<usize> {
+    let mut pieces = program.place_lines.clone();
+    for thread in 0..threads(groups) {
+        for part in groups.iter().filter_map(|parts| parts.get(thread)) {
+            let lines =
+                |(value, ring): &(usize, Ring)| ring.capacity * program.lowered.values[*value].geometry.row_lines();
+            pieces.extend(part.rings.iter().map(lines));
+        }
+        pieces.push(program.scratch_lines);
+    }
+    pieces
 }
 
-fn ring_lines(program: &Program, groups: &[Vec<Part>], thread: usize) -> usize {
-    let of = |part: &Part| part.rings.iter().map(|(value, ring)| lines_of(program, *value, *ring)).sum::<usize>();
-    groups.iter().filter_map(|parts| parts.get(thread)).map(of).sum()
-}
-
-fn lines_of(program: &Program, value: usize, ring: Ring) -> usize {
-    ring.capacity * program.lowered.values[value].geometry.row_lines()
+fn threads(groups: &[Vec<Part>]) -> usize {
+    groups.iter().map(Vec::len).max().unwrap_or(0)
 }
 
 impl<'m> Workspace<'m> {
-    /// Divides `memory`, which is [`workspace_lines`] long.
-    pub(crate) fn within(mut memory: &'m mut [Line], program: &Program, plan: &Plan) -> Self {
-        let mut take = |lines: usize| {
-            let (taken, rest) = std::mem::take(&mut memory).split_at_mut(lines);
-            memory = rest;
-            taken
-        };
-        let places = program.place_lines.iter().map(|lines| take(*lines)).collect();
-        let threads = plan.groups.iter().map(Vec::len).max().unwrap_or(0);
-        let mut parts = Vec::with_capacity(threads);
-        for number in 0..threads {
+    /// Gives each piece its purpose. See [`pieces`].
+    pub(crate) fn of(pieces: Vec<&'m mut [Line]>, program: &Program, plan: &Plan) -> Self {
+        let mut pieces = pieces.into_iter();
+        let places = pieces.by_ref().take(program.place_lines.len()).collect();
+        let mut parts = Vec::new();
+        for thread in 0..threads(&plan.groups) {
             let mut rings = Vec::with_capacity(plan.groups.len());
             for group in &plan.groups {
-                let planned = group.get(number).map(|part| part.rings.as_slice()).unwrap_or_default();
-                let kept = |(value, ring): &(usize, Ring)| Kept {
-                    value: *value,
-                    ring: *ring,
-                    lines: take(lines_of(program, *value, *ring)),
-                };
-                rings.push(planned.iter().map(kept).collect());
+                let planned = group.get(thread).map(|part| part.rings.as_slice()).unwrap_or_default();
+                let kept = planned.iter().zip(&mut pieces);
+                rings.push(kept.map(|((value, ring), lines)| Kept { value: *value, ring: *ring, lines }).collect());
             }
             let times = vec![Duration::ZERO; program.lowered.steps.len()];
-            parts.push(PartMemory { rings, scratch: take(program.scratch_lines), times });
+            parts.push(PartMemory { rings, scratch: pieces.next().unwrap_or_default(), times });
         }
         Self { places, parts, padded: vec![Vec::new(); program.lowered.steps.len()] }
     }
@@ -313,8 +306,7 @@ impl Shared<'_> {
 }
 
 fn settling(written: &crate::lower::Written) -> Settling<'_> {
-    let affine = written.affine.as_ref().map(|affine| (affine.factors.as_slice(), affine.summands.as_slice()));
-    Settling { affine, relu: written.relu }
+    Settling { factors: &written.affine.factors, summands: &written.affine.summands, relu: written.relu }
 }
 
 /// From planes to blocks. Few pictures come that way, and none that is large.

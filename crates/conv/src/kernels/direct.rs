@@ -46,6 +46,7 @@ impl Direct<'_, '_> {
             stride: self.kernel.stride.1,
         };
         let height = self.kernel.size.0;
+        let tiles = V::PIXELS.map(|most| tile_width(self.out.width, most));
         for y in range {
             let mut rows = [std::ptr::null(); MAX_KERNEL];
             for (at, row) in rows[..height].iter_mut().enumerate() {
@@ -60,6 +61,7 @@ impl Direct<'_, '_> {
                 addend: addend_at(self.addend.as_ref(), y),
                 sinks: &sinks[..count],
                 width: self.out.width,
+                tiles,
             };
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
@@ -81,6 +83,8 @@ struct Row<'a> {
     addend: Option<tile::Addend>,
     sinks: &'a [tile::Sink],
     width: usize,
+    /// How wide tiles are, of one block and of two.
+    tiles: [usize; 2],
 }
 
 impl Row<'_> {
@@ -93,13 +97,13 @@ impl Row<'_> {
             // SAFETY: the caller's promise.
             unsafe {
                 if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = tile_width(self.width, V::PIXELS[1]);
+                    let width = self.tiles[1];
                     for x in tiles(self.width, width) {
                         with_width!((width, V::PIXELS[1]), one::<V, 2, _, STRIDE>, (self, block, x));
                     }
                     block += 2;
                 } else {
-                    let width = tile_width(self.width, V::PIXELS[0]);
+                    let width = self.tiles[0];
                     for x in tiles(self.width, width) {
                         with_width!((width, V::PIXELS[0]), one::<V, 1, _, STRIDE>, (self, block, x));
                     }

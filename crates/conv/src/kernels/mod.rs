@@ -25,21 +25,21 @@ pub(crate) struct Sink<'a> {
     pub(crate) settling: Settling<'a>,
 }
 
-/// What is done to a result before it is written: `max(result * factor + summand, 0)`, or less than that.
+/// What is done to a result before it is written: `max(result * factor + summand, least)`.
 #[derive(Clone, Copy)]
 pub(crate) struct Settling<'a> {
-    /// A line of factors and one of summands for each block.
-    pub(crate) affine: Option<(&'a [Line], &'a [Line])>,
+    /// A line for each block.
+    pub(crate) factors: &'a [Line],
+    /// A line for each block.
+    pub(crate) summands: &'a [Line],
+    /// Whether what is below zero becomes zero.
     pub(crate) relu: bool,
 }
 
 impl Settling<'_> {
     /// One number's.
     pub(crate) fn apply(&self, value: f32, block: usize, lane: usize) -> f32 {
-        let value = match self.affine {
-            Some((factors, summands)) => value * factors[block].0[lane] + summands[block].0[lane],
-            None => value,
-        };
+        let value = value * self.factors[block].0[lane] + self.summands[block].0[lane];
         if self.relu && value < 0.0 { 0.0 } else { value }
     }
 }
@@ -51,22 +51,31 @@ impl Sink<'_> {
         let offset = self.rows.offset(y) + geometry.left;
         // SAFETY: the row is one of those in memory, and has that padding.
         let to = unsafe { self.rows.start().add(offset) };
-        let affine = self.settling.affine.map(|(factor, summand)| (factor.as_ptr(), summand.as_ptr()));
-        tile::Sink { to, block_pixels: geometry.pixels(), affine, relu: self.settling.relu }
+        let Settling { factors, summands, relu } = self.settling;
+        let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+        let (factors, summands) = (factors.as_ptr(), summands.as_ptr());
+        tile::Sink { to, block_pixels: geometry.pixels(), factors, summands, least }
     }
 
     fn check(&self, out: Geometry) {
         assert!(same_picture(self.rows.geometry(), out), "the results' shape");
-        if let Some((factor, summand)) = self.settling.affine {
-            assert!(factor.len() >= out.blocks() && summand.len() >= out.blocks(), "a factor for each channel");
-        }
+        let Settling { factors, summands, .. } = self.settling;
+        assert!(factors.len() >= out.blocks() && summands.len() >= out.blocks(), "a factor for each channel");
     }
 }
 
-/// Pointers to all sinks' row `y`.
+/// Sinks that nothing is written to.
+const NO_SINKS: [tile::Sink; MAX_SINKS] = [tile::Sink {
+    to: std::ptr::null_mut(),
+    block_pixels: 0,
+    factors: std::ptr::null(),
+    summands: std::ptr::null(),
+    least: 0.0,
+}; MAX_SINKS];
+
+/// Pointers to all sinks' row `y`, and how many there are.
 fn sinks_at(sinks: &mut [Sink<'_>], y: usize) -> ([tile::Sink; MAX_SINKS], usize) {
-    let nowhere = tile::Sink { to: std::ptr::null_mut(), block_pixels: 0, affine: None, relu: false };
-    let mut pointers = [nowhere; MAX_SINKS];
+    let mut pointers = NO_SINKS;
     for (pointer, sink) in pointers.iter_mut().zip(sinks.iter_mut()) {
         *pointer = sink.pointers(y);
     }

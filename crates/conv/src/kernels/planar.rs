@@ -42,6 +42,7 @@ impl Planar<'_, '_> {
         let (channels, height, width) = self.shape;
         let Kernel { size, stride, .. } = self.kernel;
         let planes = Planes { channels, plane: height * width, row: width, kernel: size, stride: stride.1 };
+        let tiles = V::PIXELS.map(|most| tile_width(self.out.width, most));
         for y in range {
             let (sinks, count) = sinks_at(self.sinks, y);
             let row = Row {
@@ -50,6 +51,7 @@ impl Planar<'_, '_> {
                 weights: Weights { first: self.weights.as_ptr(), block_lines: channels * size.0 * size.1 },
                 sinks: &sinks[..count],
                 width: self.out.width,
+                tiles,
             };
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
@@ -70,6 +72,8 @@ struct Row<'a> {
     weights: Weights,
     sinks: &'a [tile::Sink],
     width: usize,
+    /// How wide tiles are, of one block and of two.
+    tiles: [usize; 2],
 }
 
 impl Row<'_> {
@@ -82,13 +86,13 @@ impl Row<'_> {
             // SAFETY: the caller's promise.
             unsafe {
                 if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = tile_width(self.width, V::PIXELS[1]);
+                    let width = self.tiles[1];
                     for x in tiles(self.width, width) {
                         with_width!((width, V::PIXELS[1]), one::<V, 2, _, STRIDE>, (self, block, x));
                     }
                     block += 2;
                 } else {
-                    let width = tile_width(self.width, V::PIXELS[0]);
+                    let width = self.tiles[0];
                     for x in tiles(self.width, width) {
                         with_width!((width, V::PIXELS[0]), one::<V, 1, _, STRIDE>, (self, block, x));
                     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tile::{self, settle};
+use super::tile::{self, Settled};
 use super::{Kernel, MAX_KERNEL, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, Rows};
@@ -161,8 +161,7 @@ unsafe fn put<V: Lanes>(value: V, sinks: &[tile::Sink], block: usize, x: usize) 
     for sink in sinks {
         // SAFETY: the caller's promise.
         unsafe {
-            let affine = sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
-            settle(value, affine, sink.relu).store(sink.to.add(block * sink.block_pixels + x));
+            Settled::of(sink, block).apply(value).store(sink.to.add(block * sink.block_pixels + x));
         }
     }
 }

@@ -122,17 +122,19 @@ pub(super) struct Planes {
     pub(super) stride: usize,
 }
 
-/// Where one row of results goes.
+/// Where one row of results goes, as `max(result * factor + summand, least)`.
 #[derive(Clone, Copy)]
 pub(super) struct Sink {
     /// The row's first pixel after the padding.
     pub(super) to: *mut Line,
     /// Lines from one block to the next.
     pub(super) block_pixels: usize,
-    /// Each block's factors and summands; nothing where results stay as they are.
-    pub(super) affine: Option<(*const Line, *const Line)>,
-    /// Whether what is below zero becomes zero.
-    pub(super) relu: bool,
+    /// A line of factors for each block.
+    pub(super) factors: *const Line,
+    /// A line of summands for each block.
+    pub(super) summands: *const Line,
+    /// Zero, or less than all numbers.
+    pub(super) least: f32,
 }
 
 /// One row of what is added to results.
@@ -150,7 +152,24 @@ pub(super) struct Addend {
 /// As for [`Lanes`]; the tile is within all rows.
 #[inline(always)]
 pub(super) unsafe fn finish<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(
-    mut sums: [[V; PIXELS]; BLOCKS],
+    sums: [[V; PIXELS]; BLOCKS],
+    (block, x): (usize, usize),
+    addend: Option<Addend>,
+    sinks: &[Sink],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Written out, because a loop over blocks is not unrolled, and the sums leave their registers then.
+        finish_block(sums[0], (block, x), addend, sinks);
+        if BLOCKS > 1 {
+            finish_block(sums[1], (block + 1, x), addend, sinks);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn finish_block<V: Lanes, const PIXELS: usize>(
+    mut sums: [V; PIXELS],
     (block, x): (usize, usize),
     addend: Option<Addend>,
     sinks: &[Sink],
@@ -158,40 +177,50 @@ pub(super) unsafe fn finish<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(addend) = addend {
-            for (output, sums) in sums.iter_mut().enumerate() {
-                let from = addend.from.add((block + output) * addend.block_pixels + x);
-                for (pixel, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.add(V::load(from.add(pixel)));
-                }
+            let from = addend.from.add(block * addend.block_pixels + x);
+            for (pixel, sum) in sums.iter_mut().enumerate() {
+                *sum = sum.add(V::load(from.add(pixel)));
             }
         }
         for sink in sinks {
-            for (output, sums) in sums.iter().enumerate() {
-                let to = sink.to.add((block + output) * sink.block_pixels + x);
-                let affine = sink.affine.map(|(factor, summand)| {
-                    (V::load(factor.add(block + output)), V::load(summand.add(block + output)))
-                });
-                for (pixel, sum) in sums.iter().enumerate() {
-                    settle(*sum, affine, sink.relu).store(to.add(pixel));
-                }
+            let to = sink.to.add(block * sink.block_pixels + x);
+            let settling = Settled::of(sink, block);
+            for (pixel, sum) in sums.iter().enumerate() {
+                settling.apply(*sum).store(to.add(pixel));
             }
         }
     }
 }
 
-/// Scales and cuts one line.
-///
-/// # Safety
-/// As for [`Lanes`].
-#[inline(always)]
-pub(super) unsafe fn settle<V: Lanes>(value: V, affine: Option<(V, V)>, relu: bool) -> V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let value = match affine {
-            Some((factor, summand)) => value.mul_add(factor, summand),
-            None => value,
-        };
-        if relu { V::zero().max(value) } else { value }
+/// What is done to one block's results, in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Settled<V> {
+    factor: V,
+    summand: V,
+    least: V,
+}
+
+impl<V: Lanes> Settled<V> {
+    /// # Safety
+    /// As for [`Lanes`]; the sink has that block.
+    #[inline(always)]
+    pub(super) unsafe fn of(sink: &Sink, block: usize) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                factor: V::load(sink.factors.add(block)),
+                summand: V::load(sink.summands.add(block)),
+                least: V::constant(sink.least),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Lanes`].
+    #[inline(always)]
+    pub(super) unsafe fn apply(self, value: V) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { self.least.max(value.mul_add(self.factor, self.summand)) }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::tile::{self, Weights, Window, settle, sums, tile_width, tiles, with_width};
-use super::{MAX_SINKS, Sink, addend_at, check_sinks, sinks_at};
+use super::tile::{self, Settled, Weights, Window, sums, tile_width, tiles, with_width};
+use super::{MAX_SINKS, NO_SINKS, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, LANES, Line, Rows};
 
@@ -102,6 +102,7 @@ impl Winograd<'_, '_> {
         let (blocks, outs) = (self.input.geometry().blocks(), self.out.blocks());
         let sums_at = PRODUCTS * blocks * count;
         let scratch = self.scratch.as_mut_ptr();
+        let widths = V::PIXELS.map(|most| tile_width(count, most));
         for product in 0..PRODUCTS {
             // SAFETY: within the scratch memory and the weights, as checked.
             let panel = unsafe {
@@ -115,6 +116,7 @@ impl Winograd<'_, '_> {
                     to: scratch.add(sums_at + product * count),
                     block_lines: PRODUCTS * count,
                     count,
+                    tiles: widths,
                 }
             };
             // SAFETY: the caller's promise.
@@ -132,12 +134,12 @@ impl Winograd<'_, '_> {
             let top = chunk.top + row * TILE;
             let height = TILE.min(self.out.height - top);
             let mut addends = [None; TILE];
-            let mut sinks: [Option<([tile::Sink; MAX_SINKS], usize)>; TILE] = [None; TILE];
+            let mut sinks = [NO_SINKS; TILE];
             for y in 0..height {
                 addends[y] = addend_at(self.addend.as_ref(), top + y);
-                sinks[y] = Some(sinks_at(self.sinks, top + y));
+                sinks[y] = sinks_at(self.sinks, top + y).0;
             }
-            let target = Target { addends, sinks, width: self.out.width };
+            let target = Target { addends, sinks, count: self.sinks.len(), height, width: self.out.width };
             for block in 0..self.out.blocks() {
                 for (index, column) in columns.clone().enumerate() {
                     // SAFETY: the caller's promise.
@@ -183,6 +185,8 @@ struct Panel {
     /// Lines from one output block's sums to the next one's.
     block_lines: usize,
     count: usize,
+    /// How wide tiles of the product are, of one block and of two.
+    tiles: [usize; 2],
 }
 
 impl Panel {
@@ -193,13 +197,13 @@ impl Panel {
             // SAFETY: the caller's promise.
             unsafe {
                 if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = tile_width(self.count, V::PIXELS[1]);
+                    let width = self.tiles[1];
                     for at in tiles(self.count, width) {
                         with_width!((width, V::PIXELS[1]), product::<V, 2, _>, (self, block, at));
                     }
                     block += 2;
                 } else {
-                    let width = tile_width(self.count, V::PIXELS[0]);
+                    let width = self.tiles[0];
                     for at in tiles(self.count, width) {
                         with_width!((width, V::PIXELS[0]), product::<V, 1, _>, (self, block, at));
                     }
@@ -217,45 +221,76 @@ unsafe fn product<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(panel: &Pa
         let first = panel.weights.first.add(block * panel.weights.block_lines);
         let weights = Weights { first, block_lines: panel.weights.block_lines };
         let sums = sums::<V, BLOCKS, PIXELS, 1>(&[panel.from.add(at)], panel.window, weights);
-        for (output, sums) in sums.iter().enumerate() {
-            let to = panel.to.add((block + output) * panel.block_lines + at);
-            for (pixel, sum) in sums.iter().enumerate() {
-                sum.store(to.add(pixel));
-            }
+        // Written out, because a loop over blocks is not unrolled, and the sums leave their registers then.
+        keep(&sums[0], panel.to.add(block * panel.block_lines + at));
+        if BLOCKS > 1 {
+            keep(&sums[1], panel.to.add((block + 1) * panel.block_lines + at));
         }
+    }
+}
+
+#[inline(always)]
+unsafe fn keep<V: Lanes, const PIXELS: usize>(sums: &[V; PIXELS], to: *mut Line) {
+    for (pixel, sum) in sums.iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { sum.store(to.add(pixel)) };
     }
 }
 
 /// A row of tiles in the outputs.
 struct Target {
+    /// Each row's; those below the picture are not looked at.
     addends: [Option<tile::Addend>; TILE],
-    /// Those of each row, and how many; none below the picture.
-    sinks: [Option<([tile::Sink; MAX_SINKS], usize)>; TILE],
+    sinks: [[tile::Sink; MAX_SINKS]; TILE],
+    /// How many sinks each row has.
+    count: usize,
+    height: usize,
     width: usize,
 }
 
 impl Target {
     #[inline(always)]
     unsafe fn write<V: Lanes>(&self, from: *const Line, stride: usize, block: usize, x: usize) {
-        let width = TILE.min(self.width - x);
         // SAFETY: the caller's promise; what is outside of the picture is not written.
         unsafe {
             let outputs = outputs::<V>(from, stride);
-            for (row, outputs) in outputs.iter().enumerate() {
-                let Some((sinks, count)) = &self.sinks[row] else { break };
-                let mut outputs = *outputs;
-                if let Some(addend) = self.addends[row] {
+            let width = TILE.min(self.width - x);
+            // Where the bounds are constants, everything stays in registers.
+            if self.height == TILE && width == TILE {
+                self.put(outputs, block, x, TILE, TILE);
+            } else {
+                self.put(outputs, block, x, self.height, width);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn put<V: Lanes>(
+        &self,
+        mut outputs: [[V; TILE]; TILE],
+        block: usize,
+        x: usize,
+        height: usize,
+        width: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.addends[0].is_some() {
+                for (row, outputs) in outputs.iter_mut().enumerate().take(height) {
+                    let Some(addend) = self.addends[row] else { continue };
                     let from = addend.from.add(block * addend.block_pixels + x);
                     for (column, output) in outputs.iter_mut().enumerate().take(width) {
                         *output = output.add(V::load(from.add(column)));
                     }
                 }
-                for sink in &sinks[..*count] {
+            }
+            for number in 0..self.count {
+                let settling = Settled::of(&self.sinks[0][number], block);
+                for (row, outputs) in outputs.iter().enumerate().take(height) {
+                    let sink = &self.sinks[row][number];
                     let to = sink.to.add(block * sink.block_pixels + x);
-                    let affine =
-                        sink.affine.map(|(factor, summand)| (V::load(factor.add(block)), V::load(summand.add(block))));
                     for (column, output) in outputs.iter().enumerate().take(width) {
-                        settle(*output, affine, sink.relu).store(to.add(column));
+                        settling.apply(*output).store(to.add(column));
                     }
                 }
             }
