@@ -71,6 +71,11 @@ fn main() {
                 continue;
             }
             let p = Program::compile(&g, Options { kernels: set, winograd }, &mut Store::default()).unwrap();
+            println!(
+                "{:.1} MB, {:.1} MB for two threads",
+                p.working_bytes(1) as f64 / 1e6,
+                p.working_bytes(2) as f64 / 1e6
+            );
             let time = |threads: usize, out: &mut Vec<f32>| {
                 let mut best = vec![];
                 for _ in 0..rounds {

@@ -156,6 +156,11 @@ impl Program {
         Ok(report)
     }
 
+    /// Bytes of memory that one computation takes beside weights, inputs and outputs.
+    pub fn working_bytes(&self, threads: usize) -> usize {
+        self.plan(threads).pieces.iter().sum::<usize>() * size_of::<Line>()
+    }
+
     /// What is computed how.
     pub fn report(&self) -> Vec<StepReport> {
         let of = |(number, step): (usize, &Step)| StepReport {
@@ -179,19 +184,21 @@ impl Program {
     }
 
     fn with_memory(&self, threads: usize, work: impl FnOnce(&mut Job<'_>, &mut Workspace<'_>)) {
-        let threads = threads.clamp(1, limits::MAX_PARTS);
-        let plan = {
-            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-            let plan = plans.entry(threads).or_insert_with(|| {
-                let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect::<Vec<_>>();
-                Arc::new(Plan { pieces: pieces(self, &groups), groups })
-            });
-            Arc::clone(plan)
-        };
+        let plan = self.plan(threads);
         self.memory.lend(&plan.pieces, |pieces| {
             let mut workspace = Workspace::of(pieces, self, &plan);
             work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
         });
+    }
+
+    fn plan(&self, threads: usize) -> Arc<Plan> {
+        let threads = threads.clamp(1, limits::MAX_PARTS);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans.entry(threads).or_insert_with(|| {
+            let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect::<Vec<_>>();
+            Arc::new(Plan { pieces: pieces(self, &groups), groups })
+        });
+        Arc::clone(plan)
     }
 
     fn check_sizes(&self, what: &str, shapes: Vec<Shape>, given: impl Iterator<Item = usize>) -> Result<(), Error> {

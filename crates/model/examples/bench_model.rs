@@ -1,7 +1,8 @@
 //! How fast and how large a package's networks are on this machine: JSON lines.
 //!
-//! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]` prints the time to load, the median of one crop on one thread, of a
-//! request of ten crops on all cores, and the most memory that the process had in use after loading and in the end.
+//! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]` prints the time to load; the medians of the network alone on one thread
+//! and on two, of two at once, of one crop with its preparation on one thread, and of a request of ten crops on all cores from the file's
+//! bytes on; and the most memory that the process had in use after loading and in the end.
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
@@ -15,25 +16,58 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (package, image) = argument("--package").zip(argument("--image")).ok_or(USAGE)?;
     let view: View = argument("--view").map_or(Ok(View::LCc), |view| view.parse())?;
     let repeat: usize = argument("--repeat").map_or(Ok(5), |repeat| repeat.parse())?;
-    let image = decode(&fs::read(image)?, &DecodeLimits::default())?;
+    let file = fs::read(image)?;
+    let image = decode(&file, &DecodeLimits::default())?;
     let cores = std::thread::available_parallelism()?.get();
 
     let start = Instant::now();
-    let package = Package::open(Path::new(&package))?;
-    let classifier = Classifier::load(&package, cores)?;
-    drop(package);
+    let opened = Package::open(Path::new(&package))?;
+    let classifier = Classifier::load(&opened, cores)?;
     print("load", cores, milliseconds(start));
     memory("peak after loading", cores)?;
-    print("ten crops", cores, median(repeat, || classifier.classify(&image, view, 10))?);
+    network(&classifier, view, repeat)?;
+    let request = || {
+        let image = decode(&file, &DecodeLimits::default())?;
+        classifier.classify(&image, view, 10).map_err(Box::<dyn Error>::from)
+    };
+    print("ten crops", cores, median(repeat, request)?);
     memory("peak after ten crops", cores)?;
     drop(classifier);
 
-    let single = Classifier::load(&Package::open(Path::new(&argument("--package").ok_or(USAGE)?))?, 1)?;
+    let single = Classifier::load(&opened, 1)?;
     // Preparing the image is the same for eleven crops as for one, so that their difference is ten crops alone.
     let one = median(repeat, || single.classify(&image, view, 1))?;
     let eleven = median(repeat, || single.classify(&image, view, 11))?;
     print("image of one crop", 1, one);
     print("crop", 1, (eleven - one) / 10.0);
+    Ok(())
+}
+
+/// The network alone: on one thread, on two, and two inputs at once, in turn.
+fn network(classifier: &Classifier, view: View, repeat: usize) -> Result<(), Box<dyn Error>> {
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..=3 * repeat {
+        let one = classifier.time_network(view, 1)?.as_secs_f64();
+        let two = classifier.time_network(view, 2)?.as_secs_f64();
+        let both = std::thread::scope(|scope| {
+            let other = scope.spawn(|| classifier.time_network(view, 1));
+            let own = classifier.time_network(view, 1)?;
+            let other = other.join().map_err(|_| "a thread panicked")??;
+            Ok::<_, Box<dyn Error>>(own.max(other).as_secs_f64())
+        })?;
+        // The first round warms up.
+        if round > 0 {
+            times.iter_mut().zip([one, two, both / 2.0]).for_each(|(times, time)| times.push(time * 1000.0));
+        }
+    }
+    let of = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let [one, two, both] = times.map(of);
+    print("network", 1, one);
+    print("network", 2, two);
+    print("network, two at once", 2, both);
     Ok(())
 }
 

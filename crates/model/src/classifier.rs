@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use cloister_conv::{Options, Store};
 use cloister_imaging::View;
@@ -27,6 +28,34 @@ pub struct Classifier {
     pool: rayon::ThreadPool,
     /// Inputs that are being computed.
     busy: AtomicUsize,
+}
+
+/// An image that was prepared for its view's network.
+pub struct ToScore<'a> {
+    classifier: &'a Classifier,
+    view: View,
+    network: &'a Network,
+    inputs: Inputs,
+}
+
+impl ToScore<'_> {
+    /// Runs the network on each crop, and averages the probabilities.
+    ///
+    /// # Errors
+    /// A network that fails or gives anything but probabilities.
+    pub fn score(self) -> Result<Classification, Error> {
+        let Self { classifier, view, network, inputs } = self;
+        let runs = classifier.pool.install(|| classifier.run(network, &inputs))?;
+        // Summed in the crops' order, so that the number of threads does not show in the last digits.
+        let mean = |label: usize| runs.iter().map(|scores| scores[label]).sum::<f64>() / runs.len() as f64;
+        Ok(Classification {
+            view,
+            window: inputs.window(),
+            best_center: inputs.best_center(),
+            scores: classifier.labels.iter().enumerate().map(|(at, label)| (label.clone(), mean(at))).collect(),
+            crops: runs.len() as u32,
+        })
+    }
 }
 
 /// What a model says about one image.
@@ -91,21 +120,20 @@ impl Classifier {
     /// A view without a network, a number of crops outside of 1 to [`limits::MAX_CROPS`], an image that cannot be prepared, a
     /// network that fails or gives anything but probabilities.
     pub fn classify(&self, image: &Array2<u16>, view: View, crops: u32) -> Result<Classification, Error> {
+        self.prepare(image, view, crops)?.score()
+    }
+
+    /// The first part of [`Classifier::classify`]: what the networks are to see of an image. The image itself may be dropped then.
+    ///
+    /// # Errors
+    /// As [`Classifier::classify`], but for the network's.
+    pub fn prepare(&self, image: &Array2<u16>, view: View, crops: u32) -> Result<ToScore<'_>, Error> {
         if !(1..=limits::MAX_CROPS).contains(&crops) {
             return Err(Error::Crops { given: crops, limit: limits::MAX_CROPS });
         }
         let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
         let inputs = Inputs::prepare(&self.preprocessing, image, view, network.window(), crops)?;
-        let runs = self.pool.install(|| self.run(network, &inputs))?;
-        // Summed in the crops' order, so that the number of threads does not show in the last digits.
-        let mean = |label: usize| runs.iter().map(|scores| scores[label]).sum::<f64>() / runs.len() as f64;
-        Ok(Classification {
-            view,
-            window: inputs.window(),
-            best_center: inputs.best_center(),
-            scores: self.labels.iter().enumerate().map(|(at, label)| (label.clone(), mean(at))).collect(),
-            crops: runs.len() as u32,
-        })
+        Ok(ToScore { classifier: self, view, network, inputs })
     }
 
     /// Each input's scores. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several threads
@@ -141,6 +169,22 @@ impl Classifier {
     /// A view without a network, a network that fails.
     pub fn layers(&self, view: View) -> Result<Vec<Layer>, Error> {
         self.views.get(&view).ok_or(Error::ViewNotServed(view))?.layers()
+    }
+
+    /// How long a view's network takes for one input alone, on so many of this classifier's threads: for measuring.
+    ///
+    /// # Errors
+    /// A view without a network, a network that fails.
+    pub fn time_network(&self, view: View, threads: usize) -> Result<Duration, Error> {
+        let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
+        self.pool.install(|| {
+            let mut start = Instant::now();
+            network.run(&self.buffers, threads, &self.labels, |buffer| {
+                buffer.iter_mut().zip((0..7).cycle()).for_each(|(to, n)| *to = n as f32 / 3.0 - 1.0);
+                start = Instant::now();
+            })?;
+            Ok(start.elapsed())
+        })
     }
 
     /// What is done to an image before a network sees it.

@@ -25,7 +25,7 @@ mod network;
 mod onnx;
 mod package;
 
-pub use classifier::{Classification, Classifier};
+pub use classifier::{Classification, Classifier, ToScore};
 pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
 pub use demo::{demo_options, random_checkpoint};
 pub use error::Error;

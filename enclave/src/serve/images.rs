@@ -167,23 +167,32 @@ where
 pub(super) fn classify(classifier: &Classifier, image: &[u8], view: View, crops: u32) -> Result<Computed, Problem> {
     let begun = Instant::now();
     let pixels = decode(image, &DecodeLimits::default()).map_err(|error| Problem::Image(None, error))?;
-    let classification = classifier.classify(&pixels, view, crops).map_err(|error| match error {
+    let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
+    let (bytes_sha256, pixels_sha256, prepared) = std::thread::scope(|scope| {
+        // As long as preparing takes, which is on one thread too.
+        let digests = scope.spawn(|| {
+            let pixels = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
+            (sha256(image), pixels)
+        });
+        let prepared = classifier.prepare(&pixels, view, crops).map_err(no_scores);
+        let (bytes, pixels) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
+        Ok::<_, Problem>((bytes, pixels, prepared?))
+    })?;
+    drop(pixels);
+    let classification = prepared.score().map_err(no_scores)?;
+    metrics::classified(begun.elapsed());
+    Ok(Computed { classification, bytes_sha256, pixels_sha256, rows, columns })
+}
+
+fn no_scores(error: cloister_model::Error) -> Problem {
+    match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
         other => {
             log(Record::NoScores { reason: other.words() });
             Problem::Internal("the network gave no scores")
         }
-    })?;
-    metrics::classified(begun.elapsed());
-    let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
-    Ok(Computed {
-        classification,
-        bytes_sha256: sha256(image),
-        pixels_sha256: cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied()),
-        rows,
-        columns,
-    })
+    }
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {

@@ -162,3 +162,15 @@ fn pictures_of_a_batch_are_computed_one_by_one() {
         assert!((given - expected).abs() <= 1e-4, "{given} {expected}");
     }
 }
+
+#[test]
+fn weights_of_what_was_replaced_are_not_kept_twice() {
+    let model = network(&random_checkpoint(3, 4));
+    let kept = |model: &TypedModel| -> usize {
+        let constants =
+            model.nodes.iter().flat_map(|node| &node.outputs).filter_map(|output| output.fact.konst.clone());
+        constants.map(|constant| constant.len()).sum()
+    };
+    let (before, after) = (kept(&model), kept(&replaced(&model, KernelSet::best(), true)));
+    assert!(after < before / 10, "{after} of {before} numbers");
+}
