@@ -14,6 +14,8 @@ usage() {
 ./run.sh pod        what a container of them runs: the enclave with its proxy and parent, in the foreground
 ./run.sh deploy     deploy/ against the schemas of Kubernetes and CloudFormation; sends nothing anywhere
 ./run.sh lint       formatting, clippy, spelling, shell scripts, licences and advisories
+./run.sh sanitize   the tests of the unsafe code under the address sanitizer
+./run.sh instructions  the instructions of a small network, against those that are kept; --update keeps them
 ./run.sh bench      a table of measurements beside ONNX Runtime's; never passes or fails
 ./run.sh fmt        format the sources
 EOF
@@ -22,7 +24,7 @@ EOF
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-    demo | test | boot-test | image | reproduce | images | pod | deploy | lint | bench)
+    demo | test | boot-test | image | reproduce | images | pod | deploy | lint | bench | sanitize | instructions)
         if [ ! -x "scripts/$verb.sh" ]; then
             echo "run.sh: '$verb' is for the repository; a container of it has 'pod' alone" >&2
             exit 64

@@ -18,6 +18,9 @@ fi
 say "tests"
 run_tests "$@"
 
+scripts/instructions.sh
+scripts/sanitize.sh
+
 say "a release enclave has no simulation in it"
 scripts/without-tests.sh
 

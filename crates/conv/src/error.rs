@@ -19,6 +19,14 @@ pub enum Error {
         /// [`crate::limits::MAX_BYTES`]
         limit: u64,
     },
+    /// It has too many nodes.
+    #[error("it has {given} nodes, and {limit} are the limit")]
+    TooMany {
+        /// How many it has.
+        given: usize,
+        /// [`crate::limits::MAX_NODES`]
+        limit: usize,
+    },
     /// Inputs or outputs are not as the graph has them.
     #[error("{what} has {given} numbers, and {expected} are needed")]
     Size {

@@ -1,7 +1,7 @@
 //! What is to be computed: pictures of `channels x height x width` numbers, and operations on them.
 
-use crate::Error;
 use crate::kernels::MAX_KERNEL;
+use crate::{Error, limits};
 
 /// A picture in a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +39,12 @@ pub struct Windows {
 }
 
 impl Windows {
-    fn outputs(&self, shape: Shape) -> Option<(usize, usize)> {
+    /// Whether they can go over a picture of that shape.
+    pub fn fit(self, shape: Shape) -> bool {
+        self.outputs(shape).is_some()
+    }
+
+    fn outputs(self, shape: Shape) -> Option<(usize, usize)> {
         let along = |length: usize, size: usize, stride: usize, padding: (usize, usize)| {
             let padded = length.checked_add(padding.0)?.checked_add(padding.1)?;
             let fits = (1..=MAX_KERNEL).contains(&size) && stride > 0 && padding.0 < size && padding.1 < size;
@@ -213,8 +218,9 @@ impl Graph {
     }
 
     fn add(&mut self, operation: Operation, from: Vec<Id>, shape: Shape) -> Result<Id, Error> {
-        if shape.numbers() == 0 {
-            return Err(self.error(&operation, format!("{shape:?} is empty")));
+        let sides = [shape.channels, shape.height, shape.width];
+        if sides.iter().any(|side| !(1..=limits::MAX_SIDE).contains(side)) || shape.numbers() > limits::MAX_NUMBERS {
+            return Err(self.error(&operation, format!("{shape:?} is empty or too large")));
         }
         if let Some(sum) = from.iter().find(|id| matches!(self.nodes[id.0].operation, Operation::Sum)) {
             let problem = format!("made of the sum over a picture of number {}", sum.0);

@@ -30,4 +30,6 @@ pub(crate) trait Lanes: Copy {
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The larger of both; `other` where either is not a number.
     unsafe fn max(self, other: Self) -> Self;
+    /// The larger of both; not a number where either is not.
+    unsafe fn max_or_none(self, other: Self) -> Self;
 }

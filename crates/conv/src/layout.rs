@@ -4,6 +4,8 @@
 //! Pixels of zeros stand before and after those of each row, so that a kernel's window may reach over the edge. Channels that fill up the
 //! last block are zeros too.
 
+use std::marker::PhantomData;
+
 /// Channels of a block.
 pub(crate) const LANES: usize = 16;
 
@@ -89,47 +91,50 @@ impl<'a> Rows<'a> {
 }
 
 /// Rows that are written. See [`Rows`].
+///
+/// Kernels hold pointers to several rows at once, so that all of them come from one.
 pub(crate) struct RowsMut<'a> {
-    lines: &'a mut [Line],
+    start: *mut Line,
     geometry: Geometry,
     first: usize,
     capacity: usize,
+    lines: PhantomData<&'a mut [Line]>,
 }
+
+// SAFETY: it stands for a `&mut [Line]`, which may be sent.
+unsafe impl Send for RowsMut<'_> {}
 
 impl<'a> RowsMut<'a> {
     /// # Panics
     /// When `lines` is too short.
     pub(crate) fn new(lines: &'a mut [Line], geometry: Geometry, first: usize, capacity: usize) -> Self {
         assert!(capacity > 0 && lines.len() >= capacity * geometry.row_lines(), "rows in memory");
-        Self { lines, geometry, first, capacity }
+        Self { start: lines.as_mut_ptr(), geometry, first, capacity, lines: PhantomData }
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Where a row's lines begin in [`RowsMut::start`]'s.
+    /// The first line of a row's, padding and all.
     ///
     /// # Panics
     /// Outside of the picture.
-    pub(crate) fn offset(&self, y: usize) -> usize {
+    pub(crate) fn pointer(&mut self, y: usize) -> *mut Line {
         assert!(y < self.geometry.height, "row {y} of {}", self.geometry.height);
-        slot(y, self.first, self.capacity) * self.geometry.row_lines()
-    }
-
-    /// The first line of all.
-    pub(crate) fn start(&mut self) -> *mut Line {
-        self.lines.as_mut_ptr()
+        let offset = slot(y, self.first, self.capacity) * self.geometry.row_lines();
+        // SAFETY: there are as many rows as places in memory, as was checked when this was made.
+        unsafe { self.start.add(offset) }
     }
 
     /// The same rows, for a while.
     pub(crate) fn reborrow(&mut self) -> RowsMut<'_> {
-        RowsMut { lines: self.lines, ..*self }
+        RowsMut { lines: PhantomData, ..*self }
     }
 
     pub(crate) fn row(&mut self, y: usize) -> &mut [Line] {
-        let (from, length) = (self.offset(y), self.geometry.row_lines());
-        &mut self.lines[from..from + length]
+        // SAFETY: the row is in memory that is borrowed for as long as `self`, and nobody else has it while this does.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer(y), self.geometry.row_lines()) }
     }
 
     /// Makes the padding of a row what it has to be, in memory that held something else.
@@ -141,6 +146,18 @@ impl<'a> RowsMut<'a> {
             block[pixels - right..].fill(Line::ZERO);
         }
     }
+}
+
+/// The numbers of lines, one after another.
+pub(crate) fn numbers(lines: &[Line]) -> &[f32] {
+    // SAFETY: a line is sixteen numbers and nothing else.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
+}
+
+/// See [`numbers`].
+pub(crate) fn numbers_mut(lines: &mut [Line]) -> &mut [f32] {
+    // SAFETY: a line is sixteen numbers and nothing else.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }
 
 /// The place of row `y` in a ring in which row `first` has the first.

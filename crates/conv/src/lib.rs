@@ -19,6 +19,7 @@ mod layout;
 pub mod limits;
 mod lower;
 mod memory;
+mod pages;
 mod program;
 mod run;
 mod schedule;
@@ -27,6 +28,7 @@ mod weights;
 pub use error::Error;
 pub use graph::{Graph, Id, Shape, Windows};
 pub use isa::KernelSet;
+pub use pages::prefer_huge_pages;
 pub use program::{Options, Program, StepReport};
 pub use weights::Store;
 

@@ -1,7 +1,20 @@
 //! What is too much.
 
-/// Memory of one program, weights and pictures: ten times what the screening network takes at its full size.
+/// Memory of all weights that programs share, and of one computation on one thread: a dozen times what the screening network takes at its full
+/// size.
 pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Channels, rows and columns of a picture: a dozen times a mammogram's, and so few that nothing counted in them overflows.
+pub const MAX_SIDE: usize = 1 << 16;
+
+/// Numbers of a picture. See [`MAX_SIDE`].
+pub const MAX_NUMBERS: usize = 1 << 30;
+
+/// Nodes of a graph: forty times the screening network's. Analysing them takes the square of their number.
+pub const MAX_NODES: usize = 4096;
+
+/// Steps that flow into each other: twice what is in the cache at once, and no deeper than a stack allows.
+pub(crate) const MAX_GROUP_STEPS: usize = 64;
 
 /// Weights that are read once for each few rows have to stay in a processor's cache, next to the rows: steps whose weights are together
 /// larger than this are computed one after another, each for the whole picture.

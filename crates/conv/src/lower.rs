@@ -62,7 +62,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// The rows of the input that rows up to `end` of the results need, from the first to the one after the last.
+    /// The rows of the input that these rows of the results need.
     pub(crate) fn reads(&self, rows: &std::ops::Range<usize>, height: usize) -> std::ops::Range<usize> {
         let (first, last) = match &self.kind {
             Kind::Direct(kernel) | Kind::Pool(kernel) => {
@@ -99,11 +99,15 @@ pub(crate) struct Lowered {
     pub(crate) outputs: Vec<Given>,
 }
 
+/// Factors and summands, one of each a channel.
+type Numbers = (Vec<f64>, Vec<f64>);
+
 /// A picture as a step's results, scaled and cut.
 #[derive(Clone)]
 struct View {
     base: usize,
-    affine: Option<(Vec<f64>, Vec<f64>)>,
+    /// After what the step itself does.
+    affine: Option<Numbers>,
     relu: bool,
 }
 
@@ -114,6 +118,8 @@ struct Base {
     operation: usize,
     addend: Option<Id>,
     is_join: bool,
+    /// What is done to all of its results.
+    affine: Option<Numbers>,
 }
 
 /// Lowers a graph. Convolutions are transformed where `winograd` allows it and they gain.
@@ -192,13 +198,12 @@ impl<'g> Analysis<'g> {
 
     fn base(&mut self, node: usize, operation: usize, addend: Option<Id>, is_join: bool) {
         let affine = match &self.graph.nodes[operation].operation {
-            Operation::Convolution { bias: Some(bias), .. } if !is_join => {
-                Some((vec![1.0; bias.len()], bias.iter().copied().map(f64::from).collect()))
-            }
+            Operation::Convolution { bias: Some(bias), .. } if !is_join => Some((vec![1.0; bias.len()], wide(bias))),
+            Operation::Scale { factors, summands } if is_join => Some((wide(factors), wide(summands))),
             _ => None,
         };
-        self.views[node] = Some(View { base: self.bases.len(), affine, relu: false });
-        self.bases.push(Base { node, operation, addend, is_join });
+        self.views[node] = Some(View { base: self.bases.len(), affine: None, relu: false });
+        self.bases.push(Base { node, operation, addend, is_join, affine });
     }
 
     fn add(&mut self, node: usize, described: &Node, joined: Option<usize>) {
@@ -216,20 +221,11 @@ impl<'g> Analysis<'g> {
     }
 
     fn scale(&mut self, node: usize, from: Id, factors: &[f32], summands: &[f32]) {
-        let numbers = |numbers: &[f32]| numbers.iter().copied().map(f64::from).collect::<Vec<_>>();
-        let (factors, summands) = (numbers(factors), numbers(summands));
         let Some(mut view) = self.views[from.0].clone().filter(|view| !view.relu) else {
             self.need(from);
-            self.base(node, node, None, true);
-            if let Some(view) = &mut self.views[node] {
-                view.affine = Some((factors, summands));
-            }
-            return;
+            return self.base(node, node, None, true);
         };
-        let (before, added) = view.affine.unwrap_or_else(|| (vec![1.0; factors.len()], vec![0.0; factors.len()]));
-        let product = before.iter().zip(&factors).map(|(a, b)| a * b).collect();
-        let sum = added.iter().zip(&factors).zip(&summands).map(|((a, b), c)| a * b + c).collect();
-        view.affine = Some((product, sum));
+        view.affine = Some(after(view.affine.as_ref(), &(wide(factors), wide(summands))));
         self.views[node] = Some(view);
     }
 
@@ -252,19 +248,10 @@ impl<'g> Analysis<'g> {
             self.needed[raw] = true;
             pictures.retain(|node| *node != raw);
             for node in pictures.drain(MAX_SINKS - 1..) {
-                let own = self.views[raw].as_ref().and_then(|view| view.affine.clone());
                 let added = self.bases.len();
-                self.bases.push(Base { node, operation: raw, addend: None, is_join: true });
+                self.bases.push(Base { node, operation: raw, addend: None, is_join: true, affine: None });
                 if let Some(view) = &mut self.views[node] {
                     view.base = added;
-                    // What the raw picture's own summands have done is not done again.
-                    view.affine = view.affine.take().map(|(factors, summands)| match &own {
-                        Some((_, bias)) => {
-                            let rest = summands.iter().zip(&factors).zip(bias).map(|((c, a), b)| c - a * b).collect();
-                            (factors, rest)
-                        }
-                        None => (factors, summands),
-                    });
                 }
             }
         }
@@ -293,10 +280,10 @@ impl<'g> Analysis<'g> {
             for node in pictures {
                 let Some(view) = &self.views[node] else { continue };
                 let channels = step.out.channels;
-                let affine = match &view.affine {
-                    Some((factors, summands)) => weights::affine(factors, summands),
-                    None => weights::affine(&vec![1.0; channels], &vec![0.0; channels]),
-                };
+                let nothing = (vec![1.0; channels], vec![0.0; channels]);
+                let then = view.affine.as_ref().unwrap_or(&nothing);
+                let (factors, summands) = after(described.affine.as_ref(), then);
+                let affine = weights::affine(&factors, &summands);
                 value_of[node] = Some(lowered.values.len());
                 step.written.push(Written { value: lowered.values.len(), affine, relu: view.relu });
                 lowered.values.push(Value { geometry: step.out, step: number, readers: vec![], is_output: false });
@@ -374,6 +361,18 @@ impl<'g> Analysis<'g> {
     fn input(&self, node: usize) -> usize {
         self.inputs.iter().take_while(|input| **input != node).count()
     }
+}
+
+fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().copied().map(f64::from).collect()
+}
+
+/// What `first` and then `second` do.
+fn after(first: Option<&Numbers>, second: &Numbers) -> Numbers {
+    let Some((factors, summands)) = first else { return second.clone() };
+    let product = factors.iter().zip(&second.0).map(|(a, b)| a * b).collect();
+    let sum = summands.iter().zip(&second.0).zip(&second.1).map(|((a, b), c)| a * b + c).collect();
+    (product, sum)
 }
 
 fn kernel(windows: &Windows) -> Kernel {

@@ -2,20 +2,26 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::layout::{LANES, Line};
+use crate::layout::Line;
+use crate::pages::prefer_huge_pages;
 
 /// Pieces of memory that nobody uses at the moment: as many as computations were at work at once.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     spare: Mutex<Vec<Vec<Line>>>,
+    /// How often it was lent: tests do so in two ways.
+    #[cfg(test)]
+    lent: std::sync::atomic::AtomicUsize,
 }
 
 impl Memory {
     /// Lends pieces of so many lines each, with whatever was left in them.
     pub(crate) fn lend(&self, pieces: &[usize], work: impl FnOnce(Vec<&mut [Line]>)) {
-        if cfg!(test) {
+        #[cfg(test)]
+        if self.lent.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
             // Each piece for itself, so that a sanitizer sees where one ends, and full of what spoils every result.
-            let mut apart: Vec<Vec<Line>> = pieces.iter().map(|lines| vec![Line([f32::NAN; LANES]); *lines]).collect();
+            let mut apart: Vec<Vec<Line>> =
+                pieces.iter().map(|lines| vec![Line([f32::NAN; crate::layout::LANES]); *lines]).collect();
             return work(apart.iter_mut().map(Vec::as_mut_slice).collect());
         }
         self.lend_whole(pieces.iter().sum(), |mut whole| {
@@ -40,7 +46,10 @@ impl Memory {
             Some(lines) if lines.len() >= count => lines,
             small => {
                 drop(small);
-                vec![Line::ZERO; count]
+                let mut lines = Vec::with_capacity(count);
+                prefer_huge_pages(lines.spare_capacity_mut());
+                lines.resize(count, Line::ZERO);
+                lines
             }
         };
         work(&mut lines[..count]);

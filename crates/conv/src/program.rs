@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::graph::{Graph, Shape};
+use crate::graph::{Graph, Operation, Shape};
 use crate::isa::KernelSet;
 use crate::kernels::scratch_lines;
-use crate::layout::{Geometry, Line};
+use crate::layout::{Geometry, LANES, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
 use crate::run::{Job, Workspace, pieces};
@@ -80,12 +80,15 @@ impl Program {
     /// # Errors
     /// [`Error::TooLarge`]
     pub fn compile(graph: &Graph, options: Options, store: &mut Store) -> Result<Arc<Self>, Error> {
-        check_size(graph)?;
+        check_weights(graph, store.bytes())?;
         let lowered = lower(graph, options.winograd, store);
+        let rows = lowered.values.iter().map(|value| value.geometry.row_lines()).max().unwrap_or(0);
+        fits(rows as u64 * size_of::<Line>() as u64)?;
         if let Some(same) = store.programs().find(|same| same.options == options && same.lowered == lowered) {
             return Ok(same);
         }
         let program = Arc::new(Self::prepare(lowered, options, store.memory()));
+        fits(program.working_bytes(1) as u64)?;
         store.keep_program(&program);
         Ok(program)
     }
@@ -174,9 +177,13 @@ impl Program {
                 Kind::Join => "elementwise",
                 Kind::RowSum => "sum",
             },
-            shape: Shape { channels: step.out.channels, height: step.out.height, width: step.out.width },
+            shape: Shape {
+                channels: step.out.channels,
+                height: if matches!(step.kind, Kind::RowSum) { 1 } else { step.out.height },
+                width: step.out.width,
+            },
             operations: step.operations,
-            weight_bytes: step.weights.as_ref().map_or(0, |weights| size_of_val(&**weights)),
+            weight_bytes: step.weights.as_ref().map_or(0, |weights| size_of_val(weights.as_slice())),
             group: self.groups.iter().take_while(|group| group.end <= number).count(),
             time: None,
         };
@@ -223,13 +230,6 @@ fn scratch(lowered: &Lowered, step: &Step) -> usize {
             let input = lowered.values[from].geometry;
             scratch_lines(input, step.out, tiles_at_once(input, step.out))
         }
-        (Kind::Planar { input, windows }, _) if (windows.rows, windows.columns) != ((0, 0), (0, 0)) => {
-            let shape = lowered.inputs[*input];
-            let padded = shape.channels
-                * (shape.height + windows.rows.0 + windows.rows.1)
-                * (shape.width + windows.columns.0 + windows.columns.1);
-            padded.div_ceil(crate::layout::LANES)
-        }
         _ => 0,
     }
 }
@@ -273,21 +273,25 @@ fn places(lowered: &Lowered, groups: &[Group]) -> (Vec<Option<usize>>, Vec<usize
     (places, lines)
 }
 
-/// Refuses what would take too much memory, before any of it is taken.
-fn check_size(graph: &Graph) -> Result<(), Error> {
-    let mut needed = 0u64;
+/// Refuses weights that would take too much memory, before any of it is taken.
+fn check_weights(graph: &Graph, others: u64) -> Result<(), Error> {
+    if graph.nodes.len() > limits::MAX_NODES {
+        return Err(Error::TooMany { given: graph.nodes.len(), limit: limits::MAX_NODES });
+    }
+    let mut needed = others;
     for node in &graph.nodes {
-        let shape = node.shape;
-        let row = (shape.channels as u64 + 15).saturating_mul(shape.width as u64 + 32);
-        let mut bytes = row.saturating_mul(shape.height as u64 + 1).saturating_mul(4);
-        if let crate::graph::Operation::Convolution { weights, .. } = &node.operation {
-            // Transformed weights are four times as many, and blocks may be nearly empty.
-            bytes = bytes.saturating_add((weights.len() as u64).saturating_mul(4 * 4 * 16));
-        }
-        if !matches!(node.operation, crate::graph::Operation::Input) {
-            needed = needed.saturating_add(bytes);
+        if let Operation::Convolution { windows, .. } = &node.operation {
+            let inputs = graph.shape(node.from[0]).channels as u64;
+            // Of a transformed kernel 36 numbers are kept.
+            let each = (windows.size.0 * windows.size.1).max(36) as u64;
+            let lines = (node.shape.channels.div_ceil(LANES) as u64).saturating_mul(inputs).saturating_mul(each);
+            needed = needed.saturating_add(lines.saturating_mul(size_of::<Line>() as u64));
         }
     }
-    let limit = limits::MAX_BYTES * 8;
+    fits(needed)
+}
+
+fn fits(needed: u64) -> Result<(), Error> {
+    let limit = limits::MAX_BYTES;
     if needed > limit { Err(Error::TooLarge { needed, limit }) } else { Ok(()) }
 }

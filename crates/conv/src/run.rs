@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::graph::{Shape, Windows};
 use crate::isa::Work;
 use crate::kernels::{Direct, Join, Kernel, Planar, Pool, RowSum, Settling, Sink, Winograd};
-use crate::layout::{LANES, Line, Rows, RowsMut};
+use crate::layout::{LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
 use crate::schedule::{Part, Ring, Task};
@@ -16,8 +17,8 @@ pub(crate) struct Workspace<'m> {
     places: Vec<&'m mut [Line]>,
     /// For each thread.
     parts: Vec<PartMemory<'m>>,
-    /// Inputs with padding around each plane, where a step needs that.
-    padded: Vec<Vec<f32>>,
+    /// For each step: its input with padding around each plane, where it needs that.
+    padded: Vec<&'m mut [Line]>,
 }
 
 struct PartMemory<'m> {
@@ -37,6 +38,7 @@ struct Kept<'m> {
 /// The lines of each piece of memory that a computation takes, in the order of [`Workspace::of`].
 pub(crate) fn pieces(program: &Program, groups: &[Vec<Part>]) -> Vec<usize> {
     let mut pieces = program.place_lines.clone();
+    pieces.extend(program.lowered.steps.iter().map(|step| padded(program, step).map_or(0, |padded| padded.lines())));
     for thread in 0..threads(groups) {
         for part in groups.iter().filter_map(|parts| parts.get(thread)) {
             let lines =
@@ -57,6 +59,7 @@ impl<'m> Workspace<'m> {
     pub(crate) fn of(pieces: Vec<&'m mut [Line]>, program: &Program, plan: &Plan) -> Self {
         let mut pieces = pieces.into_iter();
         let places = pieces.by_ref().take(program.place_lines.len()).collect();
+        let padded = pieces.by_ref().take(program.lowered.steps.len()).collect();
         let mut parts = Vec::new();
         for thread in 0..threads(&plan.groups) {
             let mut rings = Vec::with_capacity(plan.groups.len());
@@ -68,7 +71,7 @@ impl<'m> Workspace<'m> {
             let times = vec![Duration::ZERO; program.lowered.steps.len()];
             parts.push(PartMemory { rings, scratch: pieces.next().unwrap_or_default(), times });
         }
-        Self { places, parts, padded: vec![Vec::new(); program.lowered.steps.len()] }
+        Self { places, parts, padded }
     }
 
     /// What was measured.
@@ -87,8 +90,8 @@ pub(crate) struct Job<'p> {
 impl Job<'_> {
     pub(crate) fn run(&self, workspace: &mut Workspace<'_>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
         let Workspace { places, parts, padded } = workspace;
-        for (step, padded) in self.program.lowered.steps.iter().zip(&mut *padded) {
-            self.pad(step, inputs, padded);
+        for (step, lines) in self.program.lowered.steps.iter().zip(&mut *padded) {
+            self.pad(step, inputs, lines);
         }
         for group in 0..self.program.groups.len() {
             self.group(group, places, parts, &Outside { inputs, padded });
@@ -144,18 +147,12 @@ impl Job<'_> {
     }
 
     /// Copies an input's planes into ones with padding, if the step needs that.
-    fn pad(&self, step: &Step, inputs: &[&[f32]], padded: &mut Vec<f32>) {
-        let Kind::Planar { input, windows } = &step.kind else { return };
-        if (windows.rows, windows.columns) == ((0, 0), (0, 0)) {
-            return;
-        }
-        let shape = self.program.lowered.inputs[*input];
-        let width = shape.width + windows.columns.0 + windows.columns.1;
-        let height = shape.height + windows.rows.0 + windows.rows.1;
-        padded.resize(shape.channels * height * width, 0.0);
-        for (plane, from) in
-            padded.chunks_exact_mut(height * width).zip(inputs[*input].chunks_exact(shape.height * shape.width))
-        {
+    fn pad(&self, step: &Step, inputs: &[&[f32]], lines: &mut [Line]) {
+        let Some(Padded { input, windows, shape, height, width }) = padded(self.program, step) else { return };
+        let numbers = numbers_mut(lines);
+        numbers.fill(0.0);
+        let planes = inputs[input].chunks_exact(shape.height * shape.width);
+        for (plane, from) in numbers.chunks_exact_mut(height * width).zip(planes) {
             let rows = plane.chunks_exact_mut(width).skip(windows.rows.0);
             for (row, from) in rows.zip(from.chunks_exact(shape.width)) {
                 row[windows.columns.0..][..shape.width].copy_from_slice(from);
@@ -185,10 +182,34 @@ impl Job<'_> {
     }
 }
 
+/// An input whose planes a step wants with padding around them.
+struct Padded {
+    input: usize,
+    windows: Windows,
+    shape: Shape,
+    height: usize,
+    width: usize,
+}
+
+impl Padded {
+    fn lines(&self) -> usize {
+        (self.shape.channels * self.height * self.width).div_ceil(LANES)
+    }
+}
+
+fn padded(program: &Program, step: &Step) -> Option<Padded> {
+    let Kind::Planar { input, windows } = step.kind else { return None };
+    let shape = program.lowered.inputs[input];
+    let height = shape.height + windows.rows.0 + windows.rows.1;
+    let width = shape.width + windows.columns.0 + windows.columns.1;
+    let is_wanted = (height, width) != (shape.height, shape.width);
+    is_wanted.then_some(Padded { input, windows, shape, height, width })
+}
+
 /// What comes from outside of the program.
 struct Outside<'a> {
     inputs: &'a [&'a [f32]],
-    padded: &'a [Vec<f32>],
+    padded: &'a [&'a mut [Line]],
 }
 
 /// What a group's parts share.
@@ -260,24 +281,21 @@ impl Shared<'_> {
         let step = &program.lowered.steps[task.step];
         let addend = step.addend.map(|value| self.rows(value, rings));
         let out = step.out;
-        let weights = step.weights.as_deref().unwrap_or_default();
+        let weights = step.weights.as_deref().map(Vec::as_slice).unwrap_or_default();
         let input = step.from.map(|value| self.rows(value, rings));
         let kernel_set = program.options.kernels;
         let work = match (&step.kind, input) {
             (Kind::Planar { input, windows }, _) => {
                 let shape = program.lowered.inputs[*input];
-                let padded = &self.outside.padded[task.step];
-                let (input, height, width) = if padded.is_empty() {
-                    (self.outside.inputs[*input], shape.height, shape.width)
-                } else {
-                    let height = shape.height + windows.rows.0 + windows.rows.1;
-                    (padded.as_slice(), height, shape.width + windows.columns.0 + windows.columns.1)
+                let (input, height, width) = match padded(program, step) {
+                    Some(wanted) => (numbers(self.outside.padded[task.step]), wanted.height, wanted.width),
+                    None => (self.outside.inputs[*input], shape.height, shape.width),
                 };
                 let kernel = Kernel { size: windows.size, stride: windows.stride, padding: (0, 0) };
                 Work::Planar(Planar { kernel, weights, input, shape: (shape.channels, height, width), out, sinks })
             }
             (Kind::Pack { input }, _) => return pack(self.outside.inputs[*input], sinks, task.rows.clone()),
-            (_, None) => return,
+            (_, None) => unreachable!("a step without an input"),
             (Kind::Direct(kernel), Some(input)) => {
                 Work::Direct(Direct { kernel: *kernel, weights, input, out, addend, sinks })
             }

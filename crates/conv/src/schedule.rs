@@ -19,7 +19,7 @@ pub(crate) fn groups(lowered: &Lowered) -> Vec<Group> {
     while start < lowered.steps.len() {
         let mut end = start + 1;
         let mut bytes = weight_bytes(&lowered.steps[start]);
-        for next in start + 1..lowered.steps.len() {
+        for next in start + 1..lowered.steps.len().min(start + limits::MAX_GROUP_STEPS) {
             bytes += weight_bytes(&lowered.steps[next]);
             if bytes > limits::STREAMED_WEIGHT_BYTES {
                 break;
@@ -35,7 +35,7 @@ pub(crate) fn groups(lowered: &Lowered) -> Vec<Group> {
 }
 
 fn weight_bytes(step: &Step) -> usize {
-    step.weights.as_ref().map_or(0, |weights| size_of_val(&**weights))
+    step.weights.as_ref().map_or(0, |weights| size_of_val(weights.as_slice()))
 }
 
 /// Whether only the last step's pictures are read outside of the group.
@@ -108,6 +108,11 @@ impl<'l> Planner<'l> {
         self.first[last - self.group.start] = rows.start;
         for step in self.group.clone().rev() {
             let first = self.first[step - self.group.start];
+            if first == usize::MAX {
+                // Nobody in the group reads it.
+                self.first[step - self.group.start] = 0;
+                continue;
+            }
             for (value, read) in self.reads(step, first..first + 1) {
                 let from = self.lowered.values[value].step;
                 let band = self.lowered.steps[from].band();

@@ -1,7 +1,7 @@
 //! Weights in the order in which kernels read them. Equal ones are kept once: views of one trunk share it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Weak};
 
 use crate::kernels;
@@ -10,7 +10,7 @@ use crate::memory::Memory;
 use crate::program::Program;
 
 /// Weights in memory, perhaps of several programs.
-pub(crate) type Weights = Arc<[Line]>;
+pub(crate) type Weights = Arc<Vec<Line>>;
 
 /// A line of factors and one of summands for each block.
 #[derive(Debug, PartialEq)]
@@ -36,7 +36,7 @@ pub(crate) fn affine(factors: &[f64], summands: &[f64]) -> Affine {
 #[derive(Debug, Default)]
 pub struct Store {
     hasher: RandomState,
-    kept: HashMap<u64, Vec<Weak<[Line]>>>,
+    kept: HashMap<u64, Vec<Weak<Vec<Line>>>>,
     programs: Vec<Weak<Program>>,
     memory: Arc<Memory>,
 }
@@ -54,15 +54,22 @@ impl Store {
         Arc::clone(&self.memory)
     }
 
+    /// Bytes of all weights that are in use.
+    pub(crate) fn bytes(&self) -> u64 {
+        let alive = self.kept.values().flatten().filter_map(Weak::upgrade);
+        alive.map(|weights| size_of_val(weights.as_slice()) as u64).sum()
+    }
+
     fn keep(&mut self, lines: Vec<Line>) -> Weights {
-        let bits = lines.iter().flat_map(|line| line.0.map(f32::to_bits));
-        let hash = self.hasher.hash_one(bits.collect::<Vec<_>>());
+        let mut hasher = self.hasher.build_hasher();
+        lines.iter().flat_map(|line| line.0).for_each(|number| hasher.write_u32(number.to_bits()));
+        let hash = hasher.finish();
         let same = self.kept.entry(hash).or_default();
         same.retain(|weights| weights.strong_count() > 0);
         if let Some(found) = same.iter().filter_map(Weak::upgrade).find(|weights| **weights == *lines) {
             return found;
         }
-        let weights: Weights = lines.into();
+        let weights = Arc::new(lines);
         same.push(Arc::downgrade(&weights));
         weights
     }

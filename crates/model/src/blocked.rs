@@ -16,12 +16,14 @@ pub(crate) use operator::{Blocked, on_threads};
 pub(crate) fn replace(mut model: TypedModel, options: Options, store: &mut Store) -> TractResult<TypedModel> {
     // Weights have to be known as such; nothing else is to be rewritten yet.
     Optimizer::prop_consts().optimize(&mut model)?;
-    for region in region::regions(&model)? {
+    let mut regions = region::regions(&model)?;
+    while let Some(region) = regions.next(&model)? {
         let program = match Program::compile(&region.graph, options, store) {
             Ok(program) => program,
             // What is too large for it is not too large for tract, perhaps.
             Err(_) => continue,
         };
+        drop(region.graph);
         let operator = Blocked::new(program, region.batch);
         let name = format!("blocked-{}", region.name);
         let patch = TypedModelPatch::rewire(&model, &region.inputs, &region.outputs, &|patch, inputs| {

@@ -73,11 +73,11 @@ impl Network {
         buffers: &Buffers,
         threads: usize,
         labels: &[String],
-        fill: impl FnOnce(&mut [f32]),
+        fill: impl FnOnce(&mut [f32]) -> Result<(), Error>,
     ) -> Result<Vec<f64>, Error> {
         let failed = |error| failed(&self.name, "run", error);
         let mut input = buffers.take(self.window).map_err(failed)?;
-        fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default());
+        fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
         let input = Arc::new(input);
         let result = blocked::on_threads(threads, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
         buffers.put_back(input);

@@ -7,13 +7,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::{Extension, Json};
 use cloister_imaging::{Laterality, View};
-use cloister_model::Classification;
+use cloister_model::{Classification, Classifier};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::images::{Scored, classify, declared_length, decoded_bytes, in_worker, ready};
+use super::images::{NO_THREAD, Scored, declared_length, decoded_bytes, in_worker, prepare, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, Scores};
@@ -68,6 +68,30 @@ pub(super) async fn post(
     four(&shared, asked, request).await.map(Json)
 }
 
+/// Classifies views one after the other. While the network looks at one, the next is decoded and prepared: what is held of both is no more than
+/// was reserved for one, because a decoded image is dropped when it is prepared.
+fn classify_all(classifier: &Classifier, images: Vec<(View, Vec<u8>)>, crops: u32) -> Result<Vec<Computed>, Problem> {
+    let ready = &|(view, image): (View, Vec<u8>)| {
+        (view, prepare(classifier, &image, view, crops).map_err(|problem| problem.with_view(view)))
+    };
+    let mut images = images.into_iter();
+    let mut ahead = images.next().map(ready);
+    let mut scored = Vec::new();
+    while let Some((view, prepared)) = ahead.take() {
+        let prepared = prepared?;
+        let next = images.next();
+        scored.push(std::thread::scope(|scope| {
+            let beside = |image| std::thread::Builder::new().spawn_scoped(scope, move || ready(image));
+            let preparing = next.map(beside).transpose().map_err(|_| NO_THREAD)?;
+            let scored = prepared.score().map_err(|problem| problem.with_view(view));
+            let prepared = preparing.map(|preparing| preparing.join()).transpose();
+            ahead = prepared.map_err(|_| Problem::Internal("the classification ended unexpectedly"))?;
+            scored
+        })?);
+    }
+    Ok(scored)
+}
+
 /// Receives, queues and classifies the four views.
 pub(super) async fn four(shared: &Shared, asked: Asked, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
@@ -77,10 +101,7 @@ pub(super) async fn four(shared: &Shared, asked: Asked, request: Request) -> Res
     let turn = loaded.admission.turn(images.len(), largest).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let one = |(view, image): (View, Vec<u8>)| {
-            classify(&loaded.classifier, &image, view, asked.crops()).map_err(|problem| problem.with_view(view))
-        };
-        let scored = images.into_iter().map(one).collect::<Result<Vec<_>, Problem>>()?;
+        let scored = classify_all(&loaded.classifier, images, asked.crops())?;
         let breasts = breasts(&scored);
         let claims: Vec<_> = scored.iter().collect();
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;

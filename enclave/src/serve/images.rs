@@ -11,7 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use cloister_imaging::{DecodeLimits, View, decode};
-use cloister_model::{Classification, Classifier};
+use cloister_model::{Classification, Classifier, ToScore};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
@@ -165,23 +165,52 @@ where
 }
 
 pub(super) fn classify(classifier: &Classifier, image: &[u8], view: View, crops: u32) -> Result<Computed, Problem> {
+    prepare(classifier, image, view, crops)?.score()
+}
+
+/// An image that was decoded and prepared, with what a receipt says of it.
+pub(super) struct Prepared<'a> {
+    begun: Instant,
+    bytes_sha256: [u8; 32],
+    pixels_sha256: [u8; 32],
+    rows: u32,
+    columns: u32,
+    to_score: ToScore<'a>,
+}
+
+/// What a request is told when the system has no thread for it.
+pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
+
+/// The first half of [`classify`].
+pub(super) fn prepare<'a>(
+    classifier: &'a Classifier,
+    image: &[u8],
+    view: View,
+    crops: u32,
+) -> Result<Prepared<'a>, Problem> {
     let begun = Instant::now();
     let pixels = decode(image, &DecodeLimits::default()).map_err(|error| Problem::Image(None, error))?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
-    let (bytes_sha256, pixels_sha256, prepared) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
-        let digests = scope.spawn(|| {
+        let digests = std::thread::Builder::new().spawn_scoped(scope, || {
             let pixels = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
             (sha256(image), pixels)
         });
-        let prepared = classifier.prepare(&pixels, view, crops).map_err(no_scores);
-        let (bytes, pixels) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
-        Ok::<_, Problem>((bytes, pixels, prepared?))
-    })?;
-    drop(pixels);
-    let classification = prepared.score().map_err(no_scores)?;
-    metrics::classified(begun.elapsed());
-    Ok(Computed { classification, bytes_sha256, pixels_sha256, rows, columns })
+        let digests = digests.map_err(|_| NO_THREAD)?;
+        let to_score = classifier.prepare(&pixels, view, crops).map_err(no_scores);
+        let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
+        Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, to_score: to_score? })
+    })
+}
+
+impl Prepared<'_> {
+    pub(super) fn score(self) -> Result<Computed, Problem> {
+        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, to_score } = self;
+        let classification = to_score.score().map_err(no_scores)?;
+        metrics::classified(begun.elapsed());
+        Ok(Computed { classification, bytes_sha256, pixels_sha256, rows, columns })
+    }
 }
 
 fn no_scores(error: cloister_model::Error) -> Problem {

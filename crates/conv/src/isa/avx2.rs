@@ -71,4 +71,16 @@ impl Lanes for Avx2 {
         // SAFETY: the caller's processor has AVX2.
         unsafe { Self(_mm256_max_ps(self.0, other.0), _mm256_max_ps(self.1, other.1)) }
     }
+
+    #[inline(always)]
+    unsafe fn max_or_none(self, other: Self) -> Self {
+        // SAFETY: the caller's processor has AVX2.
+        unsafe {
+            let none = |a| _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
+            Self(
+                _mm256_blendv_ps(_mm256_max_ps(self.0, other.0), self.0, none(self.0)),
+                _mm256_blendv_ps(_mm256_max_ps(self.1, other.1), self.1, none(self.1)),
+            )
+        }
+    }
 }

@@ -64,4 +64,13 @@ impl Lanes for Avx512 {
         // SAFETY: the caller's processor has AVX-512.
         Self(unsafe { _mm512_max_ps(self.0, other.0) })
     }
+
+    #[inline(always)]
+    unsafe fn max_or_none(self, other: Self) -> Self {
+        // SAFETY: the caller's processor has AVX-512.
+        unsafe {
+            let none = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm512_mask_mov_ps(_mm512_max_ps(self.0, other.0), none, self.0))
+        }
+    }
 }

@@ -68,4 +68,9 @@ impl Lanes for Portable {
     unsafe fn max(self, other: Self) -> Self {
         self.zip(other, |a, b| if a > b { a } else { b })
     }
+
+    #[inline(always)]
+    unsafe fn max_or_none(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b || a.is_nan() { a } else { b })
+    }
 }

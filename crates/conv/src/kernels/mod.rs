@@ -48,9 +48,8 @@ impl Sink<'_> {
     /// Row `y`, for the innermost loops.
     fn pointers(&mut self, y: usize) -> tile::Sink {
         let geometry = self.rows.geometry();
-        let offset = self.rows.offset(y) + geometry.left;
-        // SAFETY: the row is one of those in memory, and has that padding.
-        let to = unsafe { self.rows.start().add(offset) };
+        // SAFETY: the row has that padding.
+        let to = unsafe { self.rows.pointer(y).add(geometry.left) };
         let Settling { factors, summands, relu } = self.settling;
         let least = if relu { 0.0 } else { f32::NEG_INFINITY };
         let (factors, summands) = (factors.as_ptr(), summands.as_ptr());

@@ -1,4 +1,4 @@
-//! What needs no sums over channels: pooling, sums of two pictures, and the mean over a picture.
+//! What needs no sums over channels: pooling, sums of two pictures, and sums over a picture.
 
 use std::ops::Range;
 
@@ -53,7 +53,7 @@ impl Pool<'_, '_> {
                         let mut most = V::load(rows[0].add(at));
                         for row in rows {
                             for column in 0..columns.len() {
-                                most = most.max(V::load(row.add(at + column)));
+                                most = most.max_or_none(V::load(row.add(at + column)));
                             }
                         }
                         put(most, &sinks[..count], block, x);

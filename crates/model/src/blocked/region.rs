@@ -1,6 +1,7 @@
 //! Which parts of a network can be replaced, and what they compute.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cloister_conv::{Graph, Id, Shape, Windows};
 use tract_onnx::prelude::*;
@@ -20,7 +21,8 @@ pub(super) struct Region {
 
 /// What one of tract's nodes computes, in the words of [`Graph`]; where each input stands in the node's list.
 enum Meaning {
-    Convolution { channels: usize, windows: Windows, weights: Vec<f32>, bias: Option<Vec<f32>> },
+    Convolution { channels: usize, windows: Windows, weights: Arc<Tensor>, bias: Option<Vec<f32>> },
+
     MaxPool(Windows),
     Scale { from: usize, factors: Vec<f32>, summands: Vec<f32> },
     Relu { from: usize },
@@ -38,8 +40,27 @@ impl Meaning {
     }
 }
 
+/// The parts of a network that can be replaced, one after the other.
+pub(super) struct Regions {
+    meanings: BTreeMap<usize, Meaning>,
+    /// Each one's nodes, in their order, and how many pictures they are for.
+    members: Vec<(Vec<usize>, usize)>,
+}
+
+impl Regions {
+    /// Takes the next region off the list, as it is in the network now: what others were replaced by may be its inputs.
+    pub(super) fn next(&mut self, model: &TypedModel) -> TractResult<Option<Region>> {
+        while let Some((nodes, batch)) = self.members.pop() {
+            if let Some(region) = region(model, &self.meanings, &nodes, batch)? {
+                return Ok(Some(region));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// All regions with a convolution in them, none of which needs what another node makes of its results.
-pub(super) fn regions(model: &TypedModel) -> TractResult<Vec<Region>> {
+pub(super) fn regions(model: &TypedModel) -> TractResult<Regions> {
     let order = model.eval_order()?;
     let meanings: BTreeMap<usize, Meaning> =
         order.iter().filter_map(|node| Some((*node, meaning(model, *node)?))).collect();
@@ -65,12 +86,10 @@ pub(super) fn regions(model: &TypedModel) -> TractResult<Vec<Region>> {
         let batch = model.node(*node).outputs[0].fact.shape.as_concrete().map_or(0, |shape| shape[0]);
         grouped.entry((levels[node], batch)).or_default().push(*node);
     }
-    grouped
-        .into_iter()
-        .filter(|(_, nodes)| nodes.iter().any(|node| matches!(meanings[node], Meaning::Convolution { .. })))
-        .map(|((_, batch), nodes)| region(model, &meanings, &nodes, batch))
-        .filter_map(Result::transpose)
-        .collect()
+    let worthwhile = |nodes: &[usize]| nodes.iter().any(|node| matches!(meanings[node], Meaning::Convolution { .. }));
+    let members =
+        grouped.into_iter().filter(|(_, nodes)| worthwhile(nodes)).map(|((_, batch), nodes)| (nodes, batch)).collect();
+    Ok(Regions { meanings, members })
 }
 
 /// The nodes' graph; none if it cannot be built.
@@ -101,7 +120,8 @@ fn region(
         graph.name(&node.name);
         let added = match meaning {
             Meaning::Convolution { channels, windows, weights, bias } => {
-                graph.convolution(from[0], *channels, *windows, weights.clone(), bias.clone())
+                let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+                graph.convolution(from[0], *channels, *windows, weights, bias.clone())
             }
             Meaning::MaxPool(windows) => graph.max_pool(from[0], *windows),
             Meaning::Scale { factors, summands, .. } => graph.scale(from[0], factors.clone(), summands.clone()),
@@ -204,11 +224,11 @@ fn meaning_of_convolution(
     if kernel.shape() != expected {
         return None;
     }
-    let weights = kernel.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec();
+    numbers(&kernel)?;
     let bias = numbers(&bias).filter(|bias| bias.len() == 1 || bias.len() == out.channels)?;
     let bias = if bias.len() == 1 { vec![bias[0]; out.channels] } else { bias };
     let bias = bias.iter().any(|number| *number != 0.0).then_some(bias);
-    Some(Meaning::Convolution { channels: out.channels, windows, weights, bias })
+    Some(Meaning::Convolution { channels: out.channels, windows, weights: kernel, bias })
 }
 
 /// Windows over pictures, without gaps in them.
@@ -217,12 +237,13 @@ fn windows(spec: &PoolSpec, input: Shape) -> Option<Windows> {
         spec.data_format == DataFormat::NCHW && spec.rank() == 2 && spec.dilations().iter().all(|gap| *gap == 1);
     let padding = plain.then(|| spec.computed_padding(&[input.height, input.width]))?;
     let stride = spec.strides();
-    Some(Windows {
+    let windows = Windows {
         size: (spec.kernel_shape[0], spec.kernel_shape[1]),
         stride: (stride[0], stride[1]),
         rows: (padding[0].pad_before, padding[0].pad_after),
         columns: (padding[1].pad_before, padding[1].pad_after),
-    })
+    };
+    windows.fit(input).then_some(windows)
 }
 
 /// One number a channel: of a scalar, or of a tensor that is as long as there are channels along the second of four axes.

@@ -122,17 +122,18 @@ fn channels_of_all_sizes_dead_and_denormal_ones_are_computed() {
     compare(&network(&harder(&checkpoint, &names)));
 }
 
-/// Two convolutions with something between them that is not known here.
+/// Two convolutions with something between them that is not known here, and a way past it.
 fn interrupted(middle: &str) -> TypedModel {
     let mut graph = Graph::default();
     let first = graph.constant("first.weight", &[5, 1, 3, 3], &[0.25; 45]);
-    let second = graph.constant("second.weight", &[4, 5, 1, 1], &[-0.5; 20]);
+    let second = graph.constant("second.weight", &[5, 5, 1, 1], &[-0.5; 25]);
     let pads = |pad| vec![("pads", Attribute::Ints(vec![pad; 4]))];
-    let value = graph.node("Conv", "first", &["image", &first], pads(1));
-    let value = graph.node(middle, "middle", &[&value], vec![]);
+    let first = graph.node("Conv", "first", &["image", &first], pads(1));
+    let value = graph.node(middle, "middle", &[&first], vec![]);
     let value = graph.node("Conv", "second", &[&value, &second], pads(0));
+    let value = graph.node("Add", "past", &[&value, &first], vec![]);
     let value = graph.node("Relu", "relu", &[&value], vec![]);
-    typed(&graph.finish("test", ("image", &[1, 1, WINDOW.0, WINDOW.1]), (&value, &[1, 4, WINDOW.0, WINDOW.1])))
+    typed(&graph.finish("test", ("image", &[1, 1, WINDOW.0, WINDOW.1]), (&value, &[1, 5, WINDOW.0, WINDOW.1])))
 }
 
 #[test]
