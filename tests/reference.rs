@@ -18,7 +18,7 @@ fn locally(package: &Path, image: &Path, view: View, crops: u32) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_reference_cases_score_as_the_reference_locally_and_through_the_attested_path() {
     const TOLERANCE: f64 = 1e-4;
-    const MOST_MEMORY: u64 = 700_000_000;
+    const MOST_MEMORY: u64 = 250_000_000;
     let Some(expected) = cloister_test_data::path("reference/expected.json") else { return };
     let data = expected.ancestors().nth(2).unwrap();
     let folder = tempfile::tempdir().unwrap();

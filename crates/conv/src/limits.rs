@@ -18,13 +18,13 @@ pub(crate) const MAX_GROUP_STEPS: usize = 64;
 
 /// Weights that are read once for each few rows have to stay in a processor's cache, next to the rows: steps whose weights are together
 /// larger than this are computed one after another, each for the whole picture.
-pub(crate) const STREAMED_WEIGHT_BYTES: usize = 1536 * 1024;
+pub(crate) const STREAMED_WEIGHT_BYTES: usize = 2560 * 1024;
 
 /// Transformed tiles and their sums stay in a processor's second cache.
 pub(crate) const TRANSFORMED_BYTES: usize = 768 * 1024;
 
 /// The least number of tiles transformed at a time: below it, weights are read too often.
-pub(crate) const LEAST_TILES: usize = 44;
+pub(crate) const LEAST_TILES: usize = 88;
 
 /// Parts that one picture is cut into, one for each thread.
 pub const MAX_PARTS: usize = 64;

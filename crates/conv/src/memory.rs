@@ -5,6 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use crate::layout::Line;
 use crate::pages::prefer_huge_pages;
 
+/// Lines of zeros, on huge pages where there are some.
+pub(crate) fn zeros(count: usize) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(count);
+    prefer_huge_pages(lines.spare_capacity_mut());
+    lines.resize(count, Line::ZERO);
+    lines
+}
+
 /// Pieces of memory that nobody uses at the moment: as many as computations were at work at once.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -46,10 +54,7 @@ impl Memory {
             Some(lines) if lines.len() >= count => lines,
             small => {
                 drop(small);
-                let mut lines = Vec::with_capacity(count);
-                prefer_huge_pages(lines.spare_capacity_mut());
-                lines.resize(count, Line::ZERO);
-                lines
+                zeros(count)
             }
         };
         work(&mut lines[..count]);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use crate::kernels;
 use crate::layout::{LANES, Line};
-use crate::memory::Memory;
+use crate::memory::{Memory, zeros};
 use crate::program::Program;
 
 /// Weights in memory, perhaps of several programs.
@@ -76,7 +76,7 @@ impl Store {
 
     /// `[outputs][inputs x rows x columns]`: for each block of outputs, each input, row and column, sixteen outputs' weights.
     pub(crate) fn planar(&mut self, weights: &[f32], outputs: usize, each: usize) -> Weights {
-        let mut lines = vec![Line::ZERO; outputs.div_ceil(LANES) * each];
+        let mut lines = zeros(outputs.div_ceil(LANES) * each);
         for (output, weights) in weights.chunks_exact(each).enumerate() {
             for (at, weight) in weights.iter().enumerate() {
                 lines[output / LANES * each + at].0[output % LANES] = *weight;
@@ -96,7 +96,7 @@ impl Store {
     ) -> Weights {
         let window = rows * columns;
         let each = inputs * window;
-        let mut lines = vec![Line::ZERO; outputs.div_ceil(LANES) * each];
+        let mut lines = zeros(outputs.div_ceil(LANES) * each);
         for (output, weights) in weights.chunks_exact(each).enumerate() {
             for (at, weight) in weights.iter().enumerate() {
                 let (input, place) = (at / window, at % window);

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::tile::{self, Planes, Weights, finish, planar_sums, tile_width, tiles, with_width};
+use super::tile::{
+    self, Planes, SLIDING, SLIDING_PIXELS, Weights, finish, planar_sums, sliding_sums, tile_width, tiles, with_width,
+};
 use super::{Kernel, Sink, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, Line};
@@ -56,6 +58,7 @@ impl Planar<'_, '_> {
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
                 match stride.1 {
+                    _ if row.slides::<V>() => row.slide::<V>(self.out.blocks()),
                     1 => row.run::<V, 1>(self.out.blocks()),
                     2 => row.run::<V, 2>(self.out.blocks()),
                     _ => row.run::<V, 0>(self.out.blocks()),
@@ -77,6 +80,31 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
+    /// Whether windows are such that they can be computed by [`tile::sliding_sums`], with the registers that takes.
+    #[inline(always)]
+    fn slides<V: Lanes>(&self) -> bool {
+        V::PIXELS[0] > SLIDING_PIXELS
+            && (self.planes.kernel.1, self.planes.stride) == SLIDING
+            && self.width >= SLIDING_PIXELS
+    }
+
+    /// # Safety
+    /// As for [`tile::sliding_sums`] and [`tile::finish`].
+    #[inline(always)]
+    unsafe fn slide<V: Lanes>(&self, blocks: usize) {
+        for block in 0..blocks {
+            for x in tiles(self.width, SLIDING_PIXELS) {
+                // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
+                unsafe {
+                    let from = self.from.add(x * self.planes.stride);
+                    let weights = self.weights.first.add(block * self.weights.block_lines);
+                    let sums = sliding_sums::<V>(from, self.planes, weights);
+                    finish::<V, 1, SLIDING_PIXELS>(sums, (block, x), None, self.sinks);
+                }
+            }
+        }
+    }
+
     /// # Safety
     /// As for [`tile::planar_sums`] and [`tile::finish`].
     #[inline(always)]

@@ -108,6 +108,59 @@ pub(super) unsafe fn planar_sums<V: Lanes, const BLOCKS: usize, const PIXELS: us
     }
 }
 
+/// Pixels of a tile of [`sliding_sums`], whose sums and whose row of weights take all registers but three.
+pub(super) const SLIDING_PIXELS: usize = 22;
+
+/// Columns and stride of the windows of [`sliding_sums`]: those of the first layer of most networks.
+pub(super) const SLIDING: (usize, usize) = (7, 2);
+
+/// As [`planar_sums`] of one block, with the same bits, for windows that overlap by more than half: each number is read once for all windows
+/// that it is in, because reading is what bounds [`planar_sums`].
+///
+/// # Safety
+/// As for [`planar_sums`]; the kernel and the stride are [`SLIDING`].
+#[inline(always)]
+pub(super) unsafe fn sliding_sums<V: Lanes>(
+    from: *const f32,
+    planes: Planes,
+    weights: *const Line,
+) -> [[V; SLIDING_PIXELS]; 1] {
+    // SAFETY: the caller's promise; every pointer stays within the window or the weights.
+    unsafe {
+        let mut sums = [V::zero(); SLIDING_PIXELS];
+        let mut weight = weights;
+        for channel in 0..planes.channels {
+            for row in 0..planes.kernel.0 {
+                let from = from.add(channel * planes.plane + row * planes.row);
+                let mut factors = [V::zero(); SLIDING.0];
+                for (column, factor) in factors.iter_mut().enumerate() {
+                    *factor = V::load(weight.add(column));
+                }
+                weight = weight.add(SLIDING.0);
+                // Constants one by one: a loop is not unrolled, and the sums leave their registers then.
+                macro_rules! slide {
+                    ($($at:literal)*) => { $( slide::<V, $at>(&mut sums, &factors, V::splat(from.add($at))); )* };
+                }
+                slide!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37
+                    38 39 40 41 42 43 44 45 46 47 48);
+            }
+        }
+        [sums]
+    }
+}
+
+/// Adds the number at `AT` to all windows that it is in.
+#[inline(always)]
+unsafe fn slide<V: Lanes, const AT: usize>(sums: &mut [V; SLIDING_PIXELS], factors: &[V; SLIDING.0], value: V) {
+    for column in 0..SLIDING.0 {
+        if AT >= column && (AT - column).is_multiple_of(SLIDING.1) && (AT - column) / SLIDING.1 < SLIDING_PIXELS {
+            let pixel = (AT - column) / SLIDING.1;
+            // SAFETY: the caller's promise.
+            sums[pixel] = unsafe { factors[column].mul_add(value, sums[pixel]) };
+        }
+    }
+}
+
 /// What the sums over planes run over.
 #[derive(Clone, Copy)]
 pub(super) struct Planes {

@@ -8,6 +8,7 @@ use super::tile::{self, Settled, Weights, Window, sums, tile_width, tiles, with_
 use super::{MAX_SINKS, NO_SINKS, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, LANES, Line, Rows};
+use crate::memory::zeros;
 
 /// Rows and columns of outputs of a tile.
 pub(crate) const TILE: usize = 4;
@@ -398,7 +399,7 @@ pub(crate) fn transformed(weights: &[f32], outputs: usize, inputs: usize) -> Vec
         [0.0, 0.0, 1.0],
     ];
     let blocks = outputs.div_ceil(LANES);
-    let mut lines = vec![Line::ZERO; PRODUCTS * blocks * inputs];
+    let mut lines = zeros(PRODUCTS * blocks * inputs);
     for output in 0..outputs {
         for input in 0..inputs {
             let g = &weights[(output * inputs + input) * 9..][..9];
