@@ -14,6 +14,12 @@ pub const ATTESTATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// A classification, queueing included: four views of ten crops take tens of seconds on two cores.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Metrics: the enclave writes down what it has at hand, however busy it is.
+pub const METRICS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Metrics are a few kilobytes: their labels come from closed lists.
+pub const MAX_METRICS_BYTES: usize = 256 * 1024;
+
 /// An attestation document is under 5 KB; the device's own answer is bounded by 12 288 bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
 

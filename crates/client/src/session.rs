@@ -181,6 +181,18 @@ impl Session {
         Ok(())
     }
 
+    /// The enclave's metrics, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Malformed`] when they are no text, or a broken connection.
+    pub async fn metrics(&mut self) -> Result<String, Error> {
+        const WHAT: &str = "the request for metrics";
+        let request =
+            Request::get("/metrics").header(header::HOST, tls::SERVER_NAME).body(Upload::new(Bytes::new(), None))?;
+        let body = self.connection.exchange(WHAT, request, limits::METRICS_TIMEOUT, limits::MAX_METRICS_BYTES).await?;
+        String::from_utf8(body).map_err(|error| Error::Malformed { what: WHAT, reason: error.to_string() })
+    }
+
     /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one. The answer's receipt was held
     /// against the image, the answer and this session.
     ///

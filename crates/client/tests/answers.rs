@@ -340,6 +340,20 @@ async fn a_refusal_without_words_is_told_by_its_status() {
 }
 
 #[tokio::test]
+async fn metrics_are_text_and_bounded() {
+    let metrics = async |body: &[u8]| {
+        let other = Other::These(answer("200 OK", body));
+        let server = Server::start(Script { attestation: None, other }).await;
+        server.verify(Options::default()).await.unwrap().metrics().await
+    };
+    assert_eq!(metrics(b"cloister_ready 1\n").await.unwrap(), "cloister_ready 1\n");
+    let error = metrics(b"\xff").await.unwrap_err();
+    assert!(matches!(error, Error::Malformed { .. }), "{error}");
+    let error = metrics(&vec![b' '; limits::MAX_METRICS_BYTES + 1]).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: limits::MAX_METRICS_BYTES, .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_exam_of_another_set_than_the_four_views_is_not_sent() {
     let server = Server::start(Script { attestation: None, other: Other::These(answer("500 Not Reached", b"")) }).await;
     let mut session = server.verify(Options::default()).await.unwrap();
