@@ -18,6 +18,7 @@ mod images;
 mod interface;
 mod killed;
 mod launch;
+mod load;
 mod overload;
 mod pod;
 mod receipts;

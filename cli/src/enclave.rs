@@ -235,9 +235,24 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
 impl Target {
     /// A verified connection, within the time that was given for it.
     async fn session(&self) -> Result<(Policy, Session), Failure> {
-        let place = Place::read(self.server.clone(), &self.policy, &self.credentials)?;
-        let session = place.session(Duration::from_secs(self.wait)).await?;
+        let place = self.place()?;
+        let session = place.session(self.wait()).await?;
         Ok((place.policy, session))
+    }
+
+    /// Reads the policy and the credentials.
+    pub fn place(&self) -> Result<Place, Failure> {
+        Place::read(self.server.clone(), &self.policy, &self.credentials)
+    }
+
+    /// The time to wait for an enclave that is not there yet.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
+
+    /// Whether JSON takes the place of text.
+    pub fn json(&self) -> bool {
+        self.json
     }
 }
 
@@ -249,15 +264,22 @@ impl Place {
         Ok(Self { server, policy, options })
     }
 
+    /// Waits for each answer that long.
+    pub fn with_answer_timeout(mut self, after: Duration) -> Self {
+        self.options.answer_timeout = after;
+        self
+    }
+
+    /// One try of a verified connection.
+    pub async fn try_session(&self) -> Result<Session, Error> {
+        connect(&self.server, self.options.clone()).await?.verify(&self.policy, SystemTime::now()).await
+    }
+
     /// A verified connection. Waiting is for an enclave that is not there yet; one that is not verified is never asked again.
     pub async fn session(&self, wait: Duration) -> Result<Session, Failure> {
         let end = Instant::now() + wait;
         loop {
-            let outcome = match connect(&self.server, self.options.clone()).await {
-                Ok(connection) => connection.verify(&self.policy, SystemTime::now()).await,
-                Err(error) => Err(error),
-            };
-            match outcome {
+            match self.try_session().await {
                 Ok(session) => return Ok(session),
                 Err(error) if Instant::now() < end && may_come(&error) => tokio::time::sleep(WAIT_STEP).await,
                 Err(error) => return Err(unproven(error)),
@@ -280,7 +302,7 @@ pub fn may_come(error: &Error) -> bool {
 
 /// Before an enclave is verified: nothing of the caller's was looked at yet, so that nothing of it can be at fault. An answer
 /// that holds no document proves nothing.
-fn unproven(error: Error) -> Failure {
+pub fn unproven(error: Error) -> Failure {
     match error {
         Error::NotVerified(_) | Error::Certificate | Error::TooLarge { .. } | Error::Malformed { .. } => {
             Failure::not_verified(error)

@@ -3,6 +3,7 @@
 mod access;
 mod archive;
 mod attestation;
+mod bench;
 mod eif;
 mod enclave;
 mod failure;
@@ -64,6 +65,15 @@ enum Command {
     /// Score many images, by a list of them.
     #[command(subcommand)]
     Archive(archive::Command),
+    /// Measure an enclave under load: latency, throughput, refusals, memory.
+    ///
+    /// First requests go one at a time: the latency without load, as a base. Then, with --saturate, workers send one request after another:
+    /// the most that the enclave answers in a second. Then, for each rate of --rates or --sweep, requests begin by a schedule that no answer
+    /// holds up; their latency counts from when they were to begin, so that one slow answer shows in all those behind it.
+    ///
+    /// Attestation is verified once for each connection, before its first request, and each answer's receipt is verified. What is printed
+    /// holds nothing of the image and no score.
+    Bench(Box<bench::Bench>),
     /// Read, verify and reproduce the receipts that enclaves sign.
     #[command(subcommand)]
     Receipt(receipt::Command),
@@ -103,6 +113,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Classify(arguments) => asynchronous(enclave::classify(&arguments)),
         Command::Exam(arguments) => asynchronous(enclave::exam(&arguments)),
         Command::Archive(command) => archive::run(&command),
+        Command::Bench(arguments) => asynchronous(bench::run(&arguments)),
         Command::Receipt(command) => receipt::run(command),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
