@@ -17,6 +17,7 @@ usage() {
 ./run.sh sanitize   the tests of the unsafe code under the address sanitizer
 ./run.sh instructions  the instructions of a small network, against those that are kept; --update keeps them
 ./run.sh bench      a table of measurements beside ONNX Runtime's; never passes or fails
+./run.sh load       latency, throughput and memory under load, beside what is to be reached; never passes or fails
 ./run.sh fmt        format the sources
 EOF
 }
@@ -24,7 +25,7 @@ EOF
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-    demo | test | boot-test | image | reproduce | images | pod | deploy | lint | bench | sanitize | instructions)
+    demo | test | boot-test | image | reproduce | images | pod | deploy | lint | bench | load | sanitize | instructions)
         if [ ! -x "scripts/$verb.sh" ]; then
             echo "run.sh: '$verb' is for the repository; a container of it has 'pod' alone" >&2
             exit 64

@@ -1,0 +1,57 @@
+"""Reads JSON lines of bench_model and bench_load, and prints a table: what was measured under load beside what is to be reached."""
+
+import json
+import statistics
+import sys
+
+
+def main():
+    figures = [json.loads(line) for line in sys.stdin]
+
+    def median(what, unit, threads=None):
+        fits = [f[unit] for f in figures if f["what"] == what and unit in f and threads in (None, f.get("threads"))]
+        return statistics.median(fits) if fits else None
+
+    def row(title, value, unit, target=""):
+        shown = "not measured" if value is None else f"{value:.{0 if value >= 100 else 2}f} {unit}"
+        print(f"| {title} | {shown} | {target} |")
+
+    def of(part, whole):
+        return None if part is None or not whole else part / whole
+
+    cores, crop = median("cores", "count"), median("crop", "ms", 1)
+    together = median("ten crops", "ms")
+    crops = median("crops at saturation", "per_s")
+    unloaded = median("unloaded p50", "ms")
+    print("| what | measured | to reach |")
+    print("|---|---|---|")
+    row("one crop, 1 thread, without a server", crop, "ms")
+    row("ten crops of one image, all cores, without a server", together, "ms")
+    row("ten-crop request, one at a time: p50", unloaded, "ms")
+    row("ten-crop request, one at a time: longest of 20", median("unloaded p99", "ms"), "ms")
+    row("ten-crop requests at saturation", median("saturation", "per_s"), "/s")
+    row("crops at saturation", crops, "/s")
+    if cores and crop:
+        row("crops at saturation / (cores / time of one crop)", of(crops, cores * 1000 / crop), "x", "at least 0.95")
+    if together:
+        row("crops at saturation / those of ten on all cores without a server", of(crops, 10_000 / together), "x", "at least 0.95")
+    for arrivals in ("constant", "poisson"):
+        load = f"70 % of saturation, {arrivals} arrivals"
+        p99 = median(f"{arrivals} p99", "ms")
+        row(f"{load}: p50", median(f"{arrivals} p50", "ms"), "ms")
+        row(f"{load}: p99 of {median(f'{arrivals} answered', 'count') or 0:.0f}", p99, "ms")
+        row(f"{load}: p99 / p50 of one at a time", of(p99, unloaded), "x", "under 2")
+        row(f"{load}: not answered", median(f"{arrivals} not answered", "count"), "requests", "0")
+    early, late = median("memory early", "mb"), median("memory late", "mb")
+    row("small network, requests at saturation", median("small saturation", "per_s"), "/s")
+    row(f"enclave's memory in the first quarter of {median('small requests', 'count') or 0:.0f} requests", early, "MB")
+    row("in the last quarter", late, "MB", "flat")
+    row("the most while they ran", median("most memory", "mb"), "MB")
+    many = median("small requests", "count")
+    # From the middle of the first quarter to that of the last, three quarters of them.
+    grown = None if early is None or late is None or not many else (late - early) / (0.75 * many / 1000)
+    row("grown by, each thousand requests", grown, "MB", "0")
+
+
+if __name__ == "__main__":
+    main()
