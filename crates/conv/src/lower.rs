@@ -1,8 +1,9 @@
 //! From a graph to steps: what only scales and cuts a picture is done where the picture is written, and what is added to a convolution's
 //! results is added before they are.
 
+use crate::Options;
 use crate::graph::{Graph, Id, Node, Operation, Shape, Windows};
-use crate::kernels::{Kernel, MAX_SINKS};
+use crate::kernels::{Kernel, MAX_SINKS, SLIDING, SLIDING_PIXELS};
 use crate::layout::Geometry;
 use crate::limits;
 use crate::weights::{self, Affine, Store, Weights};
@@ -30,6 +31,8 @@ pub(crate) enum Kind {
     Planar {
         input: usize,
         windows: Windows,
+        /// Whether the columns of the max pooling that follows are pooled at once.
+        pooled: bool,
     },
     Direct(Kernel),
     Winograd,
@@ -122,11 +125,11 @@ struct Base {
     affine: Option<Numbers>,
 }
 
-/// Lowers a graph. Convolutions are transformed where `winograd` allows it and they gain.
-pub(crate) fn lower(graph: &Graph, winograd: bool, store: &mut Store) -> Lowered {
-    let mut analysis = Analysis::of(graph);
+/// Lowers a graph, for kernels that can do so much.
+pub(crate) fn lower(graph: &Graph, options: Options, store: &mut Store) -> Lowered {
+    let mut analysis = Analysis::of(graph, options);
     analysis.spread();
-    analysis.emit(winograd, store)
+    analysis.emit(store)
 }
 
 struct Analysis<'g> {
@@ -136,18 +139,34 @@ struct Analysis<'g> {
     /// Whether a node's picture has to be in memory.
     needed: Vec<bool>,
     inputs: Vec<usize>,
+    /// The convolutions whose columns are pooled when they are computed, because nothing but a pooling reads them.
+    pooled: Vec<bool>,
+    options: Options,
 }
 
 impl<'g> Analysis<'g> {
-    fn of(graph: &'g Graph) -> Self {
+    fn of(graph: &'g Graph, options: Options) -> Self {
         let count = graph.nodes.len();
         let inputs = (0..count).filter(|node| matches!(graph.nodes[*node].operation, Operation::Input)).collect();
-        let mut this = Self { graph, bases: Vec::new(), views: vec![None; count], needed: vec![false; count], inputs };
+        let mut this = Self {
+            graph,
+            bases: Vec::new(),
+            views: vec![None; count],
+            needed: vec![false; count],
+            inputs,
+            pooled: vec![false; count],
+            options,
+        };
         let mut uses = vec![0usize; count];
         for id in graph.nodes.iter().flat_map(|node| &node.from).chain(&graph.outputs) {
             uses[id.0] += 1;
         }
         let joined = this.joined(&uses);
+        for node in 0..count {
+            if let Some(convolution) = this.pools_at_once(node).filter(|convolution| uses[*convolution] == 1) {
+                this.pooled[convolution] = true;
+            }
+        }
         for (node, described) in graph.nodes.iter().enumerate() {
             match &described.operation {
                 _ if joined.iter().flatten().any(|convolution| *convolution == node) => {}
@@ -182,6 +201,17 @@ impl<'g> Analysis<'g> {
             _ => None,
         });
         sums.collect()
+    }
+
+    /// The convolution whose results a max pooling reads, if its columns can be pooled before they are written.
+    fn pools_at_once(&self, node: usize) -> Option<usize> {
+        let described = &self.graph.nodes[node];
+        let Operation::MaxPool { windows } = &described.operation else { return None };
+        let from = described.from[0].0;
+        let Operation::Convolution { windows: before, .. } = &self.graph.nodes[from].operation else { return None };
+        let columns = (windows.size.1, windows.stride.1, windows.columns) == (3, 2, (0, 0));
+        let fits = (before.size.1, before.stride.1) == SLIDING && 2 * described.shape.width + 1 >= SLIDING_PIXELS;
+        (self.options.kernels.slides() && self.is_planar(from) && columns && fits).then_some(from)
     }
 
     /// Whether a convolution reads an input as it comes.
@@ -257,7 +287,7 @@ impl<'g> Analysis<'g> {
         }
     }
 
-    fn emit(self, winograd: bool, store: &mut Store) -> Lowered {
+    fn emit(self, store: &mut Store) -> Lowered {
         let mut lowered = Lowered {
             inputs: self.inputs.iter().map(|node| self.graph.nodes[*node].shape).collect(),
             ..Lowered::default()
@@ -275,7 +305,7 @@ impl<'g> Analysis<'g> {
             if pictures.is_empty() {
                 continue;
             }
-            let mut step = self.step(described, winograd, &value_of, store);
+            let mut step = self.step(described, &value_of, store);
             let number = lowered.steps.len();
             for node in pictures {
                 let Some(view) = &self.views[node] else { continue };
@@ -304,7 +334,7 @@ impl<'g> Analysis<'g> {
         lowered
     }
 
-    fn step(&self, base: &Base, winograd: bool, value_of: &[Option<usize>], store: &mut Store) -> Step {
+    fn step(&self, base: &Base, value_of: &[Option<usize>], store: &mut Store) -> Step {
         let node = &self.graph.nodes[base.operation];
         let shape = self.graph.nodes[base.node].shape;
         let mut out =
@@ -327,14 +357,23 @@ impl<'g> Analysis<'g> {
                 operations = 2 * (each as u64) * (shape.numbers() as u64);
                 if self.is_planar(base.operation) {
                     packed = Some(store.planar(weights, shape.channels, each));
-                    Kind::Planar { input: self.input(node.from[0].0), windows: *windows }
-                } else if winograd && gains_by_tiles(windows, inputs, shape.channels) {
+                    let pooled = self.pooled[base.operation];
+                    if pooled {
+                        out.width = (shape.width - 3) / 2 + 1;
+                    }
+                    Kind::Planar { input: self.input(node.from[0].0), windows: *windows, pooled }
+                } else if self.options.winograd && gains_by_tiles(windows, inputs, shape.channels) {
                     packed = Some(store.transformed(weights, shape.channels, inputs));
                     Kind::Winograd
                 } else {
                     packed = Some(store.direct(weights, shape.channels, inputs, windows.size));
                     Kind::Direct(kernel(windows))
                 }
+            }
+            Operation::MaxPool { windows } if self.pooled[node.from[0].0] => {
+                let kernel = kernel(windows);
+                let (size, stride) = ((kernel.size.0, 1), (kernel.stride.0, 1));
+                Kind::Pool(Kernel { size, stride, padding: (kernel.padding.0, 0) })
             }
             Operation::MaxPool { windows } => Kind::Pool(kernel(windows)),
             Operation::Sum => {

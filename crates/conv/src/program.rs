@@ -81,7 +81,7 @@ impl Program {
     /// [`Error::TooLarge`]
     pub fn compile(graph: &Graph, options: Options, store: &mut Store) -> Result<Arc<Self>, Error> {
         check_weights(graph, store.bytes())?;
-        let lowered = lower(graph, options.winograd, store);
+        let lowered = lower(graph, options, store);
         let rows = lowered.values.iter().map(|value| value.geometry.row_lines()).max().unwrap_or(0);
         fits(rows as u64 * size_of::<Line>() as u64)?;
         if let Some(same) = store.programs().find(|same| same.options == options && same.lowered == lowered) {
@@ -170,7 +170,8 @@ impl Program {
             name: step.name.clone(),
             how: match step.kind {
                 Kind::Pack { .. } => "pack",
-                Kind::Planar { .. } => "direct, planes",
+                Kind::Planar { pooled: true, .. } => "direct, planes, pooled",
+                Kind::Planar { pooled: false, .. } => "direct, planes",
                 Kind::Direct(_) => "direct",
                 Kind::Winograd => "Winograd F(4x4, 3x3)",
                 Kind::Pool(_) => "max pooling",

@@ -198,7 +198,7 @@ impl Padded {
 }
 
 fn padded(program: &Program, step: &Step) -> Option<Padded> {
-    let Kind::Planar { input, windows } = step.kind else { return None };
+    let Kind::Planar { input, windows, .. } = step.kind else { return None };
     let shape = program.lowered.inputs[input];
     let height = shape.height + windows.rows.0 + windows.rows.1;
     let width = shape.width + windows.columns.0 + windows.columns.1;
@@ -285,14 +285,15 @@ impl Shared<'_> {
         let input = step.from.map(|value| self.rows(value, rings));
         let kernel_set = program.options.kernels;
         let work = match (&step.kind, input) {
-            (Kind::Planar { input, windows }, _) => {
+            (Kind::Planar { input, windows, pooled }, _) => {
                 let shape = program.lowered.inputs[*input];
                 let (input, height, width) = match padded(program, step) {
                     Some(wanted) => (numbers(self.outside.padded[task.step]), wanted.height, wanted.width),
                     None => (self.outside.inputs[*input], shape.height, shape.width),
                 };
                 let kernel = Kernel { size: windows.size, stride: windows.stride, padding: (0, 0) };
-                Work::Planar(Planar { kernel, weights, input, shape: (shape.channels, height, width), out, sinks })
+                let (shape, pooled) = ((shape.channels, height, width), *pooled);
+                Work::Planar(Planar { kernel, weights, input, shape, out, pooled, sinks })
             }
             (Kind::Pack { input }, _) => return pack(self.outside.inputs[*input], sinks, task.rows.clone()),
             (_, None) => unreachable!("a step without an input"),

@@ -269,6 +269,25 @@ proptest! {
     }
 
     #[test]
+    fn a_first_layer_and_its_pooling_fit_any_width(
+        width in 3..150usize, height in 9..30usize, channels in 1..4usize, out in 1..36usize, rows in 1..4usize, seed: u64,
+    ) {
+        let shape = Shape { channels, height: height + 8, width: width + 14 };
+        let mut random = Random(seed);
+        let mut graph = Graph::default();
+        let input = graph.input(shape).unwrap();
+        let weights = random.numbers(out * channels * 49);
+        let first = graph.convolution(input, out, square(7, 2, 3), weights, Some(random.numbers(out))).unwrap();
+        let pool = Windows { size: (rows, 3), stride: (2, 2), rows: (0, 0), columns: (0, 0) };
+        let pooled = graph.max_pool(first, pool).unwrap();
+        let scaled = graph.scale(pooled, random.numbers(out), random.numbers(out)).unwrap();
+        let active = graph.relu(scaled).unwrap();
+        graph.output(pooled);
+        graph.output(active);
+        check(&graph, &[random.numbers(shape.numbers())]);
+    }
+
+    #[test]
     fn tiles_fit_any_width(width in 1..130usize, channels in 8..50usize, out in 8..50usize, seed: u64) {
         let shape = Shape { channels, height: 9, width };
         let piece = Piece::Convolution { channels: out, size: 3, stride: 1, padded: true, biased: true };

@@ -62,6 +62,17 @@ impl KernelSet {
         }
     }
 
+    /// Whether there are registers for windows that slide.
+    pub(crate) fn slides(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => true,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => false,
+            Set::Portable => false,
+        }
+    }
+
     /// Computes rows.
     ///
     /// # Panics

@@ -9,6 +9,7 @@ mod winograd;
 pub(crate) use direct::Direct;
 pub(crate) use planar::Planar;
 pub(crate) use rowwise::{Join, Pool, RowSum};
+pub(crate) use tile::{SLIDING, SLIDING_PIXELS};
 pub(crate) use winograd::{TILE, Winograd, scratch_lines, transformed};
 
 use crate::layout::{Geometry, Line, Rows, RowsMut};

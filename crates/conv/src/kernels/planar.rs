@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::tile::{
-    self, Planes, SLIDING, SLIDING_PIXELS, Weights, finish, planar_sums, sliding_sums, tile_width, tiles, with_width,
+    self, Planes, SLIDING, SLIDING_PIXELS, Settled, Weights, finish, planar_sums, sliding_sums, tile_width, tiles,
+    with_width,
 };
 use super::{Kernel, Sink, check_sinks, sinks_at};
 use crate::lanes::Lanes;
@@ -18,6 +19,8 @@ pub(crate) struct Planar<'a, 's> {
     /// Channels, rows and columns of the input.
     pub(crate) shape: (usize, usize, usize),
     pub(crate) out: Geometry,
+    /// Whether what is written is the largest of three neighbouring results, of every second three: the columns of a max pooling.
+    pub(crate) pooled: bool,
     pub(crate) sinks: &'s mut [Sink<'a>],
 }
 
@@ -30,9 +33,18 @@ impl Planar<'_, '_> {
         let Kernel { size, stride, padding } = self.kernel;
         assert!(padding == (0, 0) && stride.0 > 0 && stride.1 > 0, "planes without padding");
         assert!((self.out.height.max(1) - 1) * stride.0 + size.0 <= height, "the input's height");
-        assert!((self.out.width.max(1) - 1) * stride.1 + size.1 <= width, "the input's width");
+        assert!((self.columns() - 1) * stride.1 + size.1 <= width, "the input's width");
+        if self.pooled {
+            let slides = (size.1, stride.1) == SLIDING && self.columns() >= SLIDING_PIXELS;
+            assert!(slides && self.sinks.len() == 1, "what can be pooled at once");
+        }
         assert!(self.weights.len() >= self.out.blocks() * channels * size.0 * size.1, "weights for each output");
         check_sinks(self.sinks, None, self.out);
+    }
+
+    /// Columns of results that are computed.
+    fn columns(&self) -> usize {
+        if self.pooled { 2 * self.out.width + 1 } else { self.out.width }
     }
 
     /// Computes the given rows.
@@ -58,6 +70,7 @@ impl Planar<'_, '_> {
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
                 match stride.1 {
+                    _ if self.pooled => row.slide_and_pool::<V>(self.out.blocks()),
                     _ if row.slides::<V>() => row.slide::<V>(self.out.blocks()),
                     1 => row.run::<V, 1>(self.out.blocks()),
                     2 => row.run::<V, 2>(self.out.blocks()),
@@ -86,6 +99,58 @@ impl Row<'_> {
         V::PIXELS[0] > SLIDING_PIXELS
             && (self.planes.kernel.1, self.planes.stride) == SLIDING
             && self.width >= SLIDING_PIXELS
+    }
+
+    /// As [`Row::slide`], with the largest of columns 0 to 2, 2 to 4 and so on written in place of all.
+    ///
+    /// # Safety
+    /// As for [`tile::sliding_sums`] and [`tile::finish`].
+    #[inline(always)]
+    unsafe fn slide_and_pool<V: Lanes>(&self, blocks: usize) {
+        assert!(V::PIXELS[0] > SLIDING_PIXELS, "registers for it");
+        let needed = 2 * self.width + 1;
+        let Some(sink) = self.sinks.first() else { return };
+        for block in 0..blocks {
+            // SAFETY: the caller's promise: the tiles, and so their windows, are within the rows.
+            unsafe {
+                let to = sink.to.add(block * sink.block_pixels);
+                let settling = Settled::of(sink, block);
+                let mut x = 0;
+                // What a tile has of the three columns that the next one ends.
+                let mut begun = V::zero();
+                while x + SLIDING_PIXELS <= needed {
+                    let results = self.settled::<V>(x, block, settling);
+                    if x > 0 {
+                        begun.max_or_none(results[0]).store(to.add(x / 2 - 1));
+                    }
+                    largest::<V, 0>(&results, to.add(x / 2));
+                    begun = results[SLIDING_PIXELS - 2].max_or_none(results[SLIDING_PIXELS - 1]);
+                    x += SLIDING_PIXELS;
+                }
+                // What is left is an odd number of columns, so that the last tile begins with an odd one.
+                let last = needed - SLIDING_PIXELS;
+                let results = self.settled::<V>(last, block, settling);
+                if last + 1 == x {
+                    begun.max_or_none(results[1]).store(to.add(x / 2 - 1));
+                }
+                largest::<V, 1>(&results, to.add(last.div_ceil(2)));
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`tile::sliding_sums`].
+    #[inline(always)]
+    unsafe fn settled<V: Lanes>(&self, x: usize, block: usize, settling: Settled<V>) -> [V; SLIDING_PIXELS] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let weights = self.weights.first.add(block * self.weights.block_lines);
+            let [mut sums] = sliding_sums::<V>(self.from.add(x * self.planes.stride), self.planes, weights);
+            for sum in &mut sums {
+                *sum = settling.apply(*sum);
+            }
+            sums
+        }
     }
 
     /// # Safety
@@ -145,5 +210,20 @@ unsafe fn one<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: 
         let weights = Weights { first, block_lines: row.weights.block_lines };
         let sums = planar_sums::<V, BLOCKS, PIXELS, STRIDE>(row.from.add(x * row.planes.stride), row.planes, weights);
         finish::<V, BLOCKS, PIXELS>(sums, (block, x), None, row.sinks);
+    }
+}
+
+/// Writes the largest of each three columns, from column `FIRST` on.
+///
+/// # Safety
+/// As for [`Lanes`]; there is room for ten lines.
+#[inline(always)]
+unsafe fn largest<V: Lanes, const FIRST: usize>(results: &[V; SLIDING_PIXELS], to: *mut Line) {
+    for at in 0..(SLIDING_PIXELS - 2) / 2 {
+        let from = FIRST + 2 * at;
+        // SAFETY: the caller's promise.
+        unsafe {
+            results[from].max_or_none(results[from + 1]).max_or_none(results[from + 2]).store(to.add(at));
+        }
     }
 }

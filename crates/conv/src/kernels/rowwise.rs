@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::tile::{self, Settled};
-use super::{Kernel, MAX_KERNEL, Sink, addend_at, check_sinks, sinks_at};
+use super::{Kernel, MAX_KERNEL, MAX_SINKS, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
-use crate::layout::{Geometry, Rows};
+use crate::layout::{Geometry, Line, Rows};
 
 /// The largest of each window. What is outside of the picture is not looked at.
 pub(crate) struct Pool<'a, 's> {
@@ -45,6 +45,8 @@ impl Pool<'_, '_> {
             }
             let rows = &rows[..covered_rows.len()];
             for block in 0..self.out.blocks() {
+                // SAFETY: the caller's promise.
+                let targets = unsafe { targets::<V>(&sinks[..count], block) };
                 for x in 0..self.out.width {
                     let columns = covered(x, size.1, stride.1, padding.1, geometry.width);
                     let at = block * geometry.pixels() + columns.start;
@@ -56,7 +58,7 @@ impl Pool<'_, '_> {
                                 most = most.max_or_none(V::load(row.add(at + column)));
                             }
                         }
-                        put(most, &sinks[..count], block, x);
+                        put(most, &targets[..count], x);
                     }
                 }
             }
@@ -96,6 +98,8 @@ impl Join<'_, '_> {
             let addend = addend_at(self.addend.as_ref(), y);
             let row = self.input.row(y as isize);
             for block in 0..geometry.blocks() {
+                // SAFETY: the caller's promise.
+                let targets = unsafe { targets::<V>(&sinks[..count], block) };
                 let line = &row[block * geometry.pixels() + geometry.left..][..geometry.width];
                 for (x, line) in line.iter().enumerate() {
                     // SAFETY: the caller's promise: all rows have that pixel.
@@ -104,7 +108,7 @@ impl Join<'_, '_> {
                         if let Some(addend) = addend {
                             value = value.add(V::load(addend.from.add(block * addend.block_pixels + x)));
                         }
-                        put(value, &sinks[..count], block, x);
+                        put(value, &targets[..count], x);
                     }
                 }
             }
@@ -140,6 +144,8 @@ impl RowSum<'_, '_> {
             let (sinks, count) = sinks_at(self.sinks, y);
             let row = self.input.row(y as isize);
             for block in 0..geometry.blocks() {
+                // SAFETY: the caller's promise.
+                let targets = unsafe { targets::<V>(&sinks[..count], block) };
                 let line = &row[block * geometry.pixels() + geometry.left..][..geometry.width];
                 // SAFETY: the caller's promise.
                 unsafe {
@@ -147,21 +153,43 @@ impl RowSum<'_, '_> {
                     for line in line {
                         sum = sum.add(V::load(line));
                     }
-                    put(sum, &sinks[..count], block, 0);
+                    put(sum, &targets[..count], 0);
                 }
             }
         }
     }
 }
 
+/// One block of one row, in each picture that is written.
+#[derive(Clone, Copy)]
+struct Target<V> {
+    to: *mut Line,
+    settling: Settled<V>,
+}
+
 /// # Safety
 /// As for [`tile::finish`].
 #[inline(always)]
-unsafe fn put<V: Lanes>(value: V, sinks: &[tile::Sink], block: usize, x: usize) {
-    for sink in sinks {
+unsafe fn targets<V: Lanes>(sinks: &[tile::Sink], block: usize) -> [Target<V>; MAX_SINKS] {
+    let of = [&sinks[0], sinks.last().unwrap_or(&sinks[0])];
+    // SAFETY: the caller's promise.
+    let first = unsafe { Settled::of(of[0], block) };
+    let mut targets = [Target { to: std::ptr::null_mut(), settling: first }; MAX_SINKS];
+    for (target, sink) in targets.iter_mut().zip(of) {
         // SAFETY: the caller's promise.
         unsafe {
-            Settled::of(sink, block).apply(value).store(sink.to.add(block * sink.block_pixels + x));
+            *target = Target { to: sink.to.add(block * sink.block_pixels), settling: Settled::of(sink, block) };
         }
+    }
+    targets
+}
+
+/// # Safety
+/// As for [`tile::finish`].
+#[inline(always)]
+unsafe fn put<V: Lanes>(value: V, targets: &[Target<V>], x: usize) {
+    for target in targets {
+        // SAFETY: the caller's promise.
+        unsafe { target.settling.apply(value).store(target.to.add(x)) };
     }
 }

@@ -109,10 +109,10 @@ pub(super) unsafe fn planar_sums<V: Lanes, const BLOCKS: usize, const PIXELS: us
 }
 
 /// Pixels of a tile of [`sliding_sums`], whose sums and whose row of weights take all registers but three.
-pub(super) const SLIDING_PIXELS: usize = 22;
+pub(crate) const SLIDING_PIXELS: usize = 22;
 
 /// Columns and stride of the windows of [`sliding_sums`]: those of the first layer of most networks.
-pub(super) const SLIDING: (usize, usize) = (7, 2);
+pub(crate) const SLIDING: (usize, usize) = (7, 2);
 
 /// As [`planar_sums`] of one block, with the same bits, for windows that overlap by more than half: each number is read once for all windows
 /// that it is in, because reading is what bounds [`planar_sums`].
