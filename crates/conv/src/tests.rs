@@ -355,7 +355,7 @@ fn a_long_chain_is_computed_and_a_longer_one_refused() {
     }
     graph.output(current);
     let numbers = Random(1).numbers(9);
-    assert_eq!(run(&graph, Options::default(), &[numbers.clone()], 1)[0], numbers);
+    assert_eq!(run(&graph, Options::default(), std::slice::from_ref(&numbers), 1)[0], numbers);
     for _ in 0..crate::limits::MAX_NODES {
         current = graph.max_pool(current, square(1, 1, 0)).unwrap();
     }

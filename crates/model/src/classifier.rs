@@ -154,8 +154,8 @@ impl Classifier {
         };
         let whole = inputs.len() - last;
         let mut runs = many(0..whole, 1)?;
-        if last > 0 {
-            runs.extend(many(whole..inputs.len(), threads / last)?);
+        if let Some(share) = threads.checked_div(last) {
+            runs.extend(many(whole..inputs.len(), share)?);
         }
         Ok(runs)
     }

@@ -1,5 +1,6 @@
 //! Which parts of a network can be replaced, and what they compute.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -109,13 +110,16 @@ fn region(
         let mut from = Vec::new();
         for slot in meaning.inputs() {
             let outlet = node.inputs[*slot];
-            if !ids.contains_key(&outlet) {
-                let Some((_, shape)) = picture(model, outlet)? else { return Ok(None) };
-                let Ok(id) = graph.input(shape) else { return Ok(None) };
-                inputs.push(outlet);
-                ids.insert(outlet, id);
-            }
-            from.push(ids[&outlet]);
+            let id = match ids.entry(outlet) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => {
+                    let Some((_, shape)) = picture(model, outlet)? else { return Ok(None) };
+                    let Ok(id) = graph.input(shape) else { return Ok(None) };
+                    inputs.push(outlet);
+                    *place.insert(id)
+                }
+            };
+            from.push(id);
         }
         graph.name(&node.name);
         let added = match meaning {
