@@ -24,7 +24,7 @@ pub(crate) const STREAMED_WEIGHT_BYTES: usize = 2560 * 1024;
 pub(crate) const TRANSFORMED_BYTES: usize = 768 * 1024;
 
 /// The least number of tiles transformed at a time: below it, weights are read too often.
-pub(crate) const LEAST_TILES: usize = 88;
+pub(crate) const LEAST_TILES: usize = 64;
 
 /// Parts that one picture is cut into, one for each thread.
 pub const MAX_PARTS: usize = 64;

@@ -119,7 +119,9 @@ pub(super) async fn one(
     let turn = loaded.admission.turn(1, decoded_bytes(&image)).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let scored = classify(&loaded.classifier, &image, view, asked.crops())?;
+        let prepared = prepare(&loaded.classifier, &image, view, asked.crops())?;
+        drop(image);
+        let scored = prepared.score()?;
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
         let answer = Answer { classification: scored.classification, model: loaded.model.clone(), receipt };
         match envelope {
@@ -164,10 +166,6 @@ where
     .map_err(|_| Problem::Internal("the classification ended unexpectedly"))?
 }
 
-pub(super) fn classify(classifier: &Classifier, image: &[u8], view: View, crops: u32) -> Result<Computed, Problem> {
-    prepare(classifier, image, view, crops)?.score()
-}
-
 /// An image that was decoded and prepared, with what a receipt says of it.
 pub(super) struct Prepared<'a> {
     begun: Instant,
@@ -181,7 +179,7 @@ pub(super) struct Prepared<'a> {
 /// What a request is told when the system has no thread for it.
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
-/// The first half of [`classify`].
+/// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
 pub(super) fn prepare<'a>(
     classifier: &'a Classifier,
     image: &[u8],
@@ -205,6 +203,7 @@ pub(super) fn prepare<'a>(
 }
 
 impl Prepared<'_> {
+    /// Runs the network.
     pub(super) fn score(self) -> Result<Computed, Problem> {
         let Self { begun, bytes_sha256, pixels_sha256, rows, columns, to_score } = self;
         let classification = to_score.score().map_err(no_scores)?;
