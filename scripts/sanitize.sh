@@ -8,5 +8,5 @@ set -euo pipefail
 host="$(rustc -vV | sed -n 's/^host: //p')"
 say "the convolutions under the address sanitizer"
 # The sanitizer's runtime is part of every toolchain; its flag is not yet stable.
-RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes -Cdebug-assertions=yes -Coverflow-checks=yes" PROPTEST_CASES="${PROPTEST_CASES:-64}" \
+RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Cforce-frame-pointers=yes -Cdebug-assertions=yes -Coverflow-checks=yes" PROPTEST_CASES="${PROPTEST_CASES:-48}" \
     cargo test --locked --quiet --package cloister-conv --lib --target "$host" --target-dir target/sanitizer

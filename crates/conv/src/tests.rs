@@ -249,11 +249,16 @@ fn check(graph: &Graph, inputs: &[Vec<f32>]) {
     }
 }
 
-/// Few: each is computed a dozen times and more, and under Miri each takes a minute.
+/// Few: each is computed a dozen times and more, and under Miri each takes a minute. `PROPTEST_CASES` can have fewer.
 const CASES: u32 = if cfg!(miri) { 2 } else { 192 };
 
+fn cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.min(CASES), ..usual }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn any_graph_is_computed_as_its_operations_are_written_down(
