@@ -144,6 +144,26 @@ fn inspecting_tells_what_a_package_is() {
 }
 
 #[test]
+fn a_plan_tells_how_each_layer_is_computed_and_what_it_takes() {
+    let world = World::new();
+    let described = json(&world.inspect("package", &["--plan", "--json"]));
+    let plans = described["plans"].as_object().unwrap();
+    assert_eq!(plans.len(), 4, "one for each network");
+    for layers in plans.values() {
+        let layers = layers.as_array().unwrap();
+        let ours = layers.iter().filter(|layer| layer["group"].is_number());
+        // The first layer, its pooling, twenty-five convolutions more, and the mean.
+        assert!(ours.clone().count() >= 28, "{layers:?}");
+        assert!(ours.clone().all(|layer| layer["milliseconds"].as_f64().unwrap() > 0.0));
+        assert!(layers.iter().any(|layer| layer["how"].as_str().unwrap().starts_with("tract ")), "the last layers");
+    }
+    let words = said(&world.inspect("package", &["--plan"]));
+    for expected in ["l-cc.onnx on tract", "direct, planes", "max pooling", "in all, on one thread"] {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+}
+
+#[test]
 fn a_known_answer_that_is_missed_is_not_verified() {
     let world = World::new();
     let manifest = world.path("package").join("manifest.toml");
