@@ -135,6 +135,7 @@ impl Work<'_, '_> {
             }
             Self::Winograd(work) => {
                 work.check();
+                assert!(work.begins_with_tiles(range), "rows {range:?} do not begin with a row of tiles");
                 work.out.height
             }
             Self::Pool(work) => {

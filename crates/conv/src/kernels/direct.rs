@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tile::{Weights, Window, finish, sums, tile_width, tiles, with_width};
+use super::tile::{Tiled, Weights, Window, all_tiles, finish, sums, tile_widths};
 use super::{Kernel, MAX_KERNEL, Sink, addend_at, check_sinks, sinks_at, tile};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, Line, Rows};
@@ -46,7 +46,7 @@ impl Direct<'_, '_> {
             stride: self.kernel.stride.1,
         };
         let height = self.kernel.size.0;
-        let tiles = V::PIXELS.map(|most| tile_width(self.out.width, most));
+        let widths = tile_widths::<V>(self.out.width);
         for y in range {
             let mut rows = [std::ptr::null(); MAX_KERNEL];
             for (at, row) in rows[..height].iter_mut().enumerate() {
@@ -61,14 +61,13 @@ impl Direct<'_, '_> {
                 addend: addend_at(self.addend.as_ref(), y),
                 sinks: &sinks[..count],
                 width: self.out.width,
-                tiles,
             };
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
                 match self.kernel.stride.1 {
-                    1 => row.run::<V, 1>(self.out.blocks()),
-                    2 => row.run::<V, 2>(self.out.blocks()),
-                    _ => row.run::<V, 0>(self.out.blocks()),
+                    1 => all_tiles::<V, _, 1>(&row, self.out.blocks(), widths),
+                    2 => all_tiles::<V, _, 2>(&row, self.out.blocks(), widths),
+                    _ => all_tiles::<V, _, 0>(&row, self.out.blocks(), widths),
                 }
             }
         }
@@ -83,55 +82,30 @@ struct Row<'a> {
     addend: Option<tile::Addend>,
     sinks: &'a [tile::Sink],
     width: usize,
-    /// How wide tiles are, of one block and of two.
-    tiles: [usize; 2],
 }
 
-impl Row<'_> {
-    /// # Safety
-    /// As for [`tile::sums`] and [`tile::finish`].
-    #[inline(always)]
-    unsafe fn run<V: Lanes, const STRIDE: usize>(&self, blocks: usize) {
-        let mut block = 0;
-        while block < blocks {
-            // SAFETY: the caller's promise.
-            unsafe {
-                if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = self.tiles[1];
-                    for x in tiles(self.width, width) {
-                        with_width!((width, V::PIXELS[1]), one::<V, 2, _, STRIDE>, (self, block, x));
-                    }
-                    block += 2;
-                } else {
-                    let width = self.tiles[0];
-                    for x in tiles(self.width, width) {
-                        with_width!((width, V::PIXELS[0]), one::<V, 1, _, STRIDE>, (self, block, x));
-                    }
-                    block += 1;
-                }
-            }
-        }
+impl Tiled for Row<'_> {
+    fn width(&self) -> usize {
+        self.width
     }
-}
 
-/// # Safety
-/// As for [`tile::sums`] and [`tile::finish`].
-#[inline(always)]
-unsafe fn one<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
-    row: &Row<'_>,
-    block: usize,
-    x: usize,
-) {
-    // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
-    unsafe {
-        let mut rows = [std::ptr::null(); MAX_KERNEL];
-        let rows = &mut rows[..row.rows.len()];
-        for (at, from) in rows.iter_mut().zip(row.rows) {
-            *at = from.add(x * row.window.stride);
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+        &self,
+        block: usize,
+        x: usize,
+    ) {
+        // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
+        unsafe {
+            let mut rows = [std::ptr::null(); MAX_KERNEL];
+            let rows = &mut rows[..self.rows.len()];
+            for (at, from) in rows.iter_mut().zip(self.rows) {
+                *at = from.add(x * self.window.stride);
+            }
+            let first = self.weights.first.add(block * self.weights.block_lines);
+            let weights = Weights { first, block_lines: self.weights.block_lines };
+            let sums = sums::<V, BLOCKS, PIXELS, STRIDE>(rows, self.window, weights);
+            finish::<V, BLOCKS, PIXELS>(sums, (block, x), self.addend, self.sinks);
         }
-        let first = row.weights.first.add(block * row.weights.block_lines);
-        let weights = Weights { first, block_lines: row.weights.block_lines };
-        let sums = sums::<V, BLOCKS, PIXELS, STRIDE>(rows, row.window, weights);
-        finish::<V, BLOCKS, PIXELS>(sums, (block, x), row.addend, row.sinks);
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::tile::{
-    self, Planes, SLIDING, SLIDING_PIXELS, Settled, Weights, finish, planar_sums, sliding_sums, tile_width, tiles,
-    with_width,
+    self, Planes, SLIDING, SLIDING_PIXELS, Settled, Tiled, Weights, all_tiles, finish, planar_sums, sliding_sums,
+    tile_widths, tiles,
 };
 use super::{Kernel, Sink, check_sinks, sinks_at};
 use crate::lanes::Lanes;
@@ -56,7 +56,7 @@ impl Planar<'_, '_> {
         let (channels, height, width) = self.shape;
         let Kernel { size, stride, .. } = self.kernel;
         let planes = Planes { channels, plane: height * width, row: width, kernel: size, stride: stride.1 };
-        let tiles = V::PIXELS.map(|most| tile_width(self.out.width, most));
+        let widths = tile_widths::<V>(self.out.width);
         for y in range {
             let (sinks, count) = sinks_at(self.sinks, y);
             let row = Row {
@@ -65,16 +65,15 @@ impl Planar<'_, '_> {
                 weights: Weights { first: self.weights.as_ptr(), block_lines: channels * size.0 * size.1 },
                 sinks: &sinks[..count],
                 width: self.out.width,
-                tiles,
             };
             // SAFETY: the caller's promise; what was checked holds for each row.
             unsafe {
                 match stride.1 {
                     _ if self.pooled => row.slide_and_pool::<V>(self.out.blocks()),
                     _ if row.slides::<V>() => row.slide::<V>(self.out.blocks()),
-                    1 => row.run::<V, 1>(self.out.blocks()),
-                    2 => row.run::<V, 2>(self.out.blocks()),
-                    _ => row.run::<V, 0>(self.out.blocks()),
+                    1 => all_tiles::<V, _, 1>(&row, self.out.blocks(), widths),
+                    2 => all_tiles::<V, _, 2>(&row, self.out.blocks(), widths),
+                    _ => all_tiles::<V, _, 0>(&row, self.out.blocks(), widths),
                 }
             }
         }
@@ -88,8 +87,6 @@ struct Row<'a> {
     weights: Weights,
     sinks: &'a [tile::Sink],
     width: usize,
-    /// How wide tiles are, of one block and of two.
-    tiles: [usize; 2],
 }
 
 impl Row<'_> {
@@ -169,47 +166,27 @@ impl Row<'_> {
             }
         }
     }
-
-    /// # Safety
-    /// As for [`tile::planar_sums`] and [`tile::finish`].
-    #[inline(always)]
-    unsafe fn run<V: Lanes, const STRIDE: usize>(&self, blocks: usize) {
-        let mut block = 0;
-        while block < blocks {
-            // SAFETY: the caller's promise.
-            unsafe {
-                if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = self.tiles[1];
-                    for x in tiles(self.width, width) {
-                        with_width!((width, V::PIXELS[1]), one::<V, 2, _, STRIDE>, (self, block, x));
-                    }
-                    block += 2;
-                } else {
-                    let width = self.tiles[0];
-                    for x in tiles(self.width, width) {
-                        with_width!((width, V::PIXELS[0]), one::<V, 1, _, STRIDE>, (self, block, x));
-                    }
-                    block += 1;
-                }
-            }
-        }
-    }
 }
 
-/// # Safety
-/// As for [`tile::planar_sums`] and [`tile::finish`].
-#[inline(always)]
-unsafe fn one<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
-    row: &Row<'_>,
-    block: usize,
-    x: usize,
-) {
-    // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
-    unsafe {
-        let first = row.weights.first.add(block * row.weights.block_lines);
-        let weights = Weights { first, block_lines: row.weights.block_lines };
-        let sums = planar_sums::<V, BLOCKS, PIXELS, STRIDE>(row.from.add(x * row.planes.stride), row.planes, weights);
-        finish::<V, BLOCKS, PIXELS>(sums, (block, x), None, row.sinks);
+impl Tiled for Row<'_> {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+        &self,
+        block: usize,
+        x: usize,
+    ) {
+        // SAFETY: the caller's promise: the tile, and so its windows, are within the rows.
+        unsafe {
+            let first = self.weights.first.add(block * self.weights.block_lines);
+            let weights = Weights { first, block_lines: self.weights.block_lines };
+            let sums =
+                planar_sums::<V, BLOCKS, PIXELS, STRIDE>(self.from.add(x * self.planes.stride), self.planes, weights);
+            finish::<V, BLOCKS, PIXELS>(sums, (block, x), None, self.sinks);
+        }
     }
 }
 

@@ -220,6 +220,8 @@ pub(super) unsafe fn finish<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(
     }
 }
 
+/// # Safety
+/// As for [`finish`].
 #[inline(always)]
 unsafe fn finish_block<V: Lanes, const PIXELS: usize>(
     mut sums: [V; PIXELS],
@@ -277,38 +279,87 @@ impl<V: Lanes> Settled<V> {
     }
 }
 
-/// The widths that tiles are compiled for.
-const WIDTHS: [usize; 15] = [1, 2, 3, 4, 5, 6, 8, 10, 11, 12, 13, 14, 18, 21, 28];
+/// What is computed tile by tile.
+pub(super) trait Tiled {
+    /// Neighbouring pixels in all.
+    fn width(&self) -> usize;
+
+    /// Computes `BLOCKS` output blocks from `block` on, at `PIXELS` pixels from `x` on.
+    ///
+    /// # Safety
+    /// As for [`sums`] and [`finish`].
+    unsafe fn tile<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+        &self,
+        block: usize,
+        x: usize,
+    );
+}
+
+/// Computes all tiles of so many output blocks, two at a time where registers allow it. `widths` are tiles', of one block and of two
+/// ([`tile_widths`]).
+///
+/// # Safety
+/// As for [`Tiled::tile`].
+#[inline(always)]
+pub(super) unsafe fn all_tiles<V: Lanes, T: Tiled, const STRIDE: usize>(work: &T, blocks: usize, widths: [usize; 2]) {
+    let mut block = 0;
+    while block < blocks {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if V::PIXELS[1] > 0 && block + 1 < blocks {
+                for x in tiles(work.width(), widths[1]) {
+                    tile_of::<V, T, 2, STRIDE>(work, widths[1], block, x);
+                }
+                block += 2;
+            } else {
+                for x in tiles(work.width(), widths[0]) {
+                    tile_of::<V, T, 1, STRIDE>(work, widths[0], block, x);
+                }
+                block += 1;
+            }
+        }
+    }
+}
+
+/// The widths that tiles are compiled for, and the choice between them.
+macro_rules! tiles_of {
+    ($($n:literal)*) => {
+        const WIDTHS: [usize; [$($n),*].len()] = [$($n),*];
+
+        /// # Safety
+        /// As for [`Tiled::tile`].
+        #[inline(always)]
+        unsafe fn tile_of<V: Lanes, T: Tiled, const BLOCKS: usize, const STRIDE: usize>(
+            work: &T,
+            width: usize,
+            block: usize,
+            x: usize,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match width {
+                    $($n if $n <= V::PIXELS[BLOCKS - 1] => work.tile::<V, BLOCKS, $n, STRIDE>(block, x),)*
+                    other => unreachable!("no tile is {other} wide"),
+                }
+            }
+        }
+    };
+}
+tiles_of!(1 2 3 4 5 6 8 10 11 12 13 14 18 21 28);
+
+/// The widths of tiles for rows of `width` pixels, of one block and of two. To be asked once for many rows.
+pub(super) fn tile_widths<V: Lanes>(width: usize) -> [usize; 2] {
+    V::PIXELS.map(|most| tile_width(width, most))
+}
 
 /// The width of tiles for rows of `width` pixels, at most `most`: the last one begins earlier, so that it ends with the row and some
 /// pixels are computed twice.
-pub(super) fn tile_width(width: usize, most: usize) -> usize {
+fn tile_width(width: usize, most: usize) -> usize {
     // What a tile costs beside its pixels, in pixels.
     const START: usize = 2;
     let fitting = WIDTHS.into_iter().filter(|tile| *tile <= most.min(width));
     fitting.min_by_key(|tile| (width.div_ceil(*tile) * (tile + START), usize::MAX - tile)).unwrap_or(1)
 }
-
-/// Runs a function that is generic over the tile's width for the width that is wanted.
-macro_rules! with_width {
-    (@one $function:ident, $lanes:ty, $blocks:literal, $n:literal, ($($more:tt),*), ($($argument:expr),*)) => {
-        $function::<$lanes, $blocks, $n $(, $more)*>($($argument),*)
-    };
-    (@each [$($n:literal)*], ($width:expr, $most:expr), $function:ident, $lanes:ty, $blocks:literal, $more:tt, $arguments:tt) => {
-        match $width {
-            $($n if $n <= $most => with_width!(@one $function, $lanes, $blocks, $n, $more, $arguments),)*
-            other => unreachable!("no tile is {other} wide"),
-        }
-    };
-    (
-        ($width:expr, $most:expr), $function:ident::<$lanes:ty, $blocks:literal, _ $(, $more:tt)*>, $arguments:tt
-    ) => {
-        with_width!(
-            @each [1 2 3 4 5 6 8 10 11 12 13 14 18 21 28], ($width, $most), $function, $lanes, $blocks, ($($more),*), $arguments
-        )
-    };
-}
-pub(super) use with_width;
 
 /// The tiles of a row: where each begins. The last one ends with the row.
 pub(super) fn tiles(width: usize, tile: usize) -> impl Iterator<Item = usize> {

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::tile::{self, Settled, Weights, Window, sums, tile_width, tiles, with_width};
+use super::tile::{self, Settled, Tiled, Weights, Window, all_tiles, sums, tile_widths};
 use super::{MAX_SINKS, NO_SINKS, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, LANES, Line, Rows};
@@ -51,6 +51,11 @@ impl Winograd<'_, '_> {
         check_sinks(self.sinks, self.addend.as_ref(), self.out);
     }
 
+    /// Whether rows begin with a row of tiles, on which it depends that their bits are the same whatever is computed with them.
+    pub(crate) fn begins_with_tiles(&self, range: &Range<usize>) -> bool {
+        range.start.is_multiple_of(TILE)
+    }
+
     /// Computes the given rows, which begin with a row of tiles, and end with one or with the picture.
     ///
     /// # Safety
@@ -74,6 +79,9 @@ impl Winograd<'_, '_> {
     }
 
     /// Transforms the chunk's patches: for each product, each block, each tile, a line.
+    ///
+    /// # Safety
+    /// As for [`Winograd::run`]; the chunk is of its tiles.
     #[inline(always)]
     unsafe fn gather<V: Lanes>(&mut self, chunk: Chunk) {
         let geometry = self.input.geometry();
@@ -97,13 +105,16 @@ impl Winograd<'_, '_> {
     }
 
     /// For each product: the sums over the input's channels, for each block of outputs.
+    ///
+    /// # Safety
+    /// As for [`Winograd::run`]; the chunk is of its tiles.
     #[inline(always)]
     unsafe fn multiply<V: Lanes>(&mut self, count: usize) {
         let channels = self.input.geometry().channels;
         let (blocks, outs) = (self.input.geometry().blocks(), self.out.blocks());
         let sums_at = PRODUCTS * blocks * count;
         let scratch = self.scratch.as_mut_ptr();
-        let widths = V::PIXELS.map(|most| tile_width(count, most));
+        let widths = tile_widths::<V>(count);
         for product in 0..PRODUCTS {
             // SAFETY: within the scratch memory and the weights, as checked.
             let panel = unsafe {
@@ -117,15 +128,17 @@ impl Winograd<'_, '_> {
                     to: scratch.add(sums_at + product * count),
                     block_lines: PRODUCTS * count,
                     count,
-                    tiles: widths,
                 }
             };
             // SAFETY: the caller's promise.
-            unsafe { panel.run::<V>(outs) };
+            unsafe { all_tiles::<V, _, 1>(&panel, outs, widths) };
         }
     }
 
     /// Transforms the sums back, and writes the outputs.
+    ///
+    /// # Safety
+    /// As for [`Winograd::run`]; the chunk is of its tiles.
     #[inline(always)]
     unsafe fn scatter<V: Lanes>(&mut self, chunk: Chunk) {
         let sums_at = PRODUCTS * self.input.geometry().blocks() * chunk.count;
@@ -186,50 +199,35 @@ struct Panel {
     /// Lines from one output block's sums to the next one's.
     block_lines: usize,
     count: usize,
-    /// How wide tiles of the product are, of one block and of two.
-    tiles: [usize; 2],
 }
 
-impl Panel {
+impl Tiled for Panel {
+    fn width(&self) -> usize {
+        self.count
+    }
+
     #[inline(always)]
-    unsafe fn run<V: Lanes>(&self, blocks: usize) {
-        let mut block = 0;
-        while block < blocks {
-            // SAFETY: the caller's promise.
-            unsafe {
-                if V::PIXELS[1] > 0 && block + 1 < blocks {
-                    let width = self.tiles[1];
-                    for at in tiles(self.count, width) {
-                        with_width!((width, V::PIXELS[1]), product::<V, 2, _>, (self, block, at));
-                    }
-                    block += 2;
-                } else {
-                    let width = self.tiles[0];
-                    for at in tiles(self.count, width) {
-                        with_width!((width, V::PIXELS[0]), product::<V, 1, _>, (self, block, at));
-                    }
-                    block += 1;
-                }
+    unsafe fn tile<V: Lanes, const BLOCKS: usize, const PIXELS: usize, const STRIDE: usize>(
+        &self,
+        block: usize,
+        x: usize,
+    ) {
+        // SAFETY: the caller's promise: the tile is within the tiles that were transformed.
+        unsafe {
+            let first = self.weights.first.add(block * self.weights.block_lines);
+            let weights = Weights { first, block_lines: self.weights.block_lines };
+            let sums = sums::<V, BLOCKS, PIXELS, STRIDE>(&[self.from.add(x)], self.window, weights);
+            // Written out, because a loop over blocks is not unrolled, and the sums leave their registers then.
+            keep(&sums[0], self.to.add(block * self.block_lines + x));
+            if BLOCKS > 1 {
+                keep(&sums[1], self.to.add((block + 1) * self.block_lines + x));
             }
         }
     }
 }
 
-#[inline(always)]
-unsafe fn product<V: Lanes, const BLOCKS: usize, const PIXELS: usize>(panel: &Panel, block: usize, at: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let first = panel.weights.first.add(block * panel.weights.block_lines);
-        let weights = Weights { first, block_lines: panel.weights.block_lines };
-        let sums = sums::<V, BLOCKS, PIXELS, 1>(&[panel.from.add(at)], panel.window, weights);
-        // Written out, because a loop over blocks is not unrolled, and the sums leave their registers then.
-        keep(&sums[0], panel.to.add(block * panel.block_lines + at));
-        if BLOCKS > 1 {
-            keep(&sums[1], panel.to.add((block + 1) * panel.block_lines + at));
-        }
-    }
-}
-
+/// # Safety
+/// As for [`Lanes`]; there is room for all sums.
 #[inline(always)]
 unsafe fn keep<V: Lanes, const PIXELS: usize>(sums: &[V; PIXELS], to: *mut Line) {
     for (pixel, sum) in sums.iter().enumerate() {
@@ -250,6 +248,8 @@ struct Target {
 }
 
 impl Target {
+    /// # Safety
+    /// As for [`Lanes`]; `from` is a tile's first sum, with the others each `stride` lines further, and the tile begins within the rows.
     #[inline(always)]
     unsafe fn write<V: Lanes>(&self, from: *const Line, stride: usize, block: usize, x: usize) {
         // SAFETY: the caller's promise; what is outside of the picture is not written.
@@ -265,6 +265,8 @@ impl Target {
         }
     }
 
+    /// # Safety
+    /// As for [`Target::write`]; `height` and `width` are no more than the picture has from there on.
     #[inline(always)]
     unsafe fn put<V: Lanes>(
         &self,
@@ -300,6 +302,9 @@ impl Target {
 }
 
 /// B^T d B of one patch: a line for each product, `stride` lines apart.
+///
+/// # Safety
+/// As for [`Lanes`]; six lines from `offset` on can be read of each row, and all products' lines written.
 #[inline(always)]
 unsafe fn patch<V: Lanes>(rows: &[*const Line; PATCH], offset: usize, to: *mut Line, stride: usize) {
     // SAFETY: the caller's promise.
@@ -325,6 +330,9 @@ unsafe fn patch<V: Lanes>(rows: &[*const Line; PATCH], offset: usize, to: *mut L
 }
 
 /// B^T d, at the points 0, 1, -1, 2, -2 and infinity.
+///
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
 unsafe fn inward<V: Lanes>(d: [V; PATCH]) -> [V; PATCH] {
     // SAFETY: the caller's promise.
@@ -347,6 +355,9 @@ unsafe fn inward<V: Lanes>(d: [V; PATCH]) -> [V; PATCH] {
 }
 
 /// A^T m A of one tile.
+///
+/// # Safety
+/// As for [`Lanes`]; all products' lines can be read, `stride` lines apart.
 #[inline(always)]
 unsafe fn outputs<V: Lanes>(from: *const Line, stride: usize) -> [[V; TILE]; TILE] {
     // SAFETY: the caller's promise.
@@ -372,6 +383,9 @@ unsafe fn outputs<V: Lanes>(from: *const Line, stride: usize) -> [[V; TILE]; TIL
 }
 
 /// A^T m.
+///
+/// # Safety
+/// As for [`Lanes`].
 #[inline(always)]
 unsafe fn outward<V: Lanes>(m: [V; PATCH]) -> [V; TILE] {
     // SAFETY: the caller's promise.
