@@ -13,7 +13,7 @@ const MOST_BYTES: u64 = 25_000_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_boots_earns_its_key_and_scores_as_a_native_run_does() {
     let Some(tools) = Tools::prepared() else { return };
-    let machine = Machine::start(&tools, &MachineSetup::default()).await;
+    let mut machine = Machine::start(&tools, &MachineSetup::default()).await;
     let mut session = machine.session().await;
     let ready = machine.started.elapsed();
     assert_eq!(machine.heartbeats(), 1, "the enclave says once that it lives");

@@ -30,7 +30,7 @@ async fn an_enclave_behind_a_stalled_proxy_says_so_and_starts_once_it_is_mended(
 async fn past_a_full_queue_a_machine_says_503_and_goes_on() {
     let Some(tools) = Tools::prepared() else { return };
     let setup = MachineSetup { extra: "[serve]\nqueue = 1\nthreads = 1\n".to_owned(), ..MachineSetup::default() };
-    let machine = Machine::start(&tools, &setup).await;
+    let mut machine = Machine::start(&tools, &setup).await;
     drop(machine.session().await);
     let png = image(View::LCc, 1);
     let requests = (0..6).map(|_| {

@@ -28,7 +28,7 @@ fn stream() -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_megabytes_go_through_vsock_and_come_back_intact() {
     let Some(tools) = Tools::prepared() else { return };
-    let machine = Machine::start(&tools, &MachineSetup::default()).await;
+    let mut machine = Machine::start(&tools, &MachineSetup::default()).await;
     drop(machine.session().await);
     let echo = Address::Hybrid { path: machine.vsock.clone(), port: ECHO_PORT };
     let connection = dial(&echo, Duration::from_secs(30)).await.unwrap();
