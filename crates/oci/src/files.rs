@@ -3,10 +3,10 @@
 //! Layers are read from the uppermost down, so that a later layer wins, and each until its end, so that its digest is compared before
 //! the file gets its name. Nothing is followed: a link on the way to the file, or in its place, is refused and named.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 
 use crate::digest::Digest;
 use crate::entries::{Bounds, Item, Kind, copy, plain, walk};
@@ -92,9 +92,10 @@ fn read_layer(
     let what = format!("layer {}", layer.digest);
     let bounds = Bounds { entries: limits.entries, bytes: limits.layer };
     let mut blob: Blob = layout.open_blob(layer)?;
+    let reader = BufReader::with_capacity(limits::CHUNK, &mut blob);
     match compression {
-        Compression::None => walk(&what, &mut blob, bounds, each)?,
-        Compression::Gzip => walk(&what, MultiGzDecoder::new(&mut blob), bounds, each)?,
+        Compression::None => walk(&what, reader, bounds, each)?,
+        Compression::Gzip => walk(&what, MultiGzDecoder::new(reader), bounds, each)?,
     }
     blob.finish()
 }

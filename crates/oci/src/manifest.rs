@@ -47,6 +47,9 @@ pub struct Descriptor {
     /// What an artifact is, in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
+    /// Whatever else it says, which is kept when it is written again.
+    #[serde(flatten)]
+    pub(crate) other: BTreeMap<String, serde_json::Value>,
 }
 
 impl Descriptor {
@@ -64,6 +67,7 @@ impl Descriptor {
             annotations: BTreeMap::new(),
             platform: None,
             artifact_type: None,
+            other: BTreeMap::new(),
         }
     }
 
@@ -176,11 +180,19 @@ pub struct Index {
     pub media_type: Option<String>,
     /// The manifests.
     pub manifests: Vec<Descriptor>,
+    /// Whatever else it says, which is kept when it is written again.
+    #[serde(flatten)]
+    pub(crate) other: BTreeMap<String, serde_json::Value>,
 }
 
 impl Index {
     pub(crate) fn empty() -> Self {
-        Self { schema_version: 2, media_type: Some(IMAGE_INDEX.to_owned()), manifests: Vec::new() }
+        Self {
+            schema_version: 2,
+            media_type: Some(IMAGE_INDEX.to_owned()),
+            manifests: Vec::new(),
+            other: BTreeMap::new(),
+        }
     }
 
     /// Reads an index.

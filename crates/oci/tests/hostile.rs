@@ -228,6 +228,23 @@ fn the_image_is_chosen_by_tag_or_is_the_only_one() {
 }
 
 #[test]
+fn what_others_wrote_into_an_index_is_kept() {
+    let mut layout = Layout::temporary().unwrap();
+    let first = image(&mut layout, "1.0", &[]);
+    let path = layout.path().join("index.json");
+    let mut index: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    index["annotations"] = serde_json::json!({ "a": "b" });
+    index["manifests"][0]["urls"] = serde_json::json!(["https://x.example"]);
+    std::fs::write(&path, serde_json::to_vec(&index).unwrap()).unwrap();
+    let mut again = Layout::open(layout.path()).unwrap();
+    again.add_manifest(&layout.manifest_bytes(&first).unwrap(), Some("2.0")).unwrap();
+    let after: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(after["annotations"], index["annotations"]);
+    assert_eq!(after["manifests"][0], index["manifests"][0]);
+    assert_eq!(after["manifests"][1]["annotations"][REF_NAME], "2.0");
+}
+
+#[test]
 fn an_index_of_several_machines_gives_ours() {
     let mut layout = Layout::temporary().unwrap();
     let ours = image(&mut layout, "ours", &[]);

@@ -4,14 +4,15 @@
 mod support;
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cloister_oci::{
     Artifact, Attachment, Credentials, Digest, Error, Layout, Login, PullLimits, Push, Registry, Taken, extract,
 };
 use support::images::{noise, three_layers};
-use support::registry::{Docker, PASSWORD, USER};
+use support::registry::{Docker, NAME, PASSWORD, USER};
 use support::{run, tool};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn login() -> Arc<dyn Credentials> {
     Arc::new(Login { user: USER.to_owned(), password: PASSWORD.to_owned().into() })
@@ -89,6 +90,48 @@ async fn a_certificate_of_an_unknown_authority_is_refused_and_named() {
     let registry = Registry::at(&docker.host()).unwrap().credentials(login()).build().unwrap();
     let error = registry.resolve("cloister/model", "1.0").await.unwrap_err();
     assert!(matches!(error, Error::NotTrusted { .. }), "{error}");
+}
+
+/// An HTTP CONNECT proxy that leads everybody to one port of this machine; what it was asked for.
+async fn proxy(port: u16) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            log.lock().unwrap().push(head.lines().next().unwrap().to_owned());
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut to = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut to).await.ok() });
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_registry_behind_a_proxy_is_reached_by_its_name() {
+    let docker = Docker::tls();
+    let (address, asked) = proxy(docker.port).await;
+    let registry = Registry::at(NAME)
+        .unwrap()
+        .roots(docker.authority.as_deref().unwrap())
+        .unwrap()
+        .proxy(format!("tcp://{address}").parse().unwrap())
+        .credentials(login())
+        .build()
+        .unwrap();
+    let mut layout = Layout::temporary().unwrap();
+    let image = three_layers(&mut layout, "1.0");
+    registry.push_image(&push(&layout, image, "1.0")).await.unwrap();
+    assert_eq!(registry.resolve("cloister/model", "1.0").await.unwrap(), Some(image));
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().all(|line| line.starts_with(&format!("CONNECT {NAME}:443 "))), "{asked:?}");
 }
 
 #[tokio::test]

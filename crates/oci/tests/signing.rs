@@ -6,11 +6,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use base64::Engine;
 use cloister_oci::cosign::{KeyFile, PublicKey, SIGNATURE, SIMPLE_SIGNING, Scheme, Signer, ToSign, sign, verify};
 use cloister_oci::manifest::Manifest;
-use cloister_oci::{Attachment, Digest, Error, Layout};
+use cloister_oci::{Attachment, Digest, Error, Layout, Login, PullLimits, Push, Registry, Taken};
+use support::registry::{Docker, PASSWORD, USER};
 use support::{run, tool};
 
 /// A key of openssl's: private and public in PEM.
@@ -142,6 +144,30 @@ async fn a_payload_of_another_form_is_no_signature_even_of_the_right_key() {
         let error = verify(&layout, &signed, &PublicKey::from_pem(&public).unwrap(), &image).unwrap_err();
         assert!(error.to_string().contains("not of cosign's form"), "{error}");
     }
+}
+
+/// Debian builds skopeo without its own check of these signatures.
+#[tokio::test]
+async fn a_signature_is_found_beside_its_image_and_skopeo_reads_it() {
+    let docker = Docker::plain();
+    let folder = tempfile::tempdir().unwrap();
+    let (private, public) = key(folder.path(), "P-384");
+    let login = Arc::new(Login { user: USER.to_owned(), password: PASSWORD.to_owned().into() });
+    let registry = Registry::at(&docker.host()).unwrap().plain_http().unwrap().credentials(login).build().unwrap();
+    let image = Digest::of(b"image");
+    let mut layout = Layout::temporary().unwrap();
+    let signed = sign(&mut layout, &what(image), None, &KeyFile::from_pem(&private).unwrap()).await.unwrap();
+    let tag = Attachment::Signature.tag(&image);
+    let push =
+        Push { layout: &layout, image: signed, repository: "cloister/model", tag: Some(&tag), taken: Taken::Refuse };
+    registry.push_image(&push).await.unwrap();
+    let inspected = run(Command::new(tool("skopeo"))
+        .args(["inspect", "--raw", "--tls-verify=false", "--creds", &format!("{USER}:{PASSWORD}")])
+        .arg(format!("docker://{}/cloister/model:{tag}", docker.host())));
+    assert_eq!(Digest::of(&inspected.stdout), signed);
+    let mut back = Layout::temporary().unwrap();
+    let pulled = registry.pull_image("cloister/model", &tag, &mut back, PullLimits::default()).await.unwrap();
+    verify(&back, &pulled, &PublicKey::from_pem(&public).unwrap(), &image).unwrap();
 }
 
 #[test]

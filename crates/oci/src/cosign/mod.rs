@@ -17,7 +17,8 @@
 //! | [`Scheme::P384Sha256`] | cosign's own, from a file; [`KeyFile`] does not sign so | as it is |
 //! | [`Scheme::P384Sha384`] | file, KMS `ECC_NIST_P384` | with `--signature-digest-algorithm sha384` |
 //!
-//! For a key whose signatures any tool shall verify without being told more, take P-256. [`verify`] takes all three.
+//! For a key whose signatures any tool shall verify without being told more, take P-256. [`verify`] takes all three. Kyverno takes `sha384` since
+//! 1.11.2. cosign 3 signs in another format if not told otherwise, and verifies this one as well (sigstore/cosign#4531).
 
 mod key;
 
@@ -92,7 +93,8 @@ pub struct ToSign<'a> {
 }
 
 /// Signs, and puts the signature image into a layout, under its tag. Signatures that `existing`, an image of the layout, has are
-/// kept in front; the same key's signature over the same payload is not added a second time.
+/// kept in front; the same key's signature over the same payload is not added a second time. The tag moves with each signature
+/// that is added, which a repository with immutable tags does not let it do.
 ///
 /// # Errors
 /// [`Error::Signing`]; [`Error::NotSigned`] when the signer's signature is not its public key's; those of reading and writing a layout.

@@ -72,7 +72,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Opens a folder, or unpacks an `oci-archive` into a temporary one.
+    /// Opens a folder, or unpacks an `oci-archive` into a temporary one (under `TMPDIR`), which has to have room for it.
     ///
     /// # Errors
     /// [`Error::NotALayout`], [`Error::BadArchive`], [`Error::BadManifest`], [`Error::TooLarge`], [`Error::File`].

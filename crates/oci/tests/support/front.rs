@@ -28,6 +28,8 @@ pub enum Fault {
     Headers(Vec<(&'static str, String)>),
     /// It goes through, and a byte of its answer is another.
     Spoil,
+    /// It is answered here, with so many bytes of 7.
+    Sevens(usize),
     /// Its body is read and thrown away, and it is answered here.
     Swallow(u16, Vec<(&'static str, String)>),
 }
@@ -141,6 +143,7 @@ impl Front {
         match fault {
             Some(Fault::CutRequest(_)) => Err("cut"),
             Some(Fault::Answer(status, headers, text)) => Ok(answer(status, &headers, text.as_bytes())),
+            Some(Fault::Sevens(length)) => Ok(sevens(length)),
             Some(Fault::Swallow(status, headers)) => Ok(answer(status, &headers, b"")),
             fault => pass(Request::from_parts(head, Full::new(bytes.into())), upstream, fault).await,
         }
@@ -188,6 +191,13 @@ async fn pass(
         _ => {}
     }
     Ok(Response::from_parts(head, full(body)))
+}
+
+fn sevens(length: usize) -> Response<Body> {
+    const PIECE: usize = 64 * 1024;
+    let pieces = (0..length.div_ceil(PIECE))
+        .map(move |at| Ok(Frame::data(Bytes::from(vec![7; PIECE.min(length - at * PIECE)]))));
+    Response::new(StreamBody::new(futures_util::stream::iter(pieces)).boxed_unsync())
 }
 
 fn full(bytes: Bytes) -> Body {

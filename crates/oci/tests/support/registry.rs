@@ -9,6 +9,8 @@ use super::tool;
 
 pub const USER: &str = "cloister";
 pub const PASSWORD: &str = "open sesame";
+/// A name of the registry's that no resolver knows.
+pub const NAME: &str = "registry.invalid";
 /// bcrypt of the password, of the least cost, made once with crypt(3).
 const HASH: &str = "$2b$04$d0BPQyfgj02CSjoDtF/mRuwz2ltemzOV1TYes87EhyhTrLdbvGgRK";
 
@@ -107,7 +109,10 @@ fn certificate(folder: &Path) -> (String, Option<String>) {
     let authority = params.self_signed(&key).unwrap().pem();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned(), NAME.to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     let (certificate, private) = (folder.join("server.pem"), folder.join("server.key"));
     std::fs::write(&certificate, leaf.pem()).unwrap();
     std::fs::write(&private, key.serialize_pem()).unwrap();
