@@ -80,6 +80,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest silence of a peer: no byte taken, none given. Registries check whole blobs before they answer an upload.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Longest time for the body of an answer that is no blob.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Tries of one operation, the first included.
 pub const TRIES: u32 = 7;
 

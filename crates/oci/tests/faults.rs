@@ -270,6 +270,19 @@ async fn a_token_that_everybody_gets_is_fetched_anew_when_it_expires() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_blob_is_whole_is_no_end() {
+    let stage = Stage::new().await;
+    // The big layer is the third.
+    for _ in 0..2 {
+        stage.front.fault(Method::PUT, UPLOAD, 1, Fault::Headers(vec![]));
+    }
+    for status in [429, 403] {
+        stage.front.fault(Method::PUT, UPLOAD, 1, Fault::Early(status));
+    }
+    assert_eq!(stage.push().await.unwrap().sent, 4);
+}
+
+#[tokio::test]
 async fn a_forgotten_upload_begins_again() {
     let stage = Stage::new().await;
     let forgotten = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"blob upload unknown to registry"}]}"#;

@@ -91,8 +91,14 @@ impl Answer {
         }
     }
 
-    /// The whole body.
-    pub(super) async fn bytes(mut self, what: &str, limit: u64) -> Result<Vec<u8>> {
+    /// The whole body, which is small and has to come soon.
+    pub(super) async fn bytes(self, what: &str, limit: u64) -> Result<Vec<u8>> {
+        let (host, after) = (self.host.clone(), limits::ANSWER_TIMEOUT);
+        let whole = timeout(after, self.collect(what, limit)).await;
+        whole.map_err(|_| Error::Broken { host, reason: format!("no whole answer within {} s", after.as_secs()) })?
+    }
+
+    async fn collect(mut self, what: &str, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.piece().await? {
             if (bytes.len() + piece.len()) as u64 > limit {

@@ -20,6 +20,8 @@ type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 pub enum Fault {
     /// It is answered here.
     Answer(u16, Vec<(&'static str, String)>, &'static str),
+    /// It is answered here before its body is read, and the connection ends.
+    Early(u16),
     /// The connection ends after so many bytes of its body.
     CutRequest(u64),
     /// The connection ends after so many bytes of the answer's body.
@@ -124,6 +126,9 @@ impl Front {
             let seen = Seen { method: head.method.clone(), path: path.clone(), body, authorized };
             self.inner.seen.lock().unwrap().push(seen);
         };
+        if let Some(Fault::Early(status)) = fault {
+            return Ok(answer(status, &[("connection", "close".to_owned())], b""));
+        }
         let cut = if let Some(Fault::CutRequest(after)) = &fault { *after } else { u64::MAX };
         let swallow = matches!(fault, Some(Fault::Swallow(..)));
         let (mut bytes, mut length) = (Vec::new(), 0);
