@@ -6,8 +6,8 @@ set -euo pipefail
 
 scripts/lint.sh
 
-# The pod's script reads JSON with jq; its container image is built.
-debian_packages buildah jq
+# The pod's script reads JSON with jq; its container image is built. Images are pushed to a real registry, and read by a stranger.
+debian_packages buildah docker-registry jq skopeo
 
 say "build"
 build_all
