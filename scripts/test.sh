@@ -6,8 +6,8 @@ set -euo pipefail
 
 scripts/lint.sh
 
-# The pod's script reads JSON with jq; its container image is built.
-debian_packages buildah jq
+# The pod's script reads JSON with jq; its container image is built; images lie in a registry.
+debian_packages buildah jq docker-registry
 
 say "build"
 build_all
