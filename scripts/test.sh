@@ -6,7 +6,7 @@ set -euo pipefail
 
 scripts/lint.sh
 
-# The pod's script reads JSON with jq; its container image is built. Images are pushed to a real registry, and read by a stranger.
+# The pod's script reads JSON with jq; its container image is built, pushed to a registry, and read by other code than ours.
 debian_packages buildah docker-registry jq skopeo
 
 say "build"

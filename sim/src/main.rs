@@ -1,4 +1,4 @@
-//! `cloister-sim`: the simulated NSM's authority and the simulated KMS, on the command line.
+//! `cloister-sim`: the simulated NSM's authority, the simulated KMS, and the stand-ins for ECR and other control planes, on the command line.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use cloister_nsm::{AttestRequest, Nsm};
+use cloister_sim::ecr;
 use cloister_sim::kms::{Config, Principals, Server};
+use cloister_sim::moto::Moto;
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +32,10 @@ enum Command {
     Nsm(NsmCommand),
     /// Serve the simulated KMS until told to stop.
     Kms(Kms),
+    /// Serve the stand-in for ECR, and for every other service of moto, until told to stop.
+    Ecr(Ecr),
+    /// Install and serve moto until told to stop.
+    Moto(MotoArguments),
 }
 
 #[derive(Subcommand)]
@@ -95,6 +101,53 @@ struct Kms {
     /// The region of every key.
     #[arg(long, default_value = "us-east-1")]
     region: String,
+    /// The server that holds keys, policies and aliases instead of this one: moto, as http://ADDRESS:PORT.
+    #[arg(long, value_parser = http, conflicts_with = "key_policy")]
+    control_plane: Option<SocketAddr>,
+}
+
+#[derive(Args)]
+struct Ecr {
+    /// Where to listen, as tcp://ADDRESS:PORT; port 0 takes a free one.
+    #[arg(long, default_value = "tcp://127.0.0.1:0", value_parser = tcp)]
+    listen: SocketAddr,
+    /// moto, as http://ADDRESS:PORT.
+    #[arg(long, value_parser = http)]
+    control_plane: SocketAddr,
+    /// Where to write the certificate that clients must trust, in PEM.
+    #[arg(long)]
+    ca_out: PathBuf,
+    /// Where to write the endpoint, as https://ADDRESS:PORT, once it is served.
+    #[arg(long)]
+    address_out: Option<PathBuf>,
+    /// A further host name for the certificate.
+    #[arg(long = "host-name")]
+    host_names: Vec<String>,
+    /// The registry in which the images lie, as HOST:PORT. Without it, they lie in moto.
+    #[arg(long, requires_all = ["registry_ca", "registry_user", "registry_password_file"])]
+    registry: Option<String>,
+    /// The certificate that the registry's chains to, in PEM.
+    #[arg(long)]
+    registry_ca: Option<PathBuf>,
+    /// The registry's user.
+    #[arg(long)]
+    registry_user: Option<String>,
+    /// The file with that user's password.
+    #[arg(long)]
+    registry_password_file: Option<PathBuf>,
+    /// How many times a replication is said to be in progress before it is complete.
+    #[arg(long, default_value_t = 1)]
+    looks_in_progress: u32,
+}
+
+#[derive(Args)]
+struct MotoArguments {
+    /// The folder to install it in.
+    #[arg(long, env = "CLOISTER_CACHE")]
+    cache: PathBuf,
+    /// Where to write the endpoint, as http://ADDRESS:PORT, once it is served.
+    #[arg(long)]
+    address_out: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -107,6 +160,8 @@ async fn main() -> Result<()> {
         Command::Nsm(NsmCommand::Init { dir }) => init(&dir),
         Command::Nsm(NsmCommand::Attest(attest)) => write_document(&attest),
         Command::Kms(kms) => serve(kms).await,
+        Command::Ecr(ecr) => serve_ecr(ecr).await,
+        Command::Moto(moto) => serve_moto(&moto).await,
     }
 }
 
@@ -136,25 +191,56 @@ async fn serve(kms: Kms) -> Result<()> {
     config.state = kms.state;
     config.host_names = kms.host_names;
     config.region = kms.region;
+    config.control_plane = kms.control_plane;
     let running = Server::start(config).await?;
     write(&kms.ca_out, running.ca_pem.as_bytes())?;
     if let (Some(policy), Some(out)) = (&kms.key_policy, &kms.key_out) {
         let policy = String::from_utf8(read(policy)?).context("--key-policy is not text")?;
         write(out, running.create_key(OWNER_ACCOUNT, &policy)?.as_bytes())?;
     }
-    // Last, and whole at once: whoever waits for this file finds everything else in place.
-    if let Some(out) = &kms.address_out {
+    announce("simulated KMS", &running.endpoint(), kms.address_out.as_deref())?;
+    until_told(running.wait()).await
+}
+
+async fn serve_ecr(arguments: Ecr) -> Result<()> {
+    let mut config = ecr::Config::local(arguments.control_plane);
+    config.listen = arguments.listen;
+    config.host_names = arguments.host_names;
+    config.looks_in_progress = arguments.looks_in_progress;
+    if let (Some(host), Some(ca), Some(user), Some(password)) =
+        (arguments.registry, &arguments.registry_ca, arguments.registry_user, &arguments.registry_password_file)
+    {
+        let ca_pem = String::from_utf8(read(ca)?).context("--registry-ca is not PEM")?;
+        let password = String::from_utf8(read(password)?).context("--registry-password-file is not text")?;
+        let password = password.trim_end().to_owned();
+        config.registry = Some(ecr::RegistryAccess { host, ca_pem, user, password });
+    }
+    let running = ecr::Server::start(config).await?;
+    write(&arguments.ca_out, running.ca_pem.as_bytes())?;
+    announce("stand-in for ECR", &running.endpoint(), arguments.address_out.as_deref())?;
+    until_told(running.wait()).await
+}
+
+async fn serve_moto(arguments: &MotoArguments) -> Result<()> {
+    let moto = Moto::start(&arguments.cache)?;
+    announce("moto", &moto.endpoint(), arguments.address_out.as_deref())?;
+    until_told(std::future::pending()).await
+}
+
+/// Says where a server is. The file comes last, and whole at once: whoever waits for it finds everything else in place.
+fn announce(what: &str, endpoint: &str, out: Option<&Path>) -> Result<()> {
+    if let Some(out) = out {
         let new = out.with_extension("new");
-        write(&new, format!("{}\n", running.endpoint()).as_bytes())?;
+        write(&new, format!("{endpoint}\n").as_bytes())?;
         std::fs::rename(&new, out).with_context(|| out.display().to_string())?;
     }
-    writeln!(
-        std::io::stderr(),
-        "cloister-sim: simulated KMS at {}: not AWS, and not confidential",
-        running.endpoint()
-    )?;
+    writeln!(std::io::stderr(), "cloister-sim: {what} at {endpoint}: not AWS, and not confidential")?;
+    Ok(())
+}
+
+async fn until_told(served: impl Future<Output = ()>) -> Result<()> {
     tokio::select! {
-        () = running.wait() => bail!("the server stopped by itself"),
+        () = served => bail!("the server stopped by itself"),
         interrupted = tokio::signal::ctrl_c() => interrupted.context("signals cannot be waited for"),
         () = terminated() => Ok(()),
     }
@@ -172,6 +258,11 @@ async fn terminated() {
 fn tcp(text: &str) -> Result<SocketAddr> {
     let address = text.strip_prefix("tcp://").context("the simulated KMS listens on tcp:// only")?;
     address.parse().context("ADDRESS:PORT must be an IP address and a port")
+}
+
+fn http(text: &str) -> Result<SocketAddr> {
+    let address = text.strip_prefix("http://").context("the control plane is at http://ADDRESS:PORT")?;
+    address.trim_end_matches('/').parse().context("ADDRESS:PORT must be an IP address and a port")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

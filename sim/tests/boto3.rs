@@ -4,10 +4,12 @@
 //! target folder. Where it cannot be installed this test fails: it is never skipped.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use cloister_sim::python::environment;
 
 const SIM: &str = env!("CARGO_BIN_EXE_cloister-sim");
 
@@ -29,24 +31,10 @@ fn run(command: &mut Command) {
 
 /// The virtual environment's Python, installed once for each set of pins.
 fn python(scripts: &Path) -> PathBuf {
-    let requirements = scripts.join("requirements.txt");
-    let pins = fs::read_to_string(&requirements).unwrap();
+    let pins = fs::read_to_string(scripts.join("requirements.txt")).unwrap();
     let cache =
         std::env::var_os("CLOISTER_CACHE").map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
-    let environment = cache.join("kms-clients");
-    fs::create_dir_all(&cache).unwrap();
-    // Two runs at once would install over each other.
-    let lock = File::create(cache.join("kms-clients.lock")).unwrap();
-    lock.lock().unwrap();
-    let python = environment.join("bin/python");
-    let installed = environment.join("installed.txt");
-    if fs::read_to_string(&installed).is_ok_and(|found| found == pins) {
-        return python;
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements));
-    fs::write(&installed, pins).unwrap();
-    python
+    environment(&cache, "kms-clients", &pins).unwrap()
 }
 
 fn wait_for(path: &Path) -> String {

@@ -8,11 +8,11 @@ use aws_lc_rs::aead::{Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-use super::certificate::StoredAuthority;
-use super::exception::Exception;
 use super::limits::{MAX_CIPHERTEXT, MAX_KEYS};
 use super::material::{Material, Spec};
 use super::policy::Policy;
+use crate::certificate::TlsAuthority;
+use crate::exception::Exception;
 
 const STATE_VERSION: u32 = 1;
 /// First byte of every ciphertext blob: "simulated", so that none is taken for AWS's.
@@ -32,6 +32,28 @@ pub(crate) struct Key {
     pub(crate) policy_text: String,
     pub(crate) policy: Policy,
     pub(crate) material: Material,
+    pub(crate) state: KeyState,
+}
+
+/// Whether a key may be used (developer guide, "Key states of KMS keys").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum KeyState {
+    #[default]
+    Enabled,
+    Disabled,
+    PendingDeletion,
+}
+
+/// What a control plane holds of a key.
+pub(crate) struct Held {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) arn: String,
+    pub(crate) description: String,
+    pub(crate) created: i64,
+    pub(crate) policy: String,
+    pub(crate) spec: Spec,
+    pub(crate) state: KeyState,
 }
 
 /// Every key of the simulator, by ARN.
@@ -43,7 +65,7 @@ pub(crate) struct Keys {
 
 struct StateFile {
     path: PathBuf,
-    authority: StoredAuthority,
+    authority: TlsAuthority,
 }
 
 /// What the state file holds, secrets included: it is a simulator's, and readable to its owner only.
@@ -51,7 +73,7 @@ struct StateFile {
 #[serde(deny_unknown_fields)]
 struct State {
     version: u32,
-    authority: StoredAuthority,
+    authority: TlsAuthority,
     keys: Vec<StoredKey>,
 }
 
@@ -115,6 +137,19 @@ impl Key {
         Ok(sealed)
     }
 
+    /// Refuses a use that the key's state does not admit.
+    pub(crate) fn check_usable(&self) -> Result<(), Exception> {
+        match self.state {
+            KeyState::Enabled => Ok(()),
+            KeyState::Disabled => Err(Exception::new("DisabledException", format!("{} is disabled.", self.arn))),
+            KeyState::PendingDeletion => Err(self.invalid_state("is pending deletion")),
+        }
+    }
+
+    pub(crate) fn invalid_state(&self, what: &str) -> Exception {
+        Exception::new("KMSInvalidStateException", format!("{} {what}.", self.arn))
+    }
+
     fn cipher(&self) -> Result<RandomizedNonceKey, Exception> {
         self.material.cipher()
     }
@@ -157,8 +192,8 @@ impl Keys {
     pub(crate) fn in_file(
         path: &Path,
         region: &str,
-        fresh: impl FnOnce() -> StoredAuthority,
-    ) -> Result<(Self, StoredAuthority), StateError> {
+        fresh: impl FnOnce() -> TlsAuthority,
+    ) -> Result<(Self, TlsAuthority), StateError> {
         let state = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice::<State>(&bytes).map_err(|error| content(path, error.to_string()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -189,22 +224,42 @@ impl Keys {
         policy: Option<String>,
         created: i64,
     ) -> Result<&Key, Exception> {
-        if self.keys.len() >= MAX_KEYS {
-            return Err(Exception::new(
-                "LimitExceededException",
-                format!("The simulator holds at most {MAX_KEYS} keys"),
-            ));
-        }
+        self.check_room()?;
         let policy_text = policy.unwrap_or_else(|| Policy::default_text(account));
         let policy = Policy::parse(&policy_text)?;
         let id = random_uuid()?;
         let arn = format!("arn:aws:kms:{}:{account}:key/{id}", self.region);
         let material = Material::generate(spec)?;
         let account = account.to_owned();
-        let key = Key { id, account, arn: arn.clone(), description, created, policy_text, policy, material };
+        let state = KeyState::default();
+        let key = Key { id, account, arn: arn.clone(), description, created, policy_text, policy, material, state };
         self.keys.insert(arn.clone(), key);
         self.save_or_fail()?;
         self.keys.get(&arn).ok_or_else(Exception::internal)
+    }
+
+    fn check_room(&self) -> Result<(), Exception> {
+        if self.keys.len() >= MAX_KEYS {
+            return Err(Exception::new(
+                "LimitExceededException",
+                format!("The simulator holds at most {MAX_KEYS} keys"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes over what a control plane holds of a key now. The first time, the key gets its material, which then stays.
+    pub(crate) fn mirror(&mut self, held: Held) -> Result<(), Exception> {
+        let Held { id, account, arn, description, created, policy: policy_text, spec, state } = held;
+        if let Some(key) = self.keys.get_mut(&arn) {
+            (key.description, key.state) = (description, state);
+            return if key.policy_text == policy_text { Ok(()) } else { self.put_policy(&arn, policy_text) };
+        }
+        self.check_room()?;
+        let (policy, material) = (Policy::parse(&policy_text)?, Material::generate(spec)?);
+        let key = Key { id, account, arn: arn.clone(), description, created, policy_text, policy, material, state };
+        self.keys.insert(arn, key);
+        self.save_or_fail()
     }
 
     pub(crate) fn put_policy(&mut self, arn: &str, text: String) -> Result<(), Exception> {
@@ -284,6 +339,7 @@ impl StoredKey {
             policy_text: self.policy,
             policy,
             material,
+            state: KeyState::default(),
         })
     }
 }
@@ -313,7 +369,7 @@ pub(crate) fn random_uuid() -> Result<String, Exception> {
     Ok(groups.join("-"))
 }
 
-fn not_found(arn: &str) -> Exception {
+pub(super) fn not_found(arn: &str) -> Exception {
     Exception::new("NotFoundException", format!("Key '{arn}' does not exist"))
 }
 

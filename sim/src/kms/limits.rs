@@ -16,15 +16,7 @@ pub(crate) const MAX_ATTESTATION_DOCUMENT: usize = 262_144;
 pub(crate) const MAX_CONTEXT: usize = 8192;
 /// Longest key description, in bytes.
 pub(crate) const MAX_DESCRIPTION: usize = 8192;
-/// Longest request body: the longest attestation document in base64, with room for the rest.
-pub(crate) const MAX_BODY: usize = 512 * 1024;
 /// How far a signature's time may be from the clock (IAM user guide, "Signature Version 4", 5 minutes).
 pub(crate) const MAX_SKEW: Duration = Duration::from_secs(300);
-/// Longest that a TLS handshake may take.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest that a request's headers and body may take to arrive.
-pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections served at once; further ones wait.
-pub(crate) const MAX_CONNECTIONS: usize = 256;
 /// Keys that one simulator holds.
 pub(crate) const MAX_KEYS: usize = 10_000;

@@ -12,7 +12,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::exception::Exception;
 use super::fault::{Fault, Form};
 use super::keys::{Key, Keys};
 use super::limits::{MAX_CONTEXT, MAX_DATA_KEY, MAX_DESCRIPTION, MAX_PLAINTEXT};
@@ -21,6 +20,7 @@ use super::policy::{RequestKeys, Verdict};
 use super::principal::Principal;
 use super::recipient::{Recipient, RecipientInfo};
 use super::signing::Sign;
+use crate::exception::Exception;
 
 type Context = BTreeMap<String, String>;
 
@@ -40,8 +40,8 @@ pub(crate) struct Call<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct CreateKey {
-    policy: Option<String>,
+pub(super) struct CreateKey {
+    pub(super) policy: Option<String>,
     description: String,
     key_usage: Option<String>,
     key_spec: Option<String>,
@@ -55,7 +55,7 @@ struct CreateKey {
 pub(super) struct ForKey {
     pub(super) key_id: Option<String>,
     policy_name: Option<String>,
-    policy: Option<String>,
+    pub(super) policy: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -100,23 +100,7 @@ impl Operations {
     }
 
     fn create_key(&self, input: CreateKey, call: &Call<'_>) -> Result<Value, Exception> {
-        let spec = input.spec().ok_or_else(|| {
-            Exception::unsupported(
-                "The simulator makes symmetric ENCRYPT_DECRYPT keys and ECC_NIST_P384 SIGN_VERIFY keys of one region, and no others",
-            )
-        })?;
-        if input.description.len() > MAX_DESCRIPTION {
-            return Err(Exception::validation(format!("Description has at most {MAX_DESCRIPTION} bytes")));
-        }
-        let Principal { arn, .. } = call.principal;
-        if !call.principal.iam_allows("kms:CreateKey") {
-            return Err(Exception::access_denied(
-                arn,
-                "kms:CreateKey",
-                "*",
-                "no identity-based policy allows the action",
-            ));
-        }
+        let spec = input.check(call)?;
         let mut keys = self.keys();
         let now = call.now.unix_timestamp();
         let key = keys.create(call.principal.account(), spec, input.description, input.policy, now)?;
@@ -176,6 +160,7 @@ impl Operations {
         let keys = self.keys();
         let key = keys.find(required(&input.key_id, "keyId")?, call.principal.account())?;
         authorise(key, "kms:Encrypt", call, request_keys(call).with_context(&input.encryption_context))?;
+        key.check_usable()?;
         let blob = key.encrypt(&plaintext, &input.encryption_context)?;
         let answer = json!({ "KeyId": key.arn, "CiphertextBlob": BASE64.encode(blob), "EncryptionAlgorithm": SYMMETRIC_DEFAULT });
         Ok(call.distorted(answer, None))
@@ -193,6 +178,7 @@ impl Operations {
         let key = keys.find(required(&input.key_id, "keyId")?, call.principal.account())?;
         let request = request_keys(call).with_context(&input.encryption_context);
         authorise(key, "kms:GenerateDataKey", call, attested(request, recipient.as_ref()))?;
+        key.check_usable()?;
         let mut plaintext = vec![0; length];
         rand::fill(&mut plaintext).map_err(|_| Exception::internal())?;
         let blob = key.encrypt(&plaintext, &input.encryption_context)?;
@@ -212,6 +198,7 @@ impl Operations {
         }
         let request = request_keys(call).with_context(&input.encryption_context);
         authorise(blob.key, "kms:Decrypt", call, attested(request, recipient.as_ref()))?;
+        blob.key.check_usable()?;
         let plaintext = blob.open(&input.encryption_context)?;
         let answer = json!({ "KeyId": blob.key.arn, "EncryptionAlgorithm": SYMMETRIC_DEFAULT });
         self.answer(answer, &plaintext, recipient.as_ref(), call)
@@ -256,6 +243,20 @@ impl Call<'_> {
 }
 
 impl CreateKey {
+    /// What kind of key is asked for, if the caller may have it.
+    pub(super) fn check(&self, call: &Call<'_>) -> Result<Spec, Exception> {
+        let spec = self.spec().ok_or_else(|| {
+            Exception::unsupported(
+                "The simulator makes symmetric ENCRYPT_DECRYPT keys and ECC_NIST_P384 SIGN_VERIFY keys of one region, and no others",
+            )
+        })?;
+        if self.description.len() > MAX_DESCRIPTION {
+            return Err(Exception::validation(format!("Description has at most {MAX_DESCRIPTION} bytes")));
+        }
+        authorise_in_account("kms:CreateKey", call)?;
+        Ok(spec)
+    }
+
     /// What kind of key is asked for, if it is one that the simulator has.
     fn spec(&self) -> Option<Spec> {
         let named = self.key_spec.as_deref().or(self.customer_master_key_spec.as_deref());
@@ -267,7 +268,7 @@ impl CreateKey {
 }
 
 impl ForKey {
-    fn check_policy_name(&self) -> Result<(), Exception> {
+    pub(super) fn check_policy_name(&self) -> Result<(), Exception> {
         match self.policy_name.as_deref() {
             None | Some("default") => Ok(()),
             Some(other) => Err(Exception::new("NotFoundException", format!("No such policy exists: {other}"))),
@@ -304,6 +305,15 @@ pub(super) fn authorised_key<'k>(
     let key = keys.find(key_id, call.principal.account())?;
     authorise(key, action, call, request_keys(call))?;
     Ok(key)
+}
+
+/// Asks the identity's own policies: for operations that are not about one key.
+pub(super) fn authorise_in_account(action: &str, call: &Call<'_>) -> Result<(), Exception> {
+    let Principal { arn, .. } = call.principal;
+    if call.principal.iam_allows(action) {
+        return Ok(());
+    }
+    Err(Exception::access_denied(arn, action, "*", "no identity-based policy allows the action"))
 }
 
 /// Asks the key policy, and the identity's own policies where KMS asks them too.

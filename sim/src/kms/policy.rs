@@ -8,9 +8,9 @@ mod condition;
 use serde_json::{Map, Value};
 
 use self::condition::Condition;
-use super::exception::Exception;
 use super::limits::MAX_POLICY;
 use super::principal::Principal;
+use crate::exception::Exception;
 
 pub(crate) use self::condition::RequestKeys;
 

@@ -141,19 +141,24 @@ impl Principals {
     /// # Errors
     /// A [`PrincipalsError`] for a bad ARN, a repeated key or an empty list.
     pub fn new(principals: Vec<Principal>) -> Result<Self, PrincipalsError> {
-        let mut known = BTreeMap::new();
+        let mut known = Self(BTreeMap::new());
         for principal in principals {
-            let account = principal.account();
-            let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-            let identity = ["arn:aws:iam::", "arn:aws:sts::"].iter().any(|prefix| principal.arn.starts_with(prefix));
-            if !digits || !identity {
-                return Err(PrincipalsError::Arn(principal.arn));
-            }
-            if let Some(twice) = known.insert(principal.access_key_id.clone(), principal) {
-                return Err(PrincipalsError::Twice(twice.access_key_id));
-            }
+            known.add(principal)?;
         }
-        if known.is_empty() { Err(PrincipalsError::None) } else { Ok(Self(known)) }
+        if known.0.is_empty() { Err(PrincipalsError::None) } else { Ok(known) }
+    }
+
+    pub(crate) fn add(&mut self, principal: Principal) -> Result<(), PrincipalsError> {
+        let account = principal.account();
+        let digits = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let identity = ["arn:aws:iam::", "arn:aws:sts::"].iter().any(|prefix| principal.arn.starts_with(prefix));
+        if !digits || !identity {
+            return Err(PrincipalsError::Arn(principal.arn));
+        }
+        match self.0.insert(principal.access_key_id.clone(), principal) {
+            Some(twice) => Err(PrincipalsError::Twice(twice.access_key_id)),
+            None => Ok(()),
+        }
     }
 
     /// The identity behind an access key id.

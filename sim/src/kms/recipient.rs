@@ -9,8 +9,8 @@ use cloister_attest::{Error, Root, Verified};
 use serde::Deserialize;
 
 use super::cms::{self, ContentForm};
-use super::exception::Exception;
 use super::limits::MAX_ATTESTATION_DOCUMENT;
+use crate::exception::Exception;
 
 /// `RecipientInfo` of the API.
 #[derive(Deserialize)]

@@ -2,38 +2,34 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use cloister_attest::Root;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
 use time::OffsetDateTime;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::certificate::{CertificateError, StoredAuthority};
 use super::cms::ContentForm;
-use super::exception::Exception;
+use super::control::ControlPlane;
 use super::fault::{Fault, Faults};
 use super::keys::{Keys, StateError, random_uuid};
-use super::limits::{HANDSHAKE_TIMEOUT, MAX_BODY, MAX_CONNECTIONS, READ_TIMEOUT};
 use super::material::Spec;
 use super::operations::{Call, Operations};
-use super::principal::Principals;
+use super::principal::{Principal, Principals, PrincipalsError};
 use super::sigv4;
+use crate::calls::Calls;
+use crate::certificate::{CertificateError, TlsAuthority};
+use crate::exception::Exception;
+use crate::https::{self, JSON, Serve};
 
 const TARGET_PREFIX: &str = "TrentService.";
-const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// Where the server reads the time, for signatures and attestation documents.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -55,6 +51,9 @@ pub struct Config {
     pub region: String,
     /// The time.
     pub clock: Clock,
+    /// The server that holds keys, policies and aliases instead of the simulator: moto, on plain HTTP. It does not know the keys that
+    /// [`Running::create_key`] makes.
+    pub control_plane: Option<SocketAddr>,
 }
 
 impl Config {
@@ -68,6 +67,7 @@ impl Config {
             principals: Principals::demo(),
             region: "us-east-1".to_owned(),
             clock: Arc::new(SystemTime::now),
+            control_plane: None,
         }
     }
 }
@@ -103,17 +103,21 @@ pub struct Running {
     pub address: SocketAddr,
     /// The certificate of its authority, for clients to trust.
     pub ca_pem: String,
+    authority: TlsAuthority,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
 struct Shared {
     operations: Operations,
-    principals: Principals,
+    /// Replaced as a whole: a request that has begun keeps those that it began with.
+    principals: RwLock<Arc<Principals>>,
     region: String,
     clock: Clock,
+    control: Option<ControlPlane>,
     faults: Faults,
     requests: AtomicU64,
+    calls: Calls,
 }
 
 impl Server {
@@ -123,7 +127,7 @@ impl Server {
     /// A [`StartError`] when the address, the root or the state file cannot be used.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let nsm_root = Root::from_text(&config.nsm_root).map_err(StartError::Root)?;
-        let fresh = StoredAuthority::make()?;
+        let fresh = TlsAuthority::make()?;
         let (keys, authority) = match &config.state {
             Some(path) => Keys::in_file(path, &config.region, || fresh)?,
             None => (Keys::in_memory(&config.region), fresh),
@@ -132,21 +136,20 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let mut names = config.host_names;
-        names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
-        names.extend([format!("kms.{}.amazonaws.com", config.region), address.ip().to_string()]);
-        names.sort();
-        names.dedup();
-        let acceptor = TlsAcceptor::from(Arc::new(authority.server(&names)?));
+        names.push(format!("kms.{}.amazonaws.com", config.region));
+        let acceptor = TlsAcceptor::from(Arc::new(authority.server(&https::names(names, address))?));
         let shared = Arc::new(Shared {
             operations: Operations::new(keys, nsm_root),
-            principals: config.principals,
+            principals: RwLock::new(Arc::new(config.principals)),
+            control: config.control_plane.map(|address| ControlPlane::new(address, &config.region)),
             region: config.region,
             clock: config.clock,
             faults: Faults::default(),
             requests: AtomicU64::new(0),
+            calls: Calls::default(),
         });
-        let task = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
-        Ok(Running { address, ca_pem: authority.certificate_pem, shared, task })
+        let task = tokio::spawn(https::accept(listener, acceptor, Arc::clone(&shared)));
+        Ok(Running { address, ca_pem: authority.certificate_pem.clone(), authority, shared, task })
     }
 }
 
@@ -204,6 +207,33 @@ impl Running {
         self.shared.operations.form.set(form);
     }
 
+    /// The authority of its certificate, for other servers of the same test.
+    pub fn authority(&self) -> &TlsAuthority {
+        &self.authority
+    }
+
+    /// Lets another identity call from now on.
+    ///
+    /// # Errors
+    /// A [`PrincipalsError`] for a bad ARN, or an access key that is known already.
+    pub fn add_principal(&self, principal: Principal) -> Result<(), PrincipalsError> {
+        let mut principals = self.shared.principals.write().unwrap_or_else(PoisonError::into_inner);
+        let mut more = Principals::clone(&principals);
+        more.add(principal)?;
+        *principals = Arc::new(more);
+        Ok(())
+    }
+
+    /// How often an operation was asked for so far, whatever the answer.
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.shared.calls.count(operation)
+    }
+
+    /// The operations that changed something, in their order: those that were carried out, and do not only read or compute.
+    pub fn changes(&self) -> Vec<String> {
+        self.shared.calls.changes()
+    }
+
     /// How many requests have arrived so far, refused ones included.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
@@ -222,82 +252,45 @@ impl Drop for Running {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // Connections end with the server: the set aborts them when this task is dropped.
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-                connections.spawn(async move {
-                    if let Err(error) = connection(stream, acceptor, shared).await {
-                        tracing::debug!(%peer, %error, "connection ended");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            }
-        }
-    }
-}
-
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) -> anyhow::Result<()> {
-    stream.set_nodelay(true)?;
-    let stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
-    let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, std::convert::Infallible>(shared.serve(request).await) }
-    });
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await?;
-    Ok(())
-}
-
-impl Shared {
+impl Serve for Shared {
     async fn serve(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let request_id = random_uuid().unwrap_or_default();
         let (parts, body) = request.into_parts();
-        let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let target = https::text(&parts.headers, "x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix(TARGET_PREFIX).unwrap_or_default();
+        self.calls.arrived(operation);
         let fault = self.faults.next();
         if fault == Some(Fault::Stall) {
             std::future::pending::<()>().await;
         }
-        let answer = match read(body).await {
-            Ok(body) => self.answer(&parts, operation, &body, fault.as_ref()),
+        let answer = match https::read(body).await {
+            Ok(body) => self.answer(&parts, operation, &body, fault.as_ref()).await,
             Err(exception) => Err(exception),
         };
         let (status, body) = match answer {
             Ok(answer) => {
                 tracing::info!(operation, %request_id, "answered");
-                (StatusCode::OK, answer.to_string().into_bytes())
+                self.calls.succeeded(operation);
+                (StatusCode::OK, answer)
             }
             Err(exception) => {
                 tracing::info!(operation, %request_id, %exception, "refused");
-                (exception.status(), exception.body())
+                (exception.status(), exception.body().into())
             }
         };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        if let Ok(request_id) = HeaderValue::from_str(&request_id) {
-            headers.insert("x-amzn-requestid", request_id);
-        }
-        response
+        https::respond(status, body, &request_id)
     }
+}
 
-    fn answer(&self, parts: &Parts, operation: &str, body: &[u8], fault: Option<&Fault>) -> Result<Value, Exception> {
+impl Shared {
+    async fn answer(
+        &self,
+        parts: &Parts,
+        operation: &str,
+        body: &Bytes,
+        fault: Option<&Fault>,
+    ) -> Result<Bytes, Exception> {
         match fault {
             Some(Fault::Throttle) => return Err(Exception::new("ThrottlingException", "Rate exceeded")),
             Some(Fault::ExpiredToken) => return Err(sigv4::expired_token()),
@@ -308,22 +301,15 @@ impl Shared {
             return Err(Exception::new("UnknownOperationException", "KMS takes POST / and nothing else"));
         }
         let now = OffsetDateTime::from((self.clock)());
-        let principal = sigv4::authenticate(parts, body, &self.principals, &self.region, now)?;
-        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if content_type != Some(CONTENT_TYPE) {
-            return Err(Exception::new("SerializationException", format!("Content-Type must be {CONTENT_TYPE}")));
+        let principals = Arc::clone(&self.principals.read().unwrap_or_else(PoisonError::into_inner));
+        let principal = sigv4::authenticate(parts, body, &principals, &self.region, now)?;
+        if https::text(&parts.headers, "content-type") != Some(JSON) {
+            return Err(Exception::new("SerializationException", format!("Content-Type must be {JSON}")));
         }
-        self.operations.call(operation, body, &Call { principal, now, fault })
-    }
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Exception> {
-    let limited = timeout(READ_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    let limited = limited.map_err(|_| Exception::new("RequestTimeoutException", "The body did not arrive in time"))?;
-    match limited {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(_) => {
-            Err(Exception::new("RequestEntityTooLargeException", format!("A request has at most {MAX_BODY} bytes")))
+        let call = Call { principal, now, fault };
+        match &self.control {
+            Some(control) => control.call(&self.operations, operation, parts, body, &call).await,
+            None => self.operations.call(operation, body, &call).map(|answer| answer.to_string().into()),
         }
     }
 }

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::exception::Exception;
 use super::limits::MAX_PLAINTEXT;
 use super::operations::{Call, ForKey, Operations, authorised_key, bytes, missing, parse, required};
+use crate::exception::Exception;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,6 +54,7 @@ impl Operations {
         let algorithm = input.signing_algorithm.as_deref().ok_or_else(|| missing("signingAlgorithm"))?;
         let keys = self.keys();
         let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:Sign", call)?;
+        key.check_usable()?;
         if algorithm != key.material.spec().algorithm() {
             return Err(key.material.other_usage());
         }
@@ -65,6 +66,7 @@ impl Operations {
     pub(super) fn get_public_key(&self, input: &ForKey, call: &Call<'_>) -> Result<Value, Exception> {
         let keys = self.keys();
         let key = authorised_key(&keys, required(&input.key_id, "keyId")?, "kms:GetPublicKey", call)?;
+        key.check_usable()?;
         let (public_key, spec) = (key.material.public_key(&key.arn)?, key.material.spec());
         let mut answer = json!({
             "KeyId": key.arn,

@@ -7,9 +7,9 @@ use http::request::Parts;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::exception::Exception;
 use super::limits::MAX_SKEW;
 use super::principal::{Principal, Principals};
+use crate::exception::Exception;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "kms";

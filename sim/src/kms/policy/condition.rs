@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{bad, matches_pattern, strings};
-use crate::kms::exception::Exception;
+use crate::exception::Exception;
 
 const ATTESTATION: &str = "kms:recipientattestation:";
 const CONTEXT: &str = "kms:encryptioncontext:";

@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 
-/// An authority as the state file keeps it.
+/// The authority over the simulated services' TLS certificates: made anew, or as a state file keeps it.
+///
+/// It has no `Debug`: it holds a key, even if only a simulator's.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StoredAuthority {
+pub struct TlsAuthority {
     pub(crate) certificate_pem: String,
     key_pem: String,
 }
@@ -29,8 +32,12 @@ pub enum CertificateError {
     Tls(#[from] rustls::Error),
 }
 
-impl StoredAuthority {
-    pub(crate) fn make() -> Result<Self, CertificateError> {
+impl TlsAuthority {
+    /// Makes an authority.
+    ///
+    /// # Errors
+    /// A [`CertificateError`] when its key or certificate cannot be made.
+    pub fn make() -> Result<Self, CertificateError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::default();
         params
@@ -42,8 +49,21 @@ impl StoredAuthority {
         Ok(Self { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
     }
 
-    /// A TLS server's configuration with a fresh certificate for `names`, host names or IP addresses.
-    pub(crate) fn server(&self, names: &[String]) -> Result<ServerConfig, CertificateError> {
+    /// Its certificate, for clients to trust, in PEM.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// A fresh certificate for `names`, host names or IP addresses, and its key, both in PEM: for a server that is not the simulator's.
+    ///
+    /// # Errors
+    /// A [`CertificateError`] when a name cannot stand in a certificate.
+    pub fn issue(&self, names: &[String]) -> Result<(String, String), CertificateError> {
+        let (certificate, key) = self.certify(names)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn certify(&self, names: &[String]) -> Result<(Certificate, KeyPair), CertificateError> {
         let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, KeyPair::from_pem(&self.key_pem)?)?;
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(names)?;
@@ -52,7 +72,12 @@ impl StoredAuthority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &issuer)?;
+        Ok((params.signed_by(&key, &issuer)?, key))
+    }
+
+    /// A TLS server's configuration with a fresh certificate for `names`.
+    pub(crate) fn server(&self, names: &[String]) -> Result<ServerConfig, CertificateError> {
+        let (certificate, key) = self.certify(names)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

@@ -1,20 +1,24 @@
-//! The errors of the KMS protocol, as clients see them.
+//! The errors of AWS's JSON 1.1 protocol, as clients see them.
+
+use std::borrow::Cow;
 
 use http::StatusCode;
 use serde_json::json;
 
-/// A refusal, by the name that KMS gives it.
+use crate::upstream::Answer;
+
+/// A refusal, by the name that the service gives it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{name}: {message}")]
 pub struct Exception {
-    name: &'static str,
+    name: Cow<'static, str>,
     status: StatusCode,
     message: String,
 }
 
 impl Exception {
     pub(crate) fn new(name: &'static str, message: impl Into<String>) -> Self {
-        Self { name, status: StatusCode::BAD_REQUEST, message: message.into() }
+        Self { name: name.into(), status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
     pub(crate) fn validation(message: impl Into<String>) -> Self {
@@ -41,14 +45,28 @@ impl Exception {
         Self::new("AccessDeniedException", message)
     }
 
+    /// KMS's own failure.
     pub(crate) fn internal() -> Self {
+        Self::failure("KMSInternalException")
+    }
+
+    /// A failure that is not the caller's, by the name that the service has for it.
+    pub(crate) fn failure(name: &'static str) -> Self {
         let message = "The simulator failed inside; its log says more";
-        Self { name: "KMSInternalException", status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+        Self { name: name.into(), status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+    }
+
+    /// The refusal that a server behind answered with, if it is one.
+    pub(crate) fn of(answer: &Answer) -> Option<Self> {
+        let said = answer.json();
+        let name = said["__type"].as_str().filter(|_| answer.status.is_client_error())?;
+        let message = said["message"].as_str().unwrap_or_default().to_owned();
+        Some(Self { name: name.to_owned().into(), status: answer.status, message })
     }
 
     /// The exception's name, as in `__type`.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What KMS says beside the name; may be empty.
