@@ -90,6 +90,15 @@ pub async fn audit_key_policy(client: &KmsClient, key_arn: &str) -> Result<(), A
 /// # Errors
 /// The first [`PolicyFinding`].
 pub fn audit(policy: &str) -> Result<(), PolicyFinding> {
+    findings(policy).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The same, for all that is wrong with it.
+pub fn findings(policy: &str) -> Vec<PolicyFinding> {
+    judge(policy).unwrap_or_else(|unreadable| vec![unreadable])
+}
+
+fn judge(policy: &str) -> Result<Vec<PolicyFinding>, PolicyFinding> {
     if policy.len() > MAX_POLICY_BYTES {
         return Err(PolicyFinding::Unreadable("it is longer than KMS accepts"));
     }
@@ -102,17 +111,18 @@ pub fn audit(policy: &str) -> Result<(), PolicyFinding> {
     };
     let statements: Option<Vec<_>> = statements.into_iter().map(Value::as_object).collect();
     let statements = statements.ok_or(PolicyFinding::Unreadable("one of its statements is not an object"))?;
+    let mut findings = Vec::new();
     for action in OPENING {
         if statements.iter().any(|statement| is_guard(statement, action)) {
             continue;
         }
         for (index, statement) in statements.iter().enumerate() {
             if !is_deny(statement) && covers(statement, action) {
-                check_allow(statement, index, action)?;
+                findings.extend(check_allow(statement, index, action).err());
             }
         }
     }
-    Ok(())
+    Ok(findings)
 }
 
 fn check_allow(statement: &Map<String, Value>, index: usize, action: &'static str) -> Result<(), PolicyFinding> {

@@ -31,4 +31,4 @@ pub use error::{Error, Obstacle, Result};
 pub use generate::generate_data_key;
 pub use recipient::{KeyGenerationFailed, RecipientKey};
 pub use release::{Release, release};
-pub use sign::{SignError, sign_digest};
+pub use sign::{SignError, sign_digest, sign_digest_der};

@@ -34,6 +34,18 @@ pub async fn sign_digest(
     key_arn: &str,
     digest: &[u8; DIGEST_BYTES],
 ) -> Result<[u8; SIGNATURE_BYTES], SignError> {
+    fixed(&sign_digest_der(client, key_arn, digest).await?).map_err(|_| SignError::Form)
+}
+
+/// The same, for the signature as KMS gives it: an Ecdsa-Sig-Value in DER (RFC 3279, section 2.2.3).
+///
+/// # Errors
+/// As for [`sign_digest`].
+pub async fn sign_digest_der(
+    client: &KmsClient,
+    key_arn: &str,
+    digest: &[u8; DIGEST_BYTES],
+) -> Result<Vec<u8>, SignError> {
     let call = || Call {
         action: "kms:Sign",
         key_arn,
@@ -56,7 +68,8 @@ pub async fn sign_digest(
         return Err(SignError::OtherAlgorithm(returned));
     }
     let signature = answer.signature.ok_or(Error::Incomplete("signature"))?.into_inner();
-    fixed(&signature).map_err(|_| SignError::Form)
+    fixed(&signature).map_err(|_| SignError::Form)?;
+    Ok(signature)
 }
 
 /// Turns an Ecdsa-Sig-Value (RFC 3279, section 2.2.3), a sequence of two positive integers in DER, into both at their full length.
