@@ -12,7 +12,7 @@ use cloister_model::{
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::{files, output, seal};
+use crate::{files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Seal a package under a KMS key that opens for one measured enclave image.
     Seal(seal::Seal),
+    /// Seal anew what an older public workflow sealed: a checkpoint, or a package, as a Fernet token under a key that KMS wrapped.
+    Reseal(Box<reseal::Reseal>),
 }
 
 /// What `cloister model convert` takes.
@@ -38,6 +40,13 @@ pub(crate) struct Convert {
     /// The package's folder, which must be empty if it is there.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    described: Described,
+}
+
+/// What a checkpoint does not say about its model.
+#[derive(Args)]
+pub(crate) struct Described {
     /// The model's name: lower-case letters, digits and '-'.
     #[arg(long, default_value = "screening-mammogram")]
     name: String,
@@ -120,28 +129,34 @@ pub(crate) struct Run {
 /// Runs one verb.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Convert(arguments) => convert_checkpoint_file(arguments),
+        Command::Convert(arguments) => convert_checkpoint_file(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Run(arguments) => run_image(&arguments),
         Command::Seal(seal) => seal::run(&seal),
+        Command::Reseal(reseal) => reseal::run(&reseal),
     }
 }
 
-fn convert_checkpoint_file(arguments: Convert) -> Result<(), Failure> {
-    let defaults = ConvertOptions::default();
-    let options = ConvertOptions {
-        name: arguments.name,
-        version: arguments.version,
-        intended_use: arguments.intended_use.unwrap_or(defaults.intended_use),
-        cc_window: arguments.cc_window,
-        mlo_window: arguments.mlo_window,
-        known_answers: !arguments.no_known_answers,
-        winograd: !arguments.no_winograd,
-        threads: cores(),
-    };
-    let package = convert(&arguments.checkpoint, &arguments.out, &options).map_err(failure)?;
+fn convert_checkpoint_file(arguments: &Convert) -> Result<(), Failure> {
+    let package = convert(&arguments.checkpoint, &arguments.out, &arguments.described.options()).map_err(failure)?;
     wrote(&package, &arguments.out)
+}
+
+impl Described {
+    pub(crate) fn options(&self) -> ConvertOptions {
+        let defaults = ConvertOptions::default();
+        ConvertOptions {
+            name: self.name.clone(),
+            version: self.version,
+            intended_use: self.intended_use.clone().unwrap_or(defaults.intended_use),
+            cc_window: self.cc_window,
+            mlo_window: self.mlo_window,
+            known_answers: !self.no_known_answers,
+            winograd: !self.no_winograd,
+            threads: cores(),
+        }
+    }
 }
 
 fn demo(arguments: &Demo) -> Result<(), Failure> {
@@ -264,7 +279,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn failure(error: Error) -> Failure {
+pub(crate) fn failure(error: Error) -> Failure {
     match error {
         Error::KnownAnswer { .. } => Failure::not_verified(error),
         Error::Threads { .. } => Failure::unavailable(error),

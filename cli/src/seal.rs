@@ -18,6 +18,13 @@ pub struct Seal {
     /// The model package's folder.
     #[arg(long)]
     package: PathBuf,
+    #[command(flatten)]
+    under: Under,
+}
+
+/// The key that a package is sealed under, and where to.
+#[derive(Args)]
+pub struct Under {
     /// The KMS key, as a full ARN: an alias could be pointed elsewhere.
     #[arg(long, value_name = "ARN")]
     key_id: String,
@@ -33,45 +40,56 @@ pub struct Seal {
 
 /// Seals one package.
 pub fn run(seal: &Seal) -> Result<(), Failure> {
-    let package = Package::open(&seal.package).map_err(Failure::input)?;
-    let digest = hex::encode(package.digest());
-    let context = context::for_model(&package.manifest().name, package.manifest().version, &digest);
-    let (key, wrapped_key) = crate::asynchronous(async {
-        let client = seal.service.client(&seal.key_id).await?;
-        audit(seal, &client).await?;
-        cloister_kms::generate_data_key(&client, &seal.key_id, &context).await.map_err(key_service::failure)
-    })?;
-    let header = Header {
-        purpose: Purpose::Model,
-        key_arn: seal.key_id.clone(),
-        wrapped_key,
-        context,
-        chunk_size: limits::DEFAULT_CHUNK,
-        salt: None,
-    };
-    write(&seal.out, &header, &key, |writer| package.write_tar(writer).map_err(io::Error::other))?;
-    let manifest = package.manifest();
-    output::line(format_args!(
-        "sealed {} version {} (digest {digest}) under {} into {}",
-        manifest.name,
-        manifest.version,
-        seal.key_id,
-        seal.out.display()
-    ))
+    seal.under.seal(&Package::open(&seal.package).map_err(Failure::input)?)
 }
 
-/// Refuses a key that opens without an enclave, or says loudly that it does.
-async fn audit(seal: &Seal, client: &KmsClient) -> Result<(), Failure> {
-    let Err(error) = cloister_kms::audit_key_policy(client, &seal.key_id).await else { return Ok(()) };
-    if seal.allow_unattested_key {
-        eprintln!("cloister: WARNING: SEALING UNDER A KEY THAT IS NOT BOUND TO AN ENCLAVE: {error}");
-        return Ok(());
+impl Under {
+    /// Seals a package, and says so.
+    pub fn seal(&self, package: &Package) -> Result<(), Failure> {
+        let digest = hex::encode(package.digest());
+        let context = context::for_model(&package.manifest().name, package.manifest().version, &digest);
+        let (key, wrapped_key) = crate::asynchronous(async {
+            let client = self.service.client(&self.key_id).await?;
+            self.audit(&client).await?;
+            cloister_kms::generate_data_key(&client, &self.key_id, &context).await.map_err(key_service::failure)
+        })?;
+        let header = Header {
+            purpose: Purpose::Model,
+            key_arn: self.key_id.clone(),
+            wrapped_key,
+            context,
+            chunk_size: limits::DEFAULT_CHUNK,
+            salt: None,
+        };
+        write(&self.out, &header, &key, |writer| package.write_tar(writer).map_err(io::Error::other))?;
+        let manifest = package.manifest();
+        output::line(format_args!(
+            "sealed {} version {} (digest {digest}) under {} into {}",
+            manifest.name,
+            manifest.version,
+            self.key_id,
+            self.out.display()
+        ))
     }
-    match error {
-        AuditError::Call(error) => Err(key_service::failure(error)),
-        AuditError::Finding(finding) => Err(Failure::not_verified(format!(
-            "nothing was sealed: {finding}; or give --allow-unattested-key if the model is no secret"
-        ))),
+
+    /// The KMS that the key is of.
+    pub fn service(&self) -> &KeyService {
+        &self.service
+    }
+
+    /// Refuses a key that opens without an enclave, or says loudly that it does.
+    async fn audit(&self, client: &KmsClient) -> Result<(), Failure> {
+        let Err(error) = cloister_kms::audit_key_policy(client, &self.key_id).await else { return Ok(()) };
+        if self.allow_unattested_key {
+            eprintln!("cloister: WARNING: SEALING UNDER A KEY THAT IS NOT BOUND TO AN ENCLAVE: {error}");
+            return Ok(());
+        }
+        match error {
+            AuditError::Call(error) => Err(key_service::failure(error)),
+            AuditError::Finding(finding) => Err(Failure::not_verified(format!(
+                "nothing was sealed: {finding}; or give --allow-unattested-key if the model is no secret"
+            ))),
+        }
     }
 }
 

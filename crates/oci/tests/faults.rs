@@ -13,11 +13,11 @@ use cloister_oci::{
 use http::Method;
 use support::front::{Fault, Front};
 use support::images::three_layers;
-use support::registry::{Docker, PASSWORD, USER};
+use support::registry::{DockerRegistry, PASSWORD, USER, plain};
 
 /// A registry, a front before it, a client of the front, and what the client told.
 struct Stage {
-    _docker: Docker,
+    _docker: DockerRegistry,
     front: Front,
     registry: Registry,
     layout: Layout,
@@ -43,8 +43,8 @@ impl Credentials for Asked {
 
 impl Stage {
     async fn new() -> Self {
-        let docker = Docker::plain();
-        let front = Front::start(docker.port).await;
+        let docker = plain();
+        let front = Front::start(docker.port()).await;
         let (asked, retries) = (Arc::new(Asked::default()), Arc::new(Mutex::new(Vec::new())));
         let told = Arc::clone(&retries);
         let retry = Retry { tries: 3, first_pause: Duration::from_millis(10), ..Retry::default() };

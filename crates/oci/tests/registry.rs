@@ -10,7 +10,7 @@ use cloister_oci::{
     Artifact, Attachment, Credentials, Digest, Error, Layout, Login, PullLimits, Push, Registry, Taken, extract,
 };
 use support::images::{noise, three_layers};
-use support::registry::{Docker, NAME, PASSWORD, USER};
+use support::registry::{DockerRegistry, NAME, PASSWORD, USER, plain, tls};
 use support::{run, tool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -18,9 +18,9 @@ fn login() -> Arc<dyn Credentials> {
     Arc::new(Login { user: USER.to_owned(), password: PASSWORD.to_owned().into() })
 }
 
-fn client(docker: &Docker) -> Registry {
+fn client(docker: &DockerRegistry) -> Registry {
     let builder = Registry::at(&docker.host()).unwrap().credentials(login());
-    match &docker.authority {
+    match docker.authority() {
         Some(pem) => builder.roots(pem).unwrap().build().unwrap(),
         None => builder.plain_http().unwrap().build().unwrap(),
     }
@@ -39,7 +39,7 @@ fn push<'a>(layout: &'a Layout, image: Digest, tag: &'a str) -> Push<'a> {
 
 #[tokio::test]
 async fn what_is_pushed_over_tls_is_what_skopeo_reads_and_what_comes_back() {
-    let docker = Docker::tls();
+    let docker = tls();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let image = three_layers(&mut layout, "1.0");
@@ -55,7 +55,7 @@ async fn what_is_pushed_over_tls_is_what_skopeo_reads_and_what_comes_back() {
     let to = copy.path().join("image.tar");
     run(skopeo()
         .arg("--src-cert-dir")
-        .arg(docker.folder.path().join("trust"))
+        .arg(docker.trust())
         .args(["--src-creds", &format!("{USER}:{PASSWORD}")])
         .arg(format!("docker://{}/cloister/model:1.0", docker.host()))
         .arg(format!("oci-archive:{}:1.0", to.display())));
@@ -86,7 +86,7 @@ async fn skopeo_reads_the_archive_and_writes_one_that_is_read() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_refused_and_named() {
-    let docker = Docker::tls();
+    let docker = tls();
     let registry = Registry::at(&docker.host()).unwrap().credentials(login()).build().unwrap();
     let error = registry.resolve("cloister/model", "1.0").await.unwrap_err();
     assert!(matches!(error, Error::NotTrusted { .. }), "{error}");
@@ -116,11 +116,11 @@ async fn proxy(port: u16) -> (std::net::SocketAddr, Arc<Mutex<Vec<String>>>) {
 
 #[tokio::test]
 async fn a_registry_behind_a_proxy_is_reached_by_its_name() {
-    let docker = Docker::tls();
-    let (address, asked) = proxy(docker.port).await;
+    let docker = tls();
+    let (address, asked) = proxy(docker.port()).await;
     let registry = Registry::at(NAME)
         .unwrap()
-        .roots(docker.authority.as_deref().unwrap())
+        .roots(docker.authority().unwrap())
         .unwrap()
         .proxy(format!("tcp://{address}").parse().unwrap())
         .credentials(login())
@@ -136,7 +136,7 @@ async fn a_registry_behind_a_proxy_is_reached_by_its_name() {
 
 #[tokio::test]
 async fn a_wrong_password_and_none_are_refused() {
-    let docker = Docker::plain();
+    let docker = plain();
     let host = docker.host();
     let wrong = Arc::new(Login { user: USER.to_owned(), password: "guess".to_owned().into() });
     let registry = Registry::at(&host).unwrap().plain_http().unwrap().credentials(wrong).build().unwrap();
@@ -158,7 +158,7 @@ async fn plain_http_is_for_this_machine_only_and_nobody_at_home_is_said_at_once(
 
 #[tokio::test]
 async fn a_tag_of_another_image_is_left_alone_unless_it_may_be_moved() {
-    let docker = Docker::plain();
+    let docker = plain();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let first = three_layers(&mut layout, "1.0");
@@ -176,7 +176,7 @@ async fn a_tag_of_another_image_is_left_alone_unless_it_may_be_moved() {
 
 #[tokio::test]
 async fn half_of_an_image_is_named_on_both_ways() {
-    let docker = Docker::plain();
+    let docker = plain();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let image = three_layers(&mut layout, "1.0");
@@ -192,7 +192,7 @@ async fn half_of_an_image_is_named_on_both_ways() {
 
 #[tokio::test]
 async fn a_broken_layout_sends_nothing() {
-    let docker = Docker::plain();
+    let docker = plain();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let image = three_layers(&mut layout, "1.0");
@@ -216,7 +216,7 @@ async fn a_broken_layout_sends_nothing() {
 
 #[tokio::test]
 async fn more_than_the_limits_is_refused_before_it_is_fetched() {
-    let docker = Docker::plain();
+    let docker = plain();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let image = three_layers(&mut layout, "1.0");
@@ -231,7 +231,7 @@ async fn more_than_the_limits_is_refused_before_it_is_fetched() {
 
 #[tokio::test]
 async fn attachments_travel_and_are_deleted() {
-    let docker = Docker::plain();
+    let docker = plain();
     let registry = client(&docker);
     let mut layout = Layout::temporary().unwrap();
     let tag = Attachment::Policy.tag(&Digest::of(b"image"));

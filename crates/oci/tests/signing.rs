@@ -12,7 +12,7 @@ use base64::Engine;
 use cloister_oci::cosign::{KeyFile, PublicKey, SIGNATURE, SIMPLE_SIGNING, Scheme, Signer, ToSign, sign, verify};
 use cloister_oci::manifest::Manifest;
 use cloister_oci::{Attachment, Digest, Error, Layout, Login, PullLimits, Push, Registry, Taken};
-use support::registry::{Docker, PASSWORD, USER};
+use support::registry::{PASSWORD, USER, plain};
 use support::{run, tool};
 
 /// A key of openssl's: private and public in PEM.
@@ -149,7 +149,7 @@ async fn a_payload_of_another_form_is_no_signature_even_of_the_right_key() {
 /// Debian builds skopeo without its own check of these signatures.
 #[tokio::test]
 async fn a_signature_is_found_beside_its_image_and_skopeo_reads_it() {
-    let docker = Docker::plain();
+    let docker = plain();
     let folder = tempfile::tempdir().unwrap();
     let (private, public) = key(folder.path(), "P-384");
     let login = Arc::new(Login { user: USER.to_owned(), password: PASSWORD.to_owned().into() });

@@ -46,6 +46,10 @@ impl DataKey {
         Ok(Self(key))
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+
     /// The key of one file: this one, or where the file has a salt, one of its own.
     pub(crate) fn of_file(&self, salt: Option<&[u8; limits::SALT]>) -> Result<UnboundKey> {
         let Some(salt) = salt else {

@@ -1,9 +1,10 @@
-//! Data that tests share: a receipt to start from, parts of an enclave image, and what the repository does not hold: real mammograms, documents that AWS hardware signed, reference scores.
+//! Data that tests share: a receipt to start from, parts of an enclave image, a registry, and what the repository does not hold: real mammograms, documents that AWS hardware signed, reference scores.
 //!
 //! `CLOISTER_DATA` names its folder, by default `../shared/data` beside the checkout. Without it such a test says that it was skipped; with
 //! `CLOISTER_REQUIRE_DATA=1` it fails.
 
 pub mod image;
+pub mod registry;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
