@@ -1,8 +1,10 @@
 //! Whole-system tests: one module a story, real processes on real sockets.
 
 mod access;
+mod accounts;
 mod archive;
 mod boot;
+mod bundle;
 mod bystander;
 mod canary;
 mod classify;
@@ -23,6 +25,7 @@ mod overload;
 mod pod;
 mod receipts;
 mod reference;
+mod reseal;
 mod rollback;
 mod rotation;
 mod sealed;

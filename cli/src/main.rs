@@ -1,9 +1,12 @@
 //! The command line of all three parties: it reads arguments, calls a crate for each verb, and turns errors into exit codes.
 
 mod access;
+mod accounts;
 mod archive;
 mod attestation;
 mod bench;
+mod bundle;
+mod consumer;
 mod eif;
 mod enclave;
 mod failure;
@@ -13,7 +16,11 @@ mod key_service;
 mod model;
 mod output;
 mod policy;
+mod provider;
 mod receipt;
+mod registry;
+mod release;
+mod reseal;
 mod seal;
 mod sealed;
 mod synthetic;
@@ -77,6 +84,15 @@ enum Command {
     /// Read, verify and reproduce the receipts that enclaves sign.
     #[command(subcommand)]
     Receipt(receipt::Command),
+    /// The model's owner: keys, repository, key policy, copies to a data owner.
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// The data's owner: role, data key, and what is let in.
+    #[command(subcommand)]
+    Consumer(consumer::Command),
+    /// Carry images, model, policy and manifests to a site without internet.
+    #[command(subcommand)]
+    Bundle(bundle::Command),
     /// Draw a synthetic mammogram, for tests and demonstrations.
     Synthetic(synthetic::Synthetic),
 }
@@ -115,6 +131,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Archive(command) => archive::run(&command),
         Command::Bench(arguments) => asynchronous(bench::run(&arguments)),
         Command::Receipt(command) => receipt::run(command),
+        Command::Provider(command) => provider::run(command),
+        Command::Consumer(command) => consumer::run(command),
+        Command::Bundle(command) => bundle::run(command),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
 }

@@ -1,6 +1,6 @@
 //! `cloister policy`: what a client demands of an enclave, written from measurements and a model package.
 
-mod measurements;
+pub mod measurements;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -19,6 +19,10 @@ pub(crate) const PANIC_FILE: &str = "panic";
 pub struct EnclaveSetup {
     /// PCR0 of its image.
     pub pcr0: [u8; 48],
+    /// PCR1 of its image.
+    pub pcr1: [u8; 48],
+    /// PCR2 of its image.
+    pub pcr2: [u8; 48],
     /// In debug mode.
     pub debug: bool,
     /// The model that its image is for.
@@ -41,6 +45,8 @@ impl Default for EnclaveSetup {
     fn default() -> Self {
         Self {
             pcr0: pcr(0),
+            pcr1: pcr(1),
+            pcr2: pcr(2),
             debug: false,
             model: MODEL.to_owned(),
             minimum_version: 1,
@@ -103,7 +109,7 @@ impl Enclave {
         std::fs::write(&config, text).expect("the folder takes files");
         let mut command = Command::new(binary("cloister-enclave"));
         command.arg("--config").arg(&config).arg("--simulated-nsm").arg(near.authority);
-        for (index, value) in [(0, setup.pcr0), (1, pcr(1)), (2, pcr(2))] {
+        for (index, value) in [(0, setup.pcr0), (1, setup.pcr1), (2, setup.pcr2)] {
             command.arg("--simulated-pcr").arg(format!("{index}={}", hex::encode(value)));
         }
         if setup.debug {

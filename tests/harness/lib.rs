@@ -1,5 +1,6 @@
 //! What the stories share: a whole system on one machine, each party a real process on real sockets, with the simulated NSM and KMS.
 
+mod accounts;
 mod authority;
 mod eavesdropper;
 mod enclave;
@@ -13,6 +14,7 @@ mod process;
 mod spoil;
 mod world;
 
+pub use accounts::{Accounts, Booted, CONSUMER, PROVIDER, Party, cache};
 pub use authority::{ClientAuthority, ClientPair};
 pub use eavesdropper::{Eavesdropper, holds};
 pub use enclave::{Enclave, EnclaveSetup};
@@ -23,4 +25,4 @@ pub use machine::{BuiltImage, Machine, MachineSetup, Tools};
 pub use parent::start_parent;
 pub use process::{Output, Process, binary, run};
 pub use spoil::Spoil;
-pub use world::{MODEL, Setup, World, demo_package_of_version, image, pcr};
+pub use world::{MODEL, OWNER, Setup, World, demo_package_of_version, image, pcr};

@@ -28,10 +28,10 @@ pub const MODEL: &str = "demo-random";
 pub(crate) const KMS_CA: &str = "kms-ca.pem";
 
 /// How long a boot may take on a busy machine.
-const BOOT_PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const BOOT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The demo's credentials of the simulated KMS.
-const OWNER: [(&str, &str); 2] =
+pub const OWNER: [(&str, &str); 2] =
     [("AWS_ACCESS_KEY_ID", "CLOISTERSIMMODELOWNER"), ("AWS_SECRET_ACCESS_KEY", "simulated-secret-of-the-model-owner")];
 
 /// A measurement for tests: 48 times the same byte.

@@ -12,7 +12,7 @@ use super::Pcrs;
 const ALGORITHMS: [&str; 2] = ["Sha384", "Sha512_48"];
 
 /// Reads the file. What stands beside `Measurements` is no measurement, and is passed over.
-pub(super) fn parse(json: &[u8]) -> Result<Pcrs, String> {
+pub fn parse(json: &[u8]) -> Result<Pcrs, String> {
     const SHAPE: &str = "not measurements as nitro-cli prints them: {\"Measurements\": {\"PCR0\": …}}";
     let file: BTreeMap<String, Value> = serde_json::from_slice(json).map_err(|_| SHAPE.to_owned())?;
     let measurements = file.get("Measurements").and_then(Value::as_object).ok_or(SHAPE)?;

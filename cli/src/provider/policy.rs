@@ -1,0 +1,126 @@
+//! `cloister provider policy`: which images may open the model's key, in whose hands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use cloister_accounts::{Consumer, statement};
+use cloister_attest::parse_pcr;
+use cloister_kms::context;
+use cloister_seal::{Purpose as SealedAs, Sealed};
+use serde_json::{Map, Value};
+use statement::{Attested, Purpose};
+use std::collections::BTreeMap;
+
+use super::MODEL_ALIAS;
+use crate::accounts::{Common, failure};
+use crate::failure::Failure;
+use crate::files;
+use crate::policy::measurements;
+
+/// What `cloister provider policy` takes.
+#[derive(Args)]
+pub struct KeyPolicy {
+    /// The key, by alias or ARN.
+    #[arg(long, default_value = MODEL_ALIAS)]
+    key: String,
+    /// The image's measurements, as `cloister eif build` and nitro-cli write them: PCR0, and PCR8 where the image is signed.
+    #[arg(long, value_name = "JSON")]
+    measurements: PathBuf,
+    /// A further measurement to ask for, as INDEX=HEX.
+    #[arg(long = "pcr", value_name = "INDEX=HEX")]
+    pcrs: Vec<String>,
+    /// Whose enclaves: an account's role, or whoever the account's own policies let use the key.
+    #[arg(long, value_name = "ACCOUNT[:ROLE]", required_unless_present = "withdraw")]
+    consumer: Option<Consumer>,
+    /// Open for this sealed model alone: its name, version and digest are pinned.
+    #[arg(long, value_name = "FILE", group = "what")]
+    sealed: Option<PathBuf>,
+    /// Open for every version of the model of this name.
+    #[arg(long, value_name = "NAME", group = "what")]
+    model: Option<String>,
+    /// Take back what was let in: this image, of this consumer where one is named.
+    #[arg(long)]
+    withdraw: bool,
+    /// Change the policy. Without it, the difference is shown.
+    #[arg(long)]
+    apply: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Shows the difference, and makes it where that is wanted.
+pub async fn run(arguments: &KeyPolicy) -> Result<(), Failure> {
+    let pcrs = pcrs(arguments)?;
+    let account = arguments.common.open().await?;
+    let missing = || Failure::input(format!("there is no key {} in {} {}", arguments.key, account.id, account.region));
+    let key = account.find_key(&arguments.key).await.map_err(failure)?.ok_or_else(missing)?;
+    let before = account.key_policy(&key.arn).await.map_err(failure)?;
+    let after = if arguments.withdraw {
+        statement::without_image(&before, &pcrs, arguments.consumer.as_ref(), &key.arn).map_err(failure)?
+    } else {
+        with(arguments, &before, &key.arn, pcrs)?
+    };
+    let mut plan = account.plan_policy(&key.arn, &before, &after, &undo(arguments));
+    if !plan.steps.is_empty() {
+        plan.next.extend(next(arguments, &key.arn));
+    }
+    let result = Map::from_iter([("key".to_owned(), Value::from(key.arn))]);
+    arguments.common.preview_if(!arguments.apply).carry_out("provider policy", &account, &plan, result).await
+}
+
+fn with(arguments: &KeyPolicy, before: &Value, arn: &str, pcrs: statement::Pcrs) -> Result<Value, Failure> {
+    let Some(consumer) = arguments.consumer.clone() else {
+        return Err(Failure::usage("--consumer ACCOUNT[:ROLE] says whose enclaves are let in"));
+    };
+    let attested = Attested { consumer, pcrs, context: model_context(arguments)?, purpose: Purpose::Model };
+    attested.check().map_err(failure)?;
+    statement::with(before, &attested.to_statement(), arn).map_err(failure)
+}
+
+fn model_context(arguments: &KeyPolicy) -> Result<BTreeMap<String, String>, Failure> {
+    if let Some(path) = &arguments.sealed {
+        let about = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", path.display()));
+        let file = std::fs::File::open(path).map_err(|error| about(&error))?;
+        let sealed = Sealed::read_header(file).map_err(|error| about(&error))?;
+        if sealed.header().purpose != SealedAs::Model {
+            return Err(about(&"it is no sealed model"));
+        }
+        return Ok(sealed.header().context.clone());
+    }
+    let name = arguments.model.iter().map(|name| (context::MODEL.to_owned(), name.clone()));
+    Ok(name.collect())
+}
+
+/// PCR0, PCR8 where there is one, and what else was asked for. PCR1 and PCR2 measure parts of what PCR0 measures.
+fn pcrs(arguments: &KeyPolicy) -> Result<statement::Pcrs, Failure> {
+    let path = &arguments.measurements;
+    let mut pcrs = measurements::parse(&files::read(path)?)
+        .map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
+    pcrs.retain(|index, _| [0, 8].contains(index));
+    for text in &arguments.pcrs {
+        let (index, value) = parse_pcr(text).map_err(|error| Failure::usage(format!("--pcr: {error}")))?;
+        if pcrs.insert(index, value).is_some_and(|before| before != value) {
+            return Err(Failure::usage(format!("PCR{index} is given twice, and not the same")));
+        }
+    }
+    Ok(pcrs)
+}
+
+fn undo(arguments: &KeyPolicy) -> String {
+    let consumer = arguments.consumer.as_ref().map(|consumer| format!(" --consumer {consumer}")).unwrap_or_default();
+    let withdraw = if arguments.withdraw { "" } else { " --withdraw" };
+    let file = arguments.measurements.display();
+    format!("cloister provider policy --key {} --measurements {file}{consumer}{withdraw} --apply", arguments.key)
+}
+
+fn next(arguments: &KeyPolicy, arn: &str) -> Vec<String> {
+    if arguments.withdraw {
+        return vec![
+            "enclaves of that image that run already keep the model until they end: have the data owner end them"
+                .to_owned(),
+        ];
+    }
+    vec![format!(
+        "the data owner's role needs kms:Decrypt on {arn} in its own account: cloister consumer init --model-key {arn} …"
+    )]
+}

@@ -1,0 +1,90 @@
+//! `cloister provider status`: where an image is by now.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use cloister_accounts::{Account, ReplicationStatus, RepositoryName, Stored};
+use serde_json::json;
+
+use super::REPOSITORY;
+use crate::accounts::{Common, failure};
+use crate::failure::Failure;
+use crate::output;
+use crate::words::rfc3339;
+
+/// Between two looks. ECR says that most copies take less than 30 minutes.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What it takes.
+#[derive(Args)]
+pub struct Status {
+    /// The repository.
+    #[arg(long, default_value = REPOSITORY)]
+    repository: RepositoryName,
+    /// The image's tag.
+    #[arg(long)]
+    tag: String,
+    /// Wait until every copy is whole, or one has failed.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most, in seconds.
+    #[arg(long, default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Looks, and looks again where that is wanted.
+pub async fn run(arguments: &Status) -> Result<(), Failure> {
+    let account = arguments.common.open().await?;
+    let end = Instant::now() + Duration::from_secs(arguments.timeout);
+    loop {
+        let (stored, copies) = look(arguments, &account).await?;
+        let on_its_way = copies.iter().any(|copy| copy.status != "COMPLETE" && copy.status != "FAILED");
+        if on_its_way && arguments.wait && Instant::now() < end {
+            tokio::time::sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;
+            continue;
+        }
+        print(arguments, &stored, &copies)?;
+        let failed: Vec<_> = copies.iter().filter(|copy| copy.status == "FAILED").collect();
+        return match failed.first() {
+            Some(copy) => Err(Failure::unavailable(format!(
+                "the copy to {} in {} failed ({}): see that the other side accepts it (cloister consumer accept), and push a new tag",
+                copy.to.account,
+                copy.to.region,
+                copy.failure.as_deref().unwrap_or("no reason given")
+            ))),
+            None if on_its_way && arguments.wait => {
+                Err(Failure::unavailable(format!("not every copy was whole after {} s; it goes on", arguments.timeout)))
+            }
+            None => Ok(()),
+        };
+    }
+}
+
+async fn look(arguments: &Status, account: &Account) -> Result<(Stored, Vec<ReplicationStatus>), Failure> {
+    let (repository, tag) = (&arguments.repository, &arguments.tag);
+    let missing = || Failure::input(format!("the repository {repository} of {} has no image {tag}", account.id));
+    let stored = account.stored(repository, tag).await.map_err(failure)?.ok_or_else(missing)?;
+    let copies = account.replication_status(repository, &stored.digest).await.map_err(failure)?;
+    Ok((stored, copies))
+}
+
+fn print(arguments: &Status, stored: &Stored, copies: &[ReplicationStatus]) -> Result<(), Failure> {
+    let (repository, tag) = (&arguments.repository, &arguments.tag);
+    let pushed = stored.pushed.map(rfc3339);
+    if arguments.common.json() {
+        return output::json(&json!({
+            "repository": repository.as_str(), "tag": tag, "digest": stored.digest, "pushed": pushed, "copies": copies,
+        }));
+    }
+    let pushed = pushed.as_deref().unwrap_or("an unknown time");
+    output::line(format_args!("{repository}:{tag} is {}, here since {pushed}", stored.digest))?;
+    if copies.is_empty() {
+        output::line("it is copied nowhere: cloister provider share, and then publish")?;
+    }
+    copies.iter().try_for_each(|copy| {
+        let why = copy.failure.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        output::line(format_args!("{} in {}: {}{why}", copy.to.account, copy.to.region, copy.status))
+    })
+}
