@@ -64,9 +64,11 @@ impl Winograd<'_, '_> {
     pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
         let across = self.out.width.div_ceil(TILE);
         let all = across * range.len().div_ceil(TILE);
+        // In equal shares: a small rest would read all weights too.
+        let most = all.div_ceil(all.div_ceil(self.tiles).max(1));
         let mut from = 0;
         while from < all {
-            let count = self.tiles.min(all - from);
+            let count = most.min(all - from);
             let chunk = Chunk { top: range.start, across, from, count };
             // SAFETY: the caller's promise.
             unsafe {
