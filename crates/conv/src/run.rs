@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use crate::graph::{Shape, Windows};
 use crate::isa::Work;
 use crate::kernels::{Direct, Join, Kernel, Planar, Pool, RowSum, Settling, Sink, Winograd};
-use crate::layout::{LANES, Line, Rows, RowsMut, numbers, numbers_mut};
+use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
-use crate::schedule::{Part, Ring, Task};
+use crate::schedule::{Division, Part, Ring, Task};
+
+mod products;
 
 /// Memory for one computation, out of one piece.
 pub(crate) struct Workspace<'m> {
@@ -38,11 +40,11 @@ struct Kept<'m> {
 }
 
 /// The lines of each piece of memory that a computation takes, in the order of [`Workspace::of`].
-pub(crate) fn pieces(program: &Program, groups: &[Vec<Part>]) -> Vec<usize> {
+pub(crate) fn pieces(program: &Program, groups: &[Division]) -> Vec<usize> {
     let mut pieces = program.place_lines.clone();
     pieces.extend(program.lowered.steps.iter().map(|step| padded(program, step).map_or(0, |padded| padded.lines())));
     for thread in 0..threads(groups) {
-        for part in groups.iter().filter_map(|parts| parts.get(thread)) {
+        for part in groups.iter().filter_map(|division| division.parts().get(thread)) {
             let lines =
                 |(value, ring): &(usize, Ring)| ring.capacity * program.lowered.values[*value].geometry.row_lines();
             pieces.extend(part.rings.iter().chain(&part.heads).map(lines));
@@ -52,8 +54,8 @@ pub(crate) fn pieces(program: &Program, groups: &[Vec<Part>]) -> Vec<usize> {
     pieces
 }
 
-fn threads(groups: &[Vec<Part>]) -> usize {
-    groups.iter().map(Vec::len).max().unwrap_or(0)
+fn threads(groups: &[Division]) -> usize {
+    groups.iter().map(Division::threads).max().unwrap_or(0)
 }
 
 impl<'m> Workspace<'m> {
@@ -68,7 +70,7 @@ impl<'m> Workspace<'m> {
                 let kept = planned.iter().zip(&mut pieces);
                 kept.map(|((value, ring), lines)| Kept { value: *value, ring: *ring, lines }).collect()
             };
-            let of_groups = plan.groups.iter().map(|group| match group.get(thread) {
+            let of_groups = plan.groups.iter().map(|division| match division.parts().get(thread) {
                 Some(part) => (kept(&part.rings), kept(&part.heads)),
                 None => (vec![], vec![]),
             });
@@ -100,7 +102,11 @@ impl Job<'_> {
             self.pad(step, inputs, lines);
         }
         for group in 0..self.program.groups.len() {
-            self.group(group, places, (parts, heads), &Outside { inputs, padded });
+            let outside = Outside { inputs, padded };
+            match &self.plan.groups[group] {
+                Division::Rows(planned) => self.group(group, planned, places, (parts, heads), &outside),
+                Division::Products(threads) => self.products(group, places, &mut parts[..*threads], &outside),
+            }
         }
         for (given, output) in self.program.lowered.outputs.iter().zip(outputs) {
             self.give(given, places, output);
@@ -111,35 +117,18 @@ impl Job<'_> {
     fn group<'m>(
         &self,
         group: usize,
+        planned: &[Part],
         places: &mut [&'m mut [Line]],
         (parts, heads): (&mut [PartMemory<'m>], &mut [Vec<Vec<Kept<'m>>>]),
         outside: &Outside<'_>,
     ) {
-        let lowered = &self.program.lowered;
-        let last = &lowered.steps[self.program.groups[group].end - 1];
-        let planned = &self.plan.groups[group];
-        let place_of = |value: usize| self.program.places[value].unwrap_or(usize::MAX);
-        let mut taken: Vec<(usize, &mut [Line])> = last
-            .written
-            .iter()
-            .map(|written| {
-                let place = place_of(written.value);
-                (written.value, std::mem::take(&mut places[place]))
-            })
-            .collect();
+        let mut taken = self.take_results(group, places);
         let shares = planned.iter().zip(parts).map(|(part, memory)| Share { part, targets: Vec::new(), memory });
         let mut shares: Vec<Share<'_, 'm>> = shares.collect();
         for (value, lines) in &mut taken {
-            let geometry = lowered.values[*value].geometry;
-            let mut rest = &mut **lines;
-            for share in &mut shares {
-                let rows = &share.part.rows;
-                let (own, others) = rest.split_at_mut(rows.len() * geometry.row_lines());
-                rest = others;
-                if !rows.is_empty() {
-                    share.targets.push(RowsMut::new(own, geometry, rows.start, rows.len()));
-                }
-            }
+            let geometry = self.program.lowered.values[*value].geometry;
+            let own = rows_of(lines, geometry, planned.iter().map(|part| part.rows.clone()));
+            shares.iter_mut().zip(own).for_each(|(share, rows)| share.targets.extend(rows));
         }
         let shared = Shared { job: self, group, places, outside };
         at_once(shares.iter_mut().zip(&mut *heads), |(share, heads)| shared.early(share, &mut heads[group]));
@@ -150,9 +139,24 @@ impl Job<'_> {
             });
         }
         drop(shares);
+        self.put_back(taken, places);
+    }
+
+    /// Takes the memory of a group's results out of the places.
+    fn take_results<'m>(&self, group: usize, places: &mut [&'m mut [Line]]) -> Vec<(usize, &'m mut [Line])> {
+        let last = &self.program.lowered.steps[self.program.groups[group].end - 1];
+        let take = |value: usize| (value, std::mem::take(&mut places[self.place_of(value)]));
+        last.written.iter().map(|written| written.value).map(take).collect()
+    }
+
+    fn put_back<'m>(&self, taken: Vec<(usize, &'m mut [Line])>, places: &mut [&'m mut [Line]]) {
         for (value, lines) in taken {
-            places[place_of(value)] = lines;
+            places[self.place_of(value)] = lines;
         }
+    }
+
+    fn place_of(&self, value: usize) -> usize {
+        self.program.places[value].unwrap_or(usize::MAX)
     }
 
     /// Copies an input's planes into ones with padding, if the step needs that.
@@ -232,6 +236,22 @@ struct Shared<'a> {
     outside: &'a Outside<'a>,
 }
 
+/// Divides a whole picture's memory by ranges of rows that follow each other; none of no rows.
+fn rows_of<'a>(
+    lines: &'a mut [Line],
+    geometry: Geometry,
+    ranges: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = Option<RowsMut<'a>>> {
+    let (mut rest, mut at) = (lines, 0);
+    ranges.map(move |range| {
+        let row = geometry.row_lines();
+        let (_, from) = std::mem::take(&mut rest).split_at_mut((range.start - at) * row);
+        let (own, others) = from.split_at_mut(range.len() * row);
+        (rest, at) = (others, range.end);
+        (!range.is_empty()).then(|| RowsMut::new(own, geometry, range.start, range.len()))
+    })
+}
+
 /// A part, what it writes to, and what it works in.
 struct Share<'a, 'm> {
     part: &'a Part,
@@ -254,6 +274,11 @@ fn at_once<T: Send>(items: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
 }
 
 impl Shared<'_> {
+    /// The group's last step.
+    fn step(&self) -> &Step {
+        &self.job.program.lowered.steps[self.job.program.groups[self.group].end - 1]
+    }
+
     /// Does what needs nothing of other parts, and keeps what another one needs.
     fn early(&self, share: &mut Share<'_, '_>, heads: &mut [Kept<'_>]) {
         let tasks = &share.part.tasks[..share.part.early];

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::kernels::{PATCH, TILE, products_lines};
 use crate::layout::LANES;
 use crate::limits;
 use crate::lower::{Kind, Lowered, Step};
@@ -21,9 +22,10 @@ pub(crate) fn groups(lowered: &Lowered) -> Vec<Group> {
     while start < lowered.steps.len() {
         let mut end = start + 1;
         let mut bytes = weight_bytes(&lowered.steps[start]);
+        let is_whole = |step: usize| weight_bytes(&lowered.steps[step]) > limits::WHOLE_WEIGHT_BYTES;
         for next in start + 1..lowered.steps.len().min(start + limits::MAX_GROUP_STEPS) {
             bytes += weight_bytes(&lowered.steps[next]);
-            if bytes > limits::STREAMED_WEIGHT_BYTES {
+            if bytes > limits::STREAMED_WEIGHT_BYTES || is_whole(next - 1) || is_whole(next) {
                 break;
             }
             if can_end(lowered, start, next) {
@@ -77,8 +79,54 @@ pub(crate) struct Ring {
     pub(crate) capacity: usize,
 }
 
+/// How several threads share a group.
+#[derive(Debug)]
+pub(crate) enum Division {
+    /// Each has some of the last step's rows.
+    Rows(Vec<Part>),
+    /// Each of so many has some products of every tile of one transformed convolution, and so reads some of its weights.
+    Products(usize),
+}
+
+impl Division {
+    /// Of a group for so many threads, each of which has so many lines of scratch memory.
+    pub(crate) fn of(lowered: &Lowered, group: &Group, threads: usize, scratch: usize) -> Self {
+        let products = by_products(lowered, group, threads, scratch);
+        products.unwrap_or_else(|| Self::Rows(parts(lowered, group, threads)))
+    }
+
+    /// The parts of rows, if there are some.
+    pub(crate) fn parts(&self) -> &[Part] {
+        match self {
+            Self::Rows(parts) => parts,
+            Self::Products(_) => &[],
+        }
+    }
+
+    /// Threads that have a share.
+    pub(crate) fn threads(&self) -> usize {
+        match self {
+            Self::Rows(parts) => parts.len(),
+            Self::Products(threads) => *threads,
+        }
+    }
+}
+
+fn by_products(lowered: &Lowered, group: &Group, threads: usize, scratch: usize) -> Option<Division> {
+    let step = &lowered.steps[group.start];
+    let threads = threads.min(PATCH);
+    if group.len() > 1 || threads < 2 || !matches!(step.kind, Kind::Winograd) {
+        return None;
+    }
+    let input = lowered.values[step.from?].geometry;
+    let tiles = step.out.width.div_ceil(TILE) * step.out.height.div_ceil(TILE);
+    // Where tiles are many, weights are read for some of them at a time anyway, and threads had to wait for each other each time.
+    let fits = products_lines(input, step.out, PATCH.div_ceil(threads), tiles) <= scratch;
+    fits.then_some(Division::Products(threads))
+}
+
 /// The parts of a group for so many threads: fewer where there are not as many rows, or where more than neighbours would need each other's.
-pub(crate) fn parts(lowered: &Lowered, group: &Group, count: usize) -> Vec<Part> {
+fn parts(lowered: &Lowered, group: &Group, count: usize) -> Vec<Part> {
     let last = &lowered.steps[group.end - 1];
     let bands = last.out.height.div_ceil(last.band());
     let mut count = count.clamp(1, bands.max(1));
@@ -297,5 +345,48 @@ impl<'l> Planner<'l> {
                 self.kept[written.value] = self.kept[written.value].max(stop - begin);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Graph, Shape, Windows};
+    use crate::{Options, Store};
+
+    #[test]
+    fn parts_share_all_rows_and_compute_none_twice() {
+        let mut graph = Graph::default();
+        let mut value = graph.input(Shape { channels: 16, height: 400, width: 8 }).unwrap();
+        for (stride, repeat) in [(1, 3), (2, 3), (2, 2)] {
+            for number in 0..repeat {
+                let stride = if number == 0 { (stride, stride) } else { (1, 1) };
+                let windows = Windows { size: (3, 3), stride, rows: (1, 1), columns: (1, 1) };
+                value = graph.convolution(value, 16, windows, vec![0.1; 16 * 16 * 9], None).unwrap();
+            }
+        }
+        graph.output(value);
+        let lowered = crate::lower::lower(&graph, Options::default(), &mut Store::default());
+        let groups = groups(&lowered);
+        assert_eq!(groups.len(), 1);
+        let group = &groups[0];
+        for count in 1..4 {
+            let parts = parts(&lowered, group, count);
+            assert_eq!(parts.len(), count);
+            assert!(parts[1..].iter().all(|part| !part.heads.is_empty()), "each keeps what the one before needs");
+            let tasks = || parts.iter().flat_map(|part| &part.tasks);
+            for (number, step) in lowered.steps.iter().enumerate() {
+                let rows: usize = tasks().filter(|task| task.step == number).map(|task| task.rows.len()).sum();
+                assert_eq!(rows, step.out.height, "step {number} on {count} threads");
+            }
+            let of = |task: &Task| row_cost(&lowered.steps[task.step]) * task.rows.len() as u64;
+            let costs: Vec<u64> = parts.iter().map(|part| part.tasks.iter().map(of).sum()).collect();
+            let (least, most) = (costs.iter().min().unwrap(), costs.iter().max().unwrap());
+            assert!(most - least <= most / 5, "{costs:?}");
+        }
+        assert!(
+            parts(&lowered, group, 64).len() < 64,
+            "parts as small as that would need more than a neighbour's rows"
+        );
     }
 }
