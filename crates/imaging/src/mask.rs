@@ -291,7 +291,7 @@ mod tests {
         let (height, width) = image.dim();
         let whole = Window { top: 0, bottom: height, left: 0, right: width };
         let found = largest_piece(image, whole, radius);
-        if let Ok(bounds) = crate::quality::bounds(image) {
+        if let Ok(bounds) = quality::bounds(image) {
             assert_eq!(largest_piece(image, bounds, radius), found, "the bounds change nothing");
         }
         let candidates = pieces(&eroded(&image.mapv(|pixel| pixel > 0), radius));
