@@ -60,6 +60,8 @@ pub(crate) struct Rows<'a> {
     first: usize,
     capacity: usize,
     zeros: &'a [Line],
+    /// Rows from one on that are elsewhere.
+    beyond: Option<(usize, &'a [Line])>,
 }
 
 impl<'a> Rows<'a> {
@@ -70,7 +72,12 @@ impl<'a> Rows<'a> {
     pub(crate) fn new(lines: &'a [Line], geometry: Geometry, first: usize, capacity: usize, zeros: &'a [Line]) -> Self {
         assert!(capacity > 0 && lines.len() >= capacity * geometry.row_lines(), "rows in memory");
         assert!(zeros.len() >= geometry.row_lines(), "a row of zeros");
-        Self { lines, geometry, first, capacity, zeros }
+        Self { lines, geometry, first, capacity, zeros, beyond: None }
+    }
+
+    /// The same rows, those from `first` on in other lines.
+    pub(crate) fn with_beyond(self, first: usize, lines: &'a [Line]) -> Self {
+        Self { beyond: Some((first, lines)), ..self }
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
@@ -82,8 +89,11 @@ impl<'a> Rows<'a> {
         let length = self.geometry.row_lines();
         match usize::try_from(y) {
             Ok(y) if y < self.geometry.height => {
-                let slot = slot(y, self.first, self.capacity);
-                &self.lines[slot * length..(slot + 1) * length]
+                let (lines, slot) = match self.beyond {
+                    Some((first, lines)) if y >= first => (lines, y - first),
+                    _ => (self.lines, slot(y, self.first, self.capacity)),
+                };
+                &lines[slot * length..(slot + 1) * length]
             }
             _ => &self.zeros[..length],
         }

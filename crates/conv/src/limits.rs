@@ -20,6 +20,9 @@ pub(crate) const MAX_GROUP_STEPS: usize = 64;
 /// larger than this are computed one after another, each for the whole picture.
 pub(crate) const STREAMED_WEIGHT_BYTES: usize = 2560 * 1024;
 
+/// A step with larger weights is computed for the whole picture, because they do not stay in a processor's own cache.
+pub(crate) const WHOLE_WEIGHT_BYTES: usize = 1024 * 1024;
+
 /// Transformed tiles and their sums stay in a processor's second cache.
 pub(crate) const TRANSFORMED_BYTES: usize = 768 * 1024;
 

@@ -11,7 +11,7 @@ use crate::layout::{Geometry, LANES, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
 use crate::run::{Job, Workspace, pieces};
-use crate::schedule::{Group, Part, groups, parts};
+use crate::schedule::{Division, Group, groups};
 use crate::weights::Store;
 use crate::{Error, limits};
 
@@ -47,10 +47,10 @@ pub struct Program {
     memory: Arc<Memory>,
 }
 
-/// The parts of each group for a number of threads.
+/// How each group is shared by a number of threads.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) groups: Vec<Vec<Part>>,
+    pub(crate) groups: Vec<Division>,
     /// The lines of each piece of memory that a computation takes.
     pieces: Vec<usize>,
 }
@@ -203,7 +203,8 @@ impl Program {
         let threads = threads.clamp(1, limits::MAX_PARTS);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = plans.entry(threads).or_insert_with(|| {
-            let groups = self.groups.iter().map(|group| parts(&self.lowered, group, threads)).collect::<Vec<_>>();
+            let division = |group: &Group| Division::of(&self.lowered, group, threads, self.scratch_lines);
+            let groups = self.groups.iter().map(division).collect::<Vec<_>>();
             Arc::new(Plan { pieces: pieces(self, &groups), groups })
         });
         Arc::clone(plan)

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use crate::graph::{Shape, Windows};
 use crate::isa::Work;
 use crate::kernels::{Direct, Join, Kernel, Planar, Pool, RowSum, Settling, Sink, Winograd};
-use crate::layout::{LANES, Line, Rows, RowsMut, numbers, numbers_mut};
+use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
-use crate::schedule::{Part, Ring, Task};
+use crate::schedule::{Division, Part, Ring, Task};
+
+mod products;
 
 /// Memory for one computation, out of one piece.
 pub(crate) struct Workspace<'m> {
@@ -17,6 +19,8 @@ pub(crate) struct Workspace<'m> {
     places: Vec<&'m mut [Line]>,
     /// For each thread.
     parts: Vec<PartMemory<'m>>,
+    /// For each thread, each group and each picture: the rows that are kept for the part before.
+    heads: Vec<Vec<Vec<Kept<'m>>>>,
     /// For each step: its input with padding around each plane, where it needs that.
     padded: Vec<&'m mut [Line]>,
 }
@@ -36,22 +40,22 @@ struct Kept<'m> {
 }
 
 /// The lines of each piece of memory that a computation takes, in the order of [`Workspace::of`].
-pub(crate) fn pieces(program: &Program, groups: &[Vec<Part>]) -> Vec<usize> {
+pub(crate) fn pieces(program: &Program, groups: &[Division]) -> Vec<usize> {
     let mut pieces = program.place_lines.clone();
     pieces.extend(program.lowered.steps.iter().map(|step| padded(program, step).map_or(0, |padded| padded.lines())));
     for thread in 0..threads(groups) {
-        for part in groups.iter().filter_map(|parts| parts.get(thread)) {
+        for part in groups.iter().filter_map(|division| division.parts().get(thread)) {
             let lines =
                 |(value, ring): &(usize, Ring)| ring.capacity * program.lowered.values[*value].geometry.row_lines();
-            pieces.extend(part.rings.iter().map(lines));
+            pieces.extend(part.rings.iter().chain(&part.heads).map(lines));
         }
         pieces.push(program.scratch_lines);
     }
     pieces
 }
 
-fn threads(groups: &[Vec<Part>]) -> usize {
-    groups.iter().map(Vec::len).max().unwrap_or(0)
+fn threads(groups: &[Division]) -> usize {
+    groups.iter().map(Division::threads).max().unwrap_or(0)
 }
 
 impl<'m> Workspace<'m> {
@@ -60,18 +64,22 @@ impl<'m> Workspace<'m> {
         let mut pieces = pieces.into_iter();
         let places = pieces.by_ref().take(program.place_lines.len()).collect();
         let padded = pieces.by_ref().take(program.lowered.steps.len()).collect();
-        let mut parts = Vec::new();
+        let (mut parts, mut heads) = (Vec::new(), Vec::new());
         for thread in 0..threads(&plan.groups) {
-            let mut rings = Vec::with_capacity(plan.groups.len());
-            for group in &plan.groups {
-                let planned = group.get(thread).map(|part| part.rings.as_slice()).unwrap_or_default();
+            let mut kept = |planned: &[(usize, Ring)]| -> Vec<Kept<'m>> {
                 let kept = planned.iter().zip(&mut pieces);
-                rings.push(kept.map(|((value, ring), lines)| Kept { value: *value, ring: *ring, lines }).collect());
-            }
+                kept.map(|((value, ring), lines)| Kept { value: *value, ring: *ring, lines }).collect()
+            };
+            let of_groups = plan.groups.iter().map(|division| match division.parts().get(thread) {
+                Some(part) => (kept(&part.rings), kept(&part.heads)),
+                None => (vec![], vec![]),
+            });
+            let (rings, own_heads) = of_groups.unzip();
+            heads.push(own_heads);
             let times = vec![Duration::ZERO; program.lowered.steps.len()];
             parts.push(PartMemory { rings, scratch: pieces.next().unwrap_or_default(), times });
         }
-        Self { places, parts, padded }
+        Self { places, parts, heads, padded }
     }
 
     /// What was measured.
@@ -89,12 +97,16 @@ pub(crate) struct Job<'p> {
 
 impl Job<'_> {
     pub(crate) fn run(&self, workspace: &mut Workspace<'_>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
-        let Workspace { places, parts, padded } = workspace;
+        let Workspace { places, parts, heads, padded } = workspace;
         for (step, lines) in self.program.lowered.steps.iter().zip(&mut *padded) {
             self.pad(step, inputs, lines);
         }
         for group in 0..self.program.groups.len() {
-            self.group(group, places, parts, &Outside { inputs, padded });
+            let outside = Outside { inputs, padded };
+            match &self.plan.groups[group] {
+                Division::Rows(planned) => self.group(group, planned, places, (parts, heads), &outside),
+                Division::Products(threads) => self.products(group, places, &mut parts[..*threads], &outside),
+            }
         }
         for (given, output) in self.program.lowered.outputs.iter().zip(outputs) {
             self.give(given, places, output);
@@ -102,48 +114,49 @@ impl Job<'_> {
     }
 
     /// Runs one group's parts, each on the rows of the last step's pictures that are its own.
-    fn group(&self, group: usize, places: &mut [&mut [Line]], parts: &mut [PartMemory<'_>], outside: &Outside<'_>) {
-        let lowered = &self.program.lowered;
-        let last = &lowered.steps[self.program.groups[group].end - 1];
-        let planned = &self.plan.groups[group];
-        let mut targets: Vec<Vec<RowsMut<'_>>> = planned.iter().map(|_| Vec::new()).collect();
-        let place_of = |value: usize| self.program.places[value].unwrap_or(usize::MAX);
-        let mut taken: Vec<(usize, &mut [Line])> = last
-            .written
-            .iter()
-            .map(|written| {
-                let place = place_of(written.value);
-                (written.value, std::mem::take(&mut places[place]))
-            })
-            .collect();
+    fn group<'m>(
+        &self,
+        group: usize,
+        planned: &[Part],
+        places: &mut [&'m mut [Line]],
+        (parts, heads): (&mut [PartMemory<'m>], &mut [Vec<Vec<Kept<'m>>>]),
+        outside: &Outside<'_>,
+    ) {
+        let mut taken = self.take_results(group, places);
+        let shares = planned.iter().zip(parts).map(|(part, memory)| Share { part, targets: Vec::new(), memory });
+        let mut shares: Vec<Share<'_, 'm>> = shares.collect();
         for (value, lines) in &mut taken {
-            let geometry = lowered.values[*value].geometry;
-            let mut rest = &mut **lines;
-            for (target, part) in targets.iter_mut().zip(planned) {
-                let (own, others) = rest.split_at_mut(part.rows.len() * geometry.row_lines());
-                rest = others;
-                if !part.rows.is_empty() {
-                    target.push(RowsMut::new(own, geometry, part.rows.start, part.rows.len()));
-                }
-            }
+            let geometry = self.program.lowered.values[*value].geometry;
+            let own = rows_of(lines, geometry, planned.iter().map(|part| part.rows.clone()));
+            shares.iter_mut().zip(own).for_each(|(share, rows)| share.targets.extend(rows));
         }
         let shared = Shared { job: self, group, places, outside };
-        let mut work = planned.iter().zip(targets).zip(parts.iter_mut());
-        if planned.len() == 1 {
-            if let Some(((part, target), memory)) = work.next() {
-                shared.part(part, target, memory);
-            }
-        } else {
-            rayon::scope(|scope| {
-                for ((part, target), memory) in work {
-                    let shared = &shared;
-                    scope.spawn(move |_| shared.part(part, target, memory));
-                }
+        at_once(shares.iter_mut().zip(&mut *heads), |(share, heads)| shared.early(share, &mut heads[group]));
+        if planned.iter().any(|part| part.early < part.tasks.len()) {
+            at_once(shares.iter_mut().enumerate(), |(number, share)| {
+                let beyond = heads.get(number + 1).map(|heads| heads[group].as_slice()).unwrap_or_default();
+                shared.late(share, beyond);
             });
         }
+        drop(shares);
+        self.put_back(taken, places);
+    }
+
+    /// Takes the memory of a group's results out of the places.
+    fn take_results<'m>(&self, group: usize, places: &mut [&'m mut [Line]]) -> Vec<(usize, &'m mut [Line])> {
+        let last = &self.program.lowered.steps[self.program.groups[group].end - 1];
+        let take = |value: usize| (value, std::mem::take(&mut places[self.place_of(value)]));
+        last.written.iter().map(|written| written.value).map(take).collect()
+    }
+
+    fn put_back<'m>(&self, taken: Vec<(usize, &'m mut [Line])>, places: &mut [&'m mut [Line]]) {
         for (value, lines) in taken {
-            places[place_of(value)] = lines;
+            places[self.place_of(value)] = lines;
         }
+    }
+
+    fn place_of(&self, value: usize) -> usize {
+        self.program.places[value].unwrap_or(usize::MAX)
     }
 
     /// Copies an input's planes into ones with padding, if the step needs that.
@@ -212,6 +225,9 @@ struct Outside<'a> {
     padded: &'a [&'a mut [Line]],
 }
 
+/// The rows that a part keeps, and those that the next one kept for it.
+type Rings<'s, 'm> = (&'s [Kept<'m>], &'s [Kept<'m>]);
+
 /// What a group's parts share.
 struct Shared<'a> {
     job: &'a Job<'a>,
@@ -220,25 +236,97 @@ struct Shared<'a> {
     outside: &'a Outside<'a>,
 }
 
+/// Divides a whole picture's memory by ranges of rows that follow each other; none of no rows.
+fn rows_of<'a>(
+    lines: &'a mut [Line],
+    geometry: Geometry,
+    ranges: impl Iterator<Item = Range<usize>>,
+) -> impl Iterator<Item = Option<RowsMut<'a>>> {
+    let (mut rest, mut at) = (lines, 0);
+    ranges.map(move |range| {
+        let row = geometry.row_lines();
+        let (_, from) = std::mem::take(&mut rest).split_at_mut((range.start - at) * row);
+        let (own, others) = from.split_at_mut(range.len() * row);
+        (rest, at) = (others, range.end);
+        (!range.is_empty()).then(|| RowsMut::new(own, geometry, range.start, range.len()))
+    })
+}
+
+/// A part, what it writes to, and what it works in.
+struct Share<'a, 'm> {
+    part: &'a Part,
+    targets: Vec<RowsMut<'a>>,
+    memory: &'a mut PartMemory<'m>,
+}
+
+/// Does the same with each of the items, on a thread each.
+fn at_once<T: Send>(items: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
+    let mut items: Vec<T> = items.collect();
+    if items.len() == 1 {
+        return items.drain(..).for_each(work);
+    }
+    rayon::scope(|scope| {
+        for item in items {
+            let work = &work;
+            scope.spawn(move |_| work(item));
+        }
+    });
+}
+
 impl Shared<'_> {
-    fn part(&self, part: &Part, mut targets: Vec<RowsMut<'_>>, memory: &mut PartMemory<'_>) {
-        let last = self.job.program.groups[self.group].end - 1;
-        for task in &part.tasks {
-            let start = self.job.timed.then(Instant::now);
-            let rings = &mut memory.rings[self.group];
-            if task.step == last {
-                self.last(task, &mut targets, rings, memory.scratch);
-            } else {
-                self.inner(task, rings, memory.scratch);
-            }
-            if let Some(start) = start {
-                memory.times[task.step] += start.elapsed();
+    /// The group's last step.
+    fn step(&self) -> &Step {
+        &self.job.program.lowered.steps[self.job.program.groups[self.group].end - 1]
+    }
+
+    /// Does what needs nothing of other parts, and keeps what another one needs.
+    fn early(&self, share: &mut Share<'_, '_>, heads: &mut [Kept<'_>]) {
+        let tasks = &share.part.tasks[..share.part.early];
+        for task in tasks {
+            self.task(task, share, &[]);
+            for head in heads.iter_mut() {
+                self.keep(task, head, &share.memory.rings[self.group]);
             }
         }
     }
 
+    /// Does the rest, with the rows that the next part kept.
+    fn late(&self, share: &mut Share<'_, '_>, beyond: &[Kept<'_>]) {
+        let tasks = &share.part.tasks[share.part.early..];
+        tasks.iter().for_each(|task| self.task(task, share, beyond));
+    }
+
+    fn task(&self, task: &Task, share: &mut Share<'_, '_>, beyond: &[Kept<'_>]) {
+        let start = self.job.timed.then(Instant::now);
+        let Share { targets, memory, .. } = share;
+        let rings = &mut memory.rings[self.group];
+        if task.step + 1 == self.job.program.groups[self.group].end {
+            self.last(task, targets, (rings, beyond), memory.scratch);
+        } else {
+            self.inner(task, rings, beyond, memory.scratch);
+        }
+        if let Some(start) = start {
+            memory.times[task.step] += start.elapsed();
+        }
+    }
+
+    /// Keeps those of a task's rows that the part before needs.
+    fn keep(&self, task: &Task, head: &mut Kept<'_>, rings: &[Kept<'_>]) {
+        let value = &self.job.program.lowered.values[head.value];
+        let Ring { first, capacity } = head.ring;
+        let end = task.rows.end.min(first + capacity);
+        if value.step != task.step || task.rows.start >= end {
+            return;
+        }
+        let from = self.rows(head.value, (rings, &[]));
+        let mut to = RowsMut::new(head.lines, value.geometry, first, capacity);
+        for y in task.rows.start..end {
+            to.row(y).copy_from_slice(from.row(y as isize));
+        }
+    }
+
     /// Rows of the group's last step, which go into whole pictures.
-    fn last(&self, task: &Task, targets: &mut [RowsMut<'_>], rings: &[Kept<'_>], scratch: &mut [Line]) {
+    fn last(&self, task: &Task, targets: &mut [RowsMut<'_>], rings: Rings<'_, '_>, scratch: &mut [Line]) {
         let step = &self.job.program.lowered.steps[task.step];
         let mut sinks = Vec::with_capacity(step.written.len());
         for (rows, written) in targets.iter_mut().zip(&step.written) {
@@ -250,7 +338,7 @@ impl Shared<'_> {
     }
 
     /// Rows that only this group reads.
-    fn inner(&self, task: &Task, rings: &mut [Kept<'_>], scratch: &mut [Line]) {
+    fn inner(&self, task: &Task, rings: &mut [Kept<'_>], beyond: &[Kept<'_>], scratch: &mut [Line]) {
         let lowered = &self.job.program.lowered;
         let step = &lowered.steps[task.step];
         let mut taken = Vec::with_capacity(step.written.len());
@@ -267,7 +355,7 @@ impl Shared<'_> {
             task.rows.clone().for_each(|y| rows.clear_padding(y));
             sinks.push(Sink { rows, settling: settling(written) });
         }
-        self.compute(task, &mut sinks, rings, scratch);
+        self.compute(task, &mut sinks, (rings, beyond), scratch);
         drop(sinks);
         for taken in taken {
             if let Some(kept) = rings.iter_mut().find(|kept| kept.value == taken.value) {
@@ -276,7 +364,7 @@ impl Shared<'_> {
         }
     }
 
-    fn compute<'s>(&'s self, task: &Task, sinks: &mut [Sink<'s>], rings: &'s [Kept<'_>], scratch: &mut [Line]) {
+    fn compute<'s>(&'s self, task: &Task, sinks: &mut [Sink<'s>], rings: Rings<'s, '_>, scratch: &mut [Line]) {
         let program = self.job.program;
         let step = &program.lowered.steps[task.step];
         let addend = step.addend.map(|value| self.rows(value, rings));
@@ -312,14 +400,18 @@ impl Shared<'_> {
     }
 
     /// Where a picture's rows are.
-    fn rows<'s>(&'s self, value: usize, rings: &'s [Kept<'_>]) -> Rows<'s> {
+    fn rows<'s>(&'s self, value: usize, (rings, beyond): Rings<'s, '_>) -> Rows<'s> {
         let program = self.job.program;
         let geometry = program.lowered.values[value].geometry;
         let kept = rings.iter().find(|kept| kept.value == value);
-        match (kept, program.places[value]) {
+        let rows = match (kept, program.places[value]) {
             (Some(kept), _) => Rows::new(kept.lines, geometry, kept.ring.first, kept.ring.capacity, &program.zeros),
             (None, Some(place)) => Rows::new(self.places[place], geometry, 0, geometry.height, &program.zeros),
             (None, None) => unreachable!("a picture that nobody keeps"),
+        };
+        match beyond.iter().find(|kept| kept.value == value) {
+            Some(next) => rows.with_beyond(next.ring.first, next.lines),
+            None => rows,
         }
     }
 }

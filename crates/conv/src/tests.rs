@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::graph::{Graph, Id, Node, Operation, Shape, Windows};
+use crate::schedule::Division;
 use crate::{KernelSet, Options, Program, Store};
 
 /// A picture in double precision, with the sum of the magnitudes that went into each number: what rounding is measured against.
@@ -299,6 +300,20 @@ proptest! {
         let graph = assemble(shape, &[piece, Piece::Relu], false, seed);
         check(&graph, &[Random(seed).numbers(shape.numbers())]);
     }
+}
+
+#[test]
+fn large_weights_are_divided_among_threads() {
+    let shape = Shape { channels: 120, height: 13, width: 10 };
+    let same = |channels| Piece::Convolution { channels, size: 3, stride: 1, padded: true, biased: true };
+    let graph = assemble(shape, &[same(120), Piece::Relu, Piece::Keep, same(120), Piece::Add { back: 1 }], false, 5);
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    let by_products = program.groups.iter().filter(|group| {
+        let division = Division::of(&program.lowered, group, 2, program.scratch_lines);
+        matches!(division, Division::Products(2))
+    });
+    assert_eq!(by_products.count(), 2);
+    check(&graph, &[Random(6).numbers(shape.numbers())]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use ndarray::Array2;
 
-use crate::Window;
+use crate::{Window, quality};
 
 /// A 4-connected piece of an eroded mask. Never empty.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ fn distances_below(image: &Array2<u16>, bounds: Window) -> Vec<u8> {
     let mut below = vec![0u8; height * width];
     let mut previous = vec![0u8; width];
     for (row, below) in (bounds.top..bounds.bottom).rev().zip(below.chunks_exact_mut(width).rev()) {
-        let pixels = image.row(row);
-        for ((below, previous), pixel) in below.iter_mut().zip(&mut previous).zip(pixels.iter().skip(bounds.left)) {
+        let pixels = &quality::row(image, row)[bounds.left..bounds.right];
+        for ((below, previous), pixel) in below.iter_mut().zip(&mut previous).zip(pixels) {
             *previous = if *pixel == 0 { 0 } else { previous.saturating_add(1) };
             *below = *previous;
         }
@@ -291,7 +291,7 @@ mod tests {
         let (height, width) = image.dim();
         let whole = Window { top: 0, bottom: height, left: 0, right: width };
         let found = largest_piece(image, whole, radius);
-        if let Ok(bounds) = crate::quality::bounds(image) {
+        if let Ok(bounds) = quality::bounds(image) {
             assert_eq!(largest_piece(image, bounds, radius), found, "the bounds change nothing");
         }
         let candidates = pieces(&eroded(&image.mapv(|pixel| pixel > 0), radius));

@@ -56,6 +56,13 @@ pub fn prepare(image: &Array2<u16>, view: View, network: (usize, usize)) -> Resu
     if !sides.contains(&network.0) || !sides.contains(&network.1) {
         return Err(Error::NetworkWindow { height: network.0, width: network.1, limit: limits::MAX_NETWORK_SIDE });
     }
+    let standard;
+    let image = if image.is_standard_layout() {
+        image
+    } else {
+        standard = image.as_standard_layout().into_owned();
+        &standard
+    };
     let (height, width) = image.dim();
     let bounds = quality::bounds(image)?;
     let least = 2 * usize::from(EROSION) + 1;
@@ -117,11 +124,16 @@ impl Crop {
     /// The window's pixels, a right breast's mirrored.
     fn cut(&self, image: &Array2<u16>, laterality: Laterality) -> Array2<u16> {
         let Window { top, bottom, left, right } = self.window;
-        let window = image.slice(s![top..bottom, left..right]);
-        match laterality {
-            Laterality::Left => window.as_standard_layout().into_owned(),
-            Laterality::Right => window.slice(s![.., ..;-1]).as_standard_layout().into_owned(),
+        let size = (bottom - top, right - left);
+        let mut pixels = Vec::with_capacity(size.0 * size.1);
+        for y in top..bottom {
+            let row = &quality::row(image, y)[left..right];
+            match laterality {
+                Laterality::Left => pixels.extend_from_slice(row),
+                Laterality::Right => pixels.extend(row.iter().rev()),
+            }
         }
+        Array2::from_shape_vec(size, pixels).unwrap_or_default()
     }
 }
 
@@ -143,7 +155,7 @@ fn center_cc(pixels: &Array2<u16>, rightmost_x: i64, (h, w): (usize, usize)) -> 
     }
     let left = (x - (w / 2) as i64).clamp(0, width as i64) as usize;
     let right = (left + w).min(width);
-    let tissue = |y: usize| pixels.slice(s![y, left..right]).iter().filter(|&&pixel| pixel != 0).count();
+    let tissue = |y: usize| quality::row(pixels, y)[left..right].iter().filter(|&&pixel| pixel != 0).count();
     let rows: Vec<usize> = (0..height).map(tissue).collect();
     let mut inside: usize = rows[..h].iter().sum();
     let mut best = (inside, h / 2);

@@ -1,7 +1,7 @@
 //! What an image must be before anything is computed from it. Each check refuses only what is clearly wrong: a breast may be
 //! large, touch any edge, or lie apart from the one it enters from.
 
-use ndarray::{Array2, ArrayView1, s};
+use ndarray::{Array2, s};
 
 use crate::{Error, Laterality, View, Window, mask::Piece};
 
@@ -22,9 +22,9 @@ const TOUCHING: usize = 100;
 pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
     let mut columns = vec![0u16; image.ncols()];
     let mut rows = None;
-    for (y, row) in image.rows().into_iter().enumerate() {
+    for y in 0..image.nrows() {
         let mut any = 0;
-        for (column, pixel) in columns.iter_mut().zip(row) {
+        for (column, pixel) in columns.iter_mut().zip(row(image, y)) {
             *column |= pixel;
             any |= pixel;
         }
@@ -40,6 +40,11 @@ pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
     }
 }
 
+/// A row of an image in standard layout, as a slice: over views' own iterators loops take one number at a time.
+pub(crate) fn row(image: &Array2<u16>, y: usize) -> &[u16] {
+    image.row(y).to_slice().unwrap_or_default()
+}
+
 /// Refuses an image whose top, bottom and far sides (the one away from the chest) are each filled along a line near the edge:
 /// a background that is not 0 fills them, and so does a frame.
 pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> Result<(), Error> {
@@ -49,8 +54,8 @@ pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> R
         Laterality::Left => width - columns..width,
         Laterality::Right => 0..columns,
     };
-    let enclosed = (0..rows).any(|y| is_filled(image.row(y)))
-        && (height - rows..height).any(|y| is_filled(image.row(y)))
+    let enclosed = (0..rows).any(|y| is_filled(row(image, y)))
+        && (height - rows..height).any(|y| is_filled(row(image, y)))
         && any_column_filled(image, far);
     if !enclosed {
         return Ok(());
@@ -64,15 +69,15 @@ pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> R
     Err(if 2 * filled >= apart.len() { Error::NonZeroBackground } else { Error::Frame })
 }
 
-fn is_filled(line: ArrayView1<'_, u16>) -> bool {
+fn is_filled(line: &[u16]) -> bool {
     let filled = line.iter().filter(|&&pixel| pixel != 0).count();
     filled * FILLED.1 >= line.len() * FILLED.0
 }
 
 fn any_column_filled(image: &Array2<u16>, columns: std::ops::Range<usize>) -> bool {
     let mut filled = vec![0usize; columns.len()];
-    for row in image.slice(s![.., columns]).rows() {
-        for (filled, pixel) in filled.iter_mut().zip(row) {
+    for y in 0..image.nrows() {
+        for (filled, pixel) in filled.iter_mut().zip(&row(image, y)[columns.clone()]) {
             *filled += usize::from(*pixel != 0);
         }
     }

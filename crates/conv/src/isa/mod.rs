@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::kernels::{Direct, Join, Planar, Pool, RowSum, Winograd};
+use crate::kernels::{Direct, Join, Planar, Pool, Products, RowSum, Scatter, Winograd};
 use crate::lanes::Lanes;
 
 #[cfg(target_arch = "x86_64")]
@@ -117,6 +117,8 @@ pub(crate) enum Work<'a, 's> {
     Direct(Direct<'a, 's>),
     Planar(Planar<'a, 's>),
     Winograd(Winograd<'a, 's>),
+    Products(Products<'a, 's>),
+    Scatter(Scatter<'a, 's>),
     Pool(Pool<'a, 's>),
     Join(Join<'a, 's>),
     RowSum(RowSum<'a, 's>),
@@ -136,6 +138,14 @@ impl Work<'_, '_> {
             Self::Winograd(work) => {
                 work.check();
                 assert!(work.begins_with_tiles(range), "rows {range:?} do not begin with a row of tiles");
+                work.out.height
+            }
+            Self::Products(work) => {
+                work.check(range);
+                work.out.height
+            }
+            Self::Scatter(work) => {
+                work.check(range);
                 work.out.height
             }
             Self::Pool(work) => {
@@ -164,6 +174,8 @@ impl Work<'_, '_> {
                 Self::Direct(work) => work.run::<V>(range),
                 Self::Planar(work) => work.run::<V>(range),
                 Self::Winograd(work) => work.run::<V>(range),
+                Self::Products(work) => work.run::<V>(range),
+                Self::Scatter(work) => work.run::<V>(range),
                 Self::Pool(work) => work.run::<V>(range),
                 Self::Join(work) => work.run::<V>(range),
                 Self::RowSum(work) => work.run::<V>(range),

@@ -10,7 +10,7 @@ pub(crate) use direct::Direct;
 pub(crate) use planar::Planar;
 pub(crate) use rowwise::{Join, Pool, RowSum};
 pub(crate) use tile::{SLIDING, SLIDING_PIXELS};
-pub(crate) use winograd::{TILE, Winograd, scratch_lines, transformed};
+pub(crate) use winograd::{PATCH, Products, Scatter, TILE, Winograd, products_lines, scratch_lines, transformed};
 
 use crate::layout::{Geometry, Line, Rows, RowsMut};
 

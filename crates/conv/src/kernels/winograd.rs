@@ -7,14 +7,18 @@ use std::ops::Range;
 use super::tile::{self, Settled, Tiled, Weights, Window, all_tiles, sums, tile_widths};
 use super::{MAX_SINKS, NO_SINKS, Sink, addend_at, check_sinks, sinks_at};
 use crate::lanes::Lanes;
-use crate::layout::{Geometry, LANES, Line, Rows};
-use crate::memory::zeros;
+use crate::layout::{Geometry, Line, Rows};
+
+mod transform;
+
+pub(crate) use transform::transformed;
+use transform::{outputs, patch};
 
 /// Rows and columns of outputs of a tile.
 pub(crate) const TILE: usize = 4;
 
 /// Rows and columns of inputs that a tile's outputs depend on.
-const PATCH: usize = 6;
+pub(crate) const PATCH: usize = 6;
 
 /// Products of a tile, for each pair of channels.
 const PRODUCTS: usize = PATCH * PATCH;
@@ -43,10 +47,7 @@ impl Winograd<'_, '_> {
     /// When the parts do not fit together.
     pub(crate) fn check(&self) {
         let input = self.input.geometry();
-        assert!((input.height, input.width) == (self.out.height, self.out.width), "a picture of the same size");
-        let reach = self.out.width.div_ceil(TILE) * TILE + 1;
-        assert!(input.left >= 1 && input.left + reach <= input.pixels(), "padding around the input");
-        assert!(self.weights.len() >= PRODUCTS * self.out.blocks() * input.channels, "weights for each output");
+        check_input(self.weights, input, self.out);
         assert!(self.tiles > 0 && self.scratch.len() >= scratch_lines(input, self.out, self.tiles), "scratch memory");
         check_sinks(self.sinks, self.addend.as_ref(), self.out);
     }
@@ -64,29 +65,169 @@ impl Winograd<'_, '_> {
     pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
         let across = self.out.width.div_ceil(TILE);
         let all = across * range.len().div_ceil(TILE);
+        // In equal shares: a small rest would read all weights too.
+        let most = all.div_ceil(all.div_ceil(self.tiles).max(1));
         let mut from = 0;
         while from < all {
-            let count = self.tiles.min(all - from);
+            let count = most.min(all - from);
             let chunk = Chunk { top: range.start, across, from, count };
-            // SAFETY: the caller's promise.
+            let patches = self.scratch.as_mut_ptr();
+            // SAFETY: the caller's promise; patches and sums are within the scratch memory, as checked.
             unsafe {
-                self.gather::<V>(chunk);
-                self.multiply::<V>(count);
-                self.scatter::<V>(chunk);
+                let first = patches.add(PRODUCTS * self.input.geometry().blocks() * count);
+                let sums = Sums { first, block_lines: PRODUCTS * count, product_lines: count };
+                let products = Multiplied { weights: self.weights, input: self.input, out: self.out, patches, sums };
+                products.run::<V>(chunk, 0..PATCH);
+                let rows = std::array::from_fn(|row| sums.first.add(row * PATCH * count).cast_const());
+                let sums = Summed { rows, block_lines: sums.block_lines, product_lines: count };
+                scatter::<V>(sums, chunk, self.out, self.addend.as_ref(), self.sinks);
             }
             from += count;
         }
     }
+}
 
-    /// Transforms the chunk's patches: for each product, each block, each tile, a line.
+/// Lines of scratch memory for some rows of each patch's products, of `tiles` tiles. See [`Products`].
+pub(crate) fn products_lines(input: Geometry, out: Geometry, rows: usize, tiles: usize) -> usize {
+    rows * PATCH * tiles * (input.blocks() + out.blocks())
+}
+
+/// The first part of [`Winograd`] for some rows of each patch's products: the sums, which are left in memory for [`Scatter`].
+pub(crate) struct Products<'a, 's> {
+    pub(crate) weights: &'a [Line],
+    pub(crate) input: Rows<'a>,
+    pub(crate) out: Geometry,
+    /// See [`products_lines`]; it begins with the sums.
+    pub(crate) scratch: &'s mut [Line],
+    /// Of six.
+    pub(crate) rows: Range<usize>,
+}
+
+impl Products<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self, range: &Range<usize>) {
+        check_input(self.weights, self.input.geometry(), self.out);
+        assert!(range.start.is_multiple_of(TILE), "rows {range:?} do not begin with a row of tiles");
+        assert!(self.rows.start <= self.rows.end && self.rows.end <= PATCH, "rows of products");
+        let tiles = tiles_of(self.out, range);
+        let needed = products_lines(self.input.geometry(), self.out, self.rows.len(), tiles);
+        assert!(self.scratch.len() >= needed, "scratch memory");
+    }
+
+    /// Multiplies all of the given rows' tiles.
     ///
     /// # Safety
-    /// As for [`Winograd::run`]; the chunk is of its tiles.
+    /// As for [`Lanes`]; [`Products::check`] has passed.
     #[inline(always)]
-    unsafe fn gather<V: Lanes>(&mut self, chunk: Chunk) {
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let across = self.out.width.div_ceil(TILE);
+        let count = tiles_of(self.out, &range);
+        if count == 0 {
+            return;
+        }
+        let first = self.scratch.as_mut_ptr();
+        let product_lines = self.out.blocks() * count;
+        let sums = Sums { first, block_lines: count, product_lines };
+        // SAFETY: the caller's promise; sums and patches are within the scratch memory, as checked.
+        unsafe {
+            let patches = first.add(self.rows.len() * PATCH * product_lines);
+            let products = Multiplied { weights: self.weights, input: self.input, out: self.out, patches, sums };
+            products.run::<V>(Chunk { top: range.start, across, from: 0, count }, self.rows.clone());
+        }
+    }
+}
+
+/// The second part of [`Winograd`]: from the sums to the outputs.
+pub(crate) struct Scatter<'a, 's> {
+    /// For each row of a patch's products: its sums, of all tiles of the picture.
+    pub(crate) sums: [&'a [Line]; PATCH],
+    pub(crate) out: Geometry,
+    pub(crate) addend: Option<Rows<'a>>,
+    pub(crate) sinks: &'s mut [Sink<'a>],
+}
+
+impl Scatter<'_, '_> {
+    /// # Panics
+    /// When the parts do not fit together.
+    pub(crate) fn check(&self, range: &Range<usize>) {
+        assert!(range.start.is_multiple_of(TILE), "rows {range:?} do not begin with a row of tiles");
+        let needed = PATCH * self.out.blocks() * tiles_of(self.out, &(0..self.out.height));
+        assert!(self.sums.iter().all(|sums| sums.len() >= needed), "sums of each product");
+        check_sinks(self.sinks, self.addend.as_ref(), self.out);
+    }
+
+    /// Writes the given rows.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; [`Scatter::check`] has passed.
+    #[inline(always)]
+    pub(crate) unsafe fn run<V: Lanes>(&mut self, range: Range<usize>) {
+        let across = self.out.width.div_ceil(TILE);
+        let before = tiles_of(self.out, &(0..range.start));
+        let count = tiles_of(self.out, &range);
+        let block_lines = tiles_of(self.out, &(0..self.out.height));
+        // SAFETY: the caller's promise; the tiles before the range's are among the sums.
+        unsafe {
+            let rows = self.sums.map(|sums| sums.as_ptr().add(before));
+            let sums = Summed { rows, block_lines, product_lines: self.out.blocks() * block_lines };
+            let chunk = Chunk { top: range.start, across, from: 0, count };
+            scatter::<V>(sums, chunk, self.out, self.addend.as_ref(), self.sinks);
+        }
+    }
+}
+
+fn tiles_of(out: Geometry, range: &Range<usize>) -> usize {
+    out.width.div_ceil(TILE) * range.len().div_ceil(TILE)
+}
+
+fn check_input(weights: &[Line], input: Geometry, out: Geometry) {
+    assert!((input.height, input.width) == (out.height, out.width), "a picture of the same size");
+    let reach = out.width.div_ceil(TILE) * TILE + 1;
+    assert!(input.left >= 1 && input.left + reach <= input.pixels(), "padding around the input");
+    assert!(weights.len() >= PRODUCTS * out.blocks() * input.channels, "weights for each output");
+}
+
+/// Where sums are written to: each block's and each product's, a line for each tile.
+#[derive(Clone, Copy)]
+struct Sums {
+    first: *mut Line,
+    block_lines: usize,
+    product_lines: usize,
+}
+
+/// Patches and their products' sums.
+struct Multiplied<'a> {
+    weights: &'a [Line],
+    input: Rows<'a>,
+    out: Geometry,
+    /// For each product, each block, each tile, a line.
+    patches: *mut Line,
+    sums: Sums,
+}
+
+impl Multiplied<'_> {
+    /// Transforms and multiplies a chunk's tiles, for some rows of products.
+    ///
+    /// # Safety
+    /// As for [`Winograd::run`]; the chunk is of the output's tiles, and there is memory for its patches and sums.
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&self, chunk: Chunk, rows: Range<usize>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.gather::<V>(chunk, rows.clone());
+            self.multiply::<V>(chunk.count, rows.start * PATCH..rows.end * PATCH);
+        }
+    }
+
+    /// Transforms the chunk's patches.
+    ///
+    /// # Safety
+    /// As for [`Multiplied::run`].
+    #[inline(always)]
+    unsafe fn gather<V: Lanes>(&self, chunk: Chunk, wanted: Range<usize>) {
         let geometry = self.input.geometry();
         let blocks = geometry.blocks();
-        let to = self.scratch.as_mut_ptr();
         for (row, columns, first) in chunk.rows() {
             let y = (chunk.top + row * TILE) as isize - 1;
             let rows: [*const Line; PATCH] =
@@ -94,10 +235,10 @@ impl Winograd<'_, '_> {
             for block in 0..blocks {
                 for (index, column) in columns.clone().enumerate() {
                     let offset = block * geometry.pixels() + column * TILE;
-                    // SAFETY: the caller's promise: a patch is within the padded row; each product's line is within the scratch memory.
+                    // SAFETY: the caller's promise: a patch is within the padded row; each product's line is within the memory.
                     unsafe {
-                        let to = to.add(block * chunk.count + first + index);
-                        patch::<V>(&rows, offset, to, blocks * chunk.count);
+                        let to = self.patches.add(block * chunk.count + first + index);
+                        patch::<V>(&rows, offset, to, blocks * chunk.count, wanted.clone());
                     }
                 }
             }
@@ -107,26 +248,24 @@ impl Winograd<'_, '_> {
     /// For each product: the sums over the input's channels, for each block of outputs.
     ///
     /// # Safety
-    /// As for [`Winograd::run`]; the chunk is of its tiles.
+    /// As for [`Multiplied::run`].
     #[inline(always)]
-    unsafe fn multiply<V: Lanes>(&mut self, count: usize) {
+    unsafe fn multiply<V: Lanes>(&self, count: usize, products: Range<usize>) {
         let channels = self.input.geometry().channels;
         let (blocks, outs) = (self.input.geometry().blocks(), self.out.blocks());
-        let sums_at = PRODUCTS * blocks * count;
-        let scratch = self.scratch.as_mut_ptr();
         let widths = tile_widths::<V>(count);
-        for product in 0..PRODUCTS {
-            // SAFETY: within the scratch memory and the weights, as checked.
+        for (index, product) in products.enumerate() {
+            // SAFETY: within the memory and the weights, as checked.
             let panel = unsafe {
                 Panel {
-                    from: scratch.add(product * blocks * count),
+                    from: self.patches.add(index * blocks * count),
                     window: Window { channels, block_pixels: count, columns: 1, stride: 1 },
                     weights: Weights {
                         first: self.weights.as_ptr().add(product * outs * channels),
                         block_lines: channels,
                     },
-                    to: scratch.add(sums_at + product * count),
-                    block_lines: PRODUCTS * count,
+                    to: self.sums.first.add(index * self.sums.product_lines),
+                    block_lines: self.sums.block_lines,
                     count,
                 }
             };
@@ -134,33 +273,59 @@ impl Winograd<'_, '_> {
             unsafe { all_tiles::<V, _, 1>(&panel, outs, widths) };
         }
     }
+}
 
-    /// Transforms the sums back, and writes the outputs.
+/// Where sums are: for each row of products, the first one's; lines from block to block, and from product to product.
+#[derive(Clone, Copy)]
+struct Summed {
+    rows: [*const Line; PATCH],
+    block_lines: usize,
+    product_lines: usize,
+}
+
+impl Summed {
+    /// The same, `lines` further.
     ///
     /// # Safety
-    /// As for [`Winograd::run`]; the chunk is of its tiles.
+    /// There are as many.
     #[inline(always)]
-    unsafe fn scatter<V: Lanes>(&mut self, chunk: Chunk) {
-        let sums_at = PRODUCTS * self.input.geometry().blocks() * chunk.count;
-        // SAFETY: within the scratch memory, as checked.
-        let from = unsafe { self.scratch.as_ptr().add(sums_at) };
-        for (row, columns, first) in chunk.rows() {
-            let top = chunk.top + row * TILE;
-            let height = TILE.min(self.out.height - top);
-            let mut addends = [None; TILE];
-            let mut sinks = [NO_SINKS; TILE];
-            for y in 0..height {
-                addends[y] = addend_at(self.addend.as_ref(), top + y);
-                sinks[y] = sinks_at(self.sinks, top + y).0;
-            }
-            let target = Target { addends, sinks, count: self.sinks.len(), height, width: self.out.width };
-            for block in 0..self.out.blocks() {
-                for (index, column) in columns.clone().enumerate() {
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let from = from.add(block * PRODUCTS * chunk.count + first + index);
-                        target.write::<V>(from, chunk.count, block, column * TILE);
-                    }
+    unsafe fn add(mut self, lines: usize) -> Self {
+        for row in &mut self.rows {
+            // SAFETY: the caller's promise.
+            *row = unsafe { row.add(lines) };
+        }
+        self
+    }
+}
+
+/// Transforms the sums back, and writes the outputs.
+///
+/// # Safety
+/// As for [`Winograd::run`]; the chunk is of the output's tiles, whose sums are there.
+#[inline(always)]
+unsafe fn scatter<V: Lanes>(
+    sums: Summed,
+    chunk: Chunk,
+    out: Geometry,
+    addend: Option<&Rows<'_>>,
+    all_sinks: &mut [Sink<'_>],
+) {
+    for (row, columns, first) in chunk.rows() {
+        let top = chunk.top + row * TILE;
+        let height = TILE.min(out.height - top);
+        let mut addends = [None; TILE];
+        let mut sinks = [NO_SINKS; TILE];
+        for y in 0..height {
+            addends[y] = addend_at(addend, top + y);
+            sinks[y] = sinks_at(all_sinks, top + y).0;
+        }
+        let target = Target { addends, sinks, count: all_sinks.len(), height, width: out.width };
+        for block in 0..out.blocks() {
+            for (index, column) in columns.clone().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let from = sums.add(block * sums.block_lines + first + index);
+                    target.write::<V>(from, block, column * TILE);
                 }
             }
         }
@@ -249,12 +414,12 @@ struct Target {
 
 impl Target {
     /// # Safety
-    /// As for [`Lanes`]; `from` is a tile's first sum, with the others each `stride` lines further, and the tile begins within the rows.
+    /// As for [`Lanes`]; `from` is a tile's sums, and the tile begins within the rows.
     #[inline(always)]
-    unsafe fn write<V: Lanes>(&self, from: *const Line, stride: usize, block: usize, x: usize) {
+    unsafe fn write<V: Lanes>(&self, from: Summed, block: usize, x: usize) {
         // SAFETY: the caller's promise; what is outside of the picture is not written.
         unsafe {
-            let outputs = outputs::<V>(from, stride);
+            let outputs = outputs::<V>(from);
             let width = TILE.min(self.width - x);
             // Where the bounds are constants, everything stays in registers.
             if self.height == TILE && width == TILE {
@@ -299,136 +464,4 @@ impl Target {
             }
         }
     }
-}
-
-/// B^T d B of one patch: a line for each product, `stride` lines apart.
-///
-/// # Safety
-/// As for [`Lanes`]; six lines from `offset` on can be read of each row, and all products' lines written.
-#[inline(always)]
-unsafe fn patch<V: Lanes>(rows: &[*const Line; PATCH], offset: usize, to: *mut Line, stride: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); PATCH]; PATCH];
-        for column in 0..PATCH {
-            let mut d = [V::zero(); PATCH];
-            for (row, d) in d.iter_mut().enumerate() {
-                *d = V::load(rows[row].add(offset + column));
-            }
-            half[column] = inward(d);
-        }
-        for row in 0..PATCH {
-            let mut d = [V::zero(); PATCH];
-            for (column, d) in d.iter_mut().enumerate() {
-                *d = half[column][row];
-            }
-            for (column, v) in inward(d).iter().enumerate() {
-                v.store(to.add((row * PATCH + column) * stride));
-            }
-        }
-    }
-}
-
-/// B^T d, at the points 0, 1, -1, 2, -2 and infinity.
-///
-/// # Safety
-/// As for [`Lanes`].
-#[inline(always)]
-unsafe fn inward<V: Lanes>(d: [V; PATCH]) -> [V; PATCH] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (two, four) = (V::constant(2.0), V::constant(4.0));
-        let (minus_two, minus_four, minus_five) = (V::constant(-2.0), V::constant(-4.0), V::constant(-5.0));
-        let even = d[2].mul_add(minus_four, d[4]);
-        let odd = d[1].mul_add(minus_four, d[3]);
-        let even_two = d[4].sub(d[2]);
-        let odd_two = d[3].sub(d[1]);
-        [
-            d[0].mul_add(four, d[2].mul_add(minus_five, d[4])),
-            even.add(odd),
-            even.sub(odd),
-            odd_two.mul_add(two, even_two),
-            odd_two.mul_add(minus_two, even_two),
-            d[1].mul_add(four, d[3].mul_add(minus_five, d[5])),
-        ]
-    }
-}
-
-/// A^T m A of one tile.
-///
-/// # Safety
-/// As for [`Lanes`]; all products' lines can be read, `stride` lines apart.
-#[inline(always)]
-unsafe fn outputs<V: Lanes>(from: *const Line, stride: usize) -> [[V; TILE]; TILE] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); TILE]; PATCH];
-        for column in 0..PATCH {
-            let mut m = [V::zero(); PATCH];
-            for (row, m) in m.iter_mut().enumerate() {
-                *m = V::load(from.add((row * PATCH + column) * stride));
-            }
-            half[column] = outward(m);
-        }
-        let mut outputs = [[V::zero(); TILE]; TILE];
-        for row in 0..TILE {
-            let mut m = [V::zero(); PATCH];
-            for (column, m) in m.iter_mut().enumerate() {
-                *m = half[column][row];
-            }
-            outputs[row] = outward(m);
-        }
-        outputs
-    }
-}
-
-/// A^T m.
-///
-/// # Safety
-/// As for [`Lanes`].
-#[inline(always)]
-unsafe fn outward<V: Lanes>(m: [V; PATCH]) -> [V; TILE] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (two, four, eight) = (V::constant(2.0), V::constant(4.0), V::constant(8.0));
-        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
-        let (sum_two, difference_two) = (m[3].add(m[4]), m[3].sub(m[4]));
-        [
-            m[0].add(sum).add(sum_two),
-            difference_two.mul_add(two, difference),
-            sum_two.mul_add(four, sum),
-            difference_two.mul_add(eight, difference).add(m[5]),
-        ]
-    }
-}
-
-/// G g G^T of weights `[outputs][inputs][3][3]`: for each product, each block of outputs, each input, sixteen outputs' weights.
-pub(crate) fn transformed(weights: &[f32], outputs: usize, inputs: usize) -> Vec<Line> {
-    const G: [[f64; 3]; PATCH] = [
-        [1.0 / 4.0, 0.0, 0.0],
-        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-    let blocks = outputs.div_ceil(LANES);
-    let mut lines = zeros(PRODUCTS * blocks * inputs);
-    for output in 0..outputs {
-        for input in 0..inputs {
-            let g = &weights[(output * inputs + input) * 9..][..9];
-            for row in 0..PATCH {
-                for column in 0..PATCH {
-                    let mut sum = 0.0;
-                    for (at, weight) in g.iter().enumerate() {
-                        sum += G[row][at / 3] * f64::from(*weight) * G[column][at % 3];
-                    }
-                    let product = row * PATCH + column;
-                    let line = (product * blocks + output / LANES) * inputs + input;
-                    lines[line].0[output % LANES] = sum as f32;
-                }
-            }
-        }
-    }
-    lines
 }
