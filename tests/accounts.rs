@@ -36,13 +36,22 @@ fn seal(accounts: &Accounts, key: &str) {
 
 fn publish(accounts: &Accounts, name: &str) -> String {
     let (host, registry) = (accounts.host(Provider), accounts.registry(Provider));
-    let parts = format!("--image {name}.tar --measurements {name}.json --policy {name}.toml --tag {name}");
+    let parts = format!(
+        "--image {name}.tar --measurements {name}.json --policy {name}.toml --tag {name} --root root.pem --ecr"
+    );
     format!("provider publish {parts} --registry {host} {registry}")
 }
 
 fn verify(accounts: &Accounts, name: &str) -> String {
     let (host, registry) = (accounts.host(Consumer), accounts.registry(Consumer));
-    format!("consumer verify-image {host}/cloister:{name} --ecr --key provider.pem {registry}")
+    format!("consumer verify-image {host}/cloister:{name} --ecr --key provider.pem --root root.pem {registry}")
+}
+
+/// The tags of what belongs to images.
+fn attachments(listed: &str) -> Vec<String> {
+    let listed: Value = serde_json::from_str(listed).unwrap();
+    let tags = listed["Tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned());
+    tags.filter(|tag| tag.starts_with("sha256-")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +187,8 @@ async fn what_the_other_side_finds_is_what_was_promised_or_it_is_told() {
         ("--image first.tar --measurements other.json --policy first.toml", "measurements"),
         ("--image first.tar --measurements first.json --policy other.toml", "policy"),
     ] {
-        let refused = accounts.run(Provider, &format!("provider publish {parts} --registry {host} {registry}"));
+        let refused = accounts
+            .run(Provider, &format!("provider publish {parts} --registry {host} --ecr --root root.pem {registry}"));
         assert_eq!(refused.code, INPUT, "{}", refused.stderr);
         assert!(
             refused.stderr.contains("nothing was published") && refused.stderr.contains(part),
@@ -199,6 +209,31 @@ async fn what_the_other_side_finds_is_what_was_promised_or_it_is_told() {
         .success();
     for end in [".sig", ".measurements", ".policy"] {
         assert!(listed.contains(end), "{listed}");
+    }
+
+    // A policy for another root; a signature for another tag or repository.
+    let root = accounts.run(Consumer, &verify(&accounts, "first").replace("--root root.pem", ""));
+    assert_eq!(root.code, NOT_VERIFIED, "{}", root.stderr);
+    assert!(root.stderr.contains("its root is not Amazon's"), "{}", root.stderr);
+    let name = format!("{}/cloister", from.host());
+    for (old, new, reason) in
+        [("first", "cloister:newest", "an older or another release"), ("first", "web:first", "another repository's")]
+    {
+        let to = format!("docker://{}/{new}", from.host());
+        let login = ["--src-creds", creds, "--dest-creds", creds, "--src-cert-dir", &trust, "--dest-cert-dir", &trust];
+        for tag in [old.to_owned()].into_iter().chain(attachments(&listed)) {
+            let target = if tag == old {
+                to.clone()
+            } else {
+                format!("docker://{}/{}:{tag}", from.host(), new.split(':').next().unwrap())
+            };
+            let source = format!("docker://{name}:{tag}");
+            let copy = [&["copy", "--preserve-digests"][..], &login, &[&source, &target]].concat();
+            accounts.skopeo(&copy).success();
+        }
+        let replayed = accounts.run(Consumer, &verify(&accounts, "first").replace("cloister:first", new));
+        assert_eq!(replayed.code, NOT_VERIFIED, "{new}: {}", replayed.stdout);
+        assert!(replayed.stderr.contains(reason), "{}", replayed.stderr);
     }
 
     // Another's key; other measurements; another image under the same tag's name.
@@ -249,11 +284,20 @@ async fn what_goes_wrong_on_aws_is_waited_out_or_said() {
     let nobody = run(nobody.env("AWS_EC2_METADATA_DISABLED", "true"));
     assert_eq!(nobody.code, USAGE);
     assert!(nobody.stderr.contains("no region"), "{}", nobody.stderr);
+    let mut nobody = Command::new(binary("cloister"));
+    nobody
+        .args(["provider", "init", "--region", "us-east-1", "--ca", "aws-ca.pem"])
+        .current_dir(accounts.path(""))
+        .env_clear();
+    let nobody = run(nobody.env("AWS_EC2_METADATA_DISABLED", "true"));
+    assert_eq!(nobody.code, UNAVAILABLE);
+    assert!(nobody.stderr.contains("no AWS credentials: set AWS_PROFILE"), "{}", nobody.stderr);
 
     // Measurements of a debug image, a key that is open, a repository whose name begins like another's.
     let zeros = "0".repeat(96);
     accounts.write("debug.json", json!({"Measurements": {"PCR0": zeros, "PCR1": zeros, "PCR2": zeros}}).to_string());
-    let allow = format!("provider policy --consumer {CONSUMER}:cloister-parent --apply --measurements");
+    let allow =
+        format!("provider policy --consumer {CONSUMER}:cloister-parent --model screening --apply --measurements");
     let debug = accounts.run(Provider, &format!("{allow} debug.json"));
     assert_eq!(debug.code, INPUT);
     assert!(debug.stderr.contains("debug mode"), "{}", debug.stderr);

@@ -212,19 +212,30 @@ fn describe(change: &Change) -> Result<(), Failure> {
         Action::Remove => "remove",
     };
     output::line(format_args!("will {verb} {}", change.resource))?;
-    let policies = [&change.before, &change.after].map(|value| value.get("trust").unwrap_or(value));
-    if policies.iter().any(|value| value.get("Statement").is_some()) {
-        for line in statement::difference(policies[0], policies[1]) {
-            output::line(format_args!("    {line}"))?;
-        }
-    } else {
-        for (sign, value) in [('-', &change.before), ('+', &change.after)] {
-            if !value.is_null() {
-                output::line(format_args!("    {sign} {value}"))?;
-            }
+    let [before, after] = [&change.before, &change.after].map(|value| parts(value));
+    for (sign, rest) in [('-', before.0), ('+', after.0)] {
+        if !rest.is_null() {
+            output::line(format_args!("    {sign} {rest}"))?;
         }
     }
+    for line in statement::difference(&before.1, &after.1) {
+        output::line(format_args!("    {line}"))?;
+    }
     output::line(format_args!("    to undo it: {}", change.undo))
+}
+
+/// What is there or will be, without its policy, and the policy.
+fn parts(value: &Value) -> (Value, Value) {
+    if value.get("Statement").is_some() {
+        return (Value::Null, value.clone());
+    }
+    let mut rest = value.clone();
+    let mut policy = Value::Null;
+    if let Some(members) = rest.as_object_mut() {
+        policy = members.remove("policy").or_else(|| members.remove("trust")).unwrap_or_default();
+    }
+    let rest = if rest.as_object().is_some_and(Map::is_empty) { Value::Null } else { rest };
+    (rest, policy)
 }
 
 fn past(action: Action) -> &'static str {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use clap::Args;
-use cloister_accounts::Account;
+use cloister_accounts::{Account, AccountId};
 use cloister_oci::{Credentials, Error, Event, Login, Registry, Source, Watcher};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use zeroize::Zeroizing;
 
+use crate::accounts::Common;
 use crate::failure::Failure;
 use crate::files;
 
@@ -35,11 +36,21 @@ pub struct Access {
 }
 
 impl Access {
+    /// The account whose ECR that registry is, where it is one's own to ask for a token: those are of one region.
+    pub async fn account(&self, host: &str, common: &Common) -> Result<Option<Arc<Account>>, Failure> {
+        if !self.is_ecr(host) {
+            return Ok(None);
+        }
+        let account = common.open().await?;
+        if let Some(region) = ecr_region(host).filter(|region| *region != account.region) {
+            return Err(Failure::usage(format!("{host} is in {region}: give --region {region}")));
+        }
+        Ok(Some(Arc::new(account)))
+    }
+
     /// Whether the registry wants an ECR token, which takes AWS credentials.
     pub fn is_ecr(&self, host: &str) -> bool {
-        let private =
-            host.contains(".dkr.ecr.") && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"));
-        self.ecr || (private && self.registry_user.is_none())
+        self.ecr || (ecr_region(host).is_some() && self.registry_user.is_none())
     }
 
     /// The registry, with the account's token where it is ECR's.
@@ -61,6 +72,14 @@ impl Access {
         }
         builder.build().map_err(failure)
     }
+}
+
+/// The region of a private registry of ECR's: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`.
+fn ecr_region(host: &str) -> Option<&str> {
+    let (account, rest) = host.split_once(".dkr.ecr").filter(|(account, _)| account.parse::<AccountId>().is_ok())?;
+    let region = rest.strip_prefix("-fips").unwrap_or(rest).strip_prefix('.')?.strip_suffix(".amazonaws.com")?;
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!account.is_empty() && !region.is_empty() && region.bytes().all(letters)).then_some(region)
 }
 
 /// A token of ECR's, which lasts for twelve hours.
@@ -133,5 +152,25 @@ pub fn failure(error: Error) -> Failure {
         | Error::File { .. }
         | Error::TooLarge { .. } => Failure::input(error),
         _ => Failure::unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_to_ecr_and_to_nobody_who_looks_like_it() {
+        assert_eq!(ecr_region("111122223333.dkr.ecr.eu-central-1.amazonaws.com"), Some("eu-central-1"));
+        assert_eq!(ecr_region("111122223333.dkr.ecr-fips.us-east-1.amazonaws.com"), Some("us-east-1"));
+        for other in [
+            "111122223333.dkr.ecr.evil.example.amazonaws.com",
+            "1.dkr.ecr.us-east-1.amazonaws.com",
+            "111122223333.dkr.ecr.us-east-1.amazonaws.com.evil.example",
+            "111122223333.dkr.ecr..amazonaws.com",
+            "registry.example",
+        ] {
+            assert_eq!(ecr_region(other), None, "{other}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod check;
 
 use std::path::Path;
 
+use cloister_attest::Root;
 use cloister_oci::cosign::PublicKey;
 use cloister_oci::{Artifact, Attachment, Digest, Layout, PullLimits, Registry};
 
@@ -79,18 +80,29 @@ async fn attachment(
 }
 
 /// The artifact with measurements.
-pub fn measurements(bytes: Vec<u8>) -> Artifact {
-    artifact(MEASUREMENTS_TYPE, "application/json", "measurements.json", bytes)
+pub fn measurements(about: Digest, bytes: Vec<u8>) -> Artifact {
+    artifact(MEASUREMENTS_TYPE, "application/json", "measurements.json", about, bytes)
 }
 
 /// The artifact with a policy.
-pub fn policy(bytes: Vec<u8>) -> Artifact {
-    artifact(POLICY_TYPE, "application/toml", "policy.toml", bytes)
+pub fn policy(about: Digest, bytes: Vec<u8>) -> Artifact {
+    artifact(POLICY_TYPE, "application/toml", "policy.toml", about, bytes)
 }
 
-fn artifact(artifact_type: &str, media_type: &str, title: &str, bytes: Vec<u8>) -> Artifact {
+fn artifact(artifact_type: &str, media_type: &str, title: &str, about: Digest, bytes: Vec<u8>) -> Artifact {
     let [artifact_type, media_type, title] = [artifact_type, media_type, title].map(str::to_owned);
-    Artifact { artifact_type, media_type, title, bytes }
+    Artifact { artifact_type, media_type, title, about, bytes }
+}
+
+/// What a signature over an image says of its tag.
+pub const TAG: &str = "tag";
+
+/// The root that a policy of a release has to have: Amazon's, or a simulation's that was named.
+pub fn root(path: Option<&Path>) -> Result<Root, Failure> {
+    match path {
+        Some(path) => Root::from_pem(&files::read_text(path)?).map_err(Failure::input),
+        None => Ok(Root::amazon()),
+    }
 }
 
 /// A public key in PEM.

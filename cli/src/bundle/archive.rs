@@ -43,11 +43,14 @@ pub fn write(folder: &Path, out: &Path) -> Result<(), Failure> {
 }
 
 fn append(archive: &mut Builder<impl Write>, name: &Path, size: u64, from: impl Read) -> io::Result<()> {
-    let mut header = Header::new_gnu();
+    // Without extensions, so that no reader has to take a name of any length.
+    let mut header = Header::new_ustar();
+    header.set_path(name)?;
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o644);
     header.set_size(size);
-    archive.append_data(&mut header, name, from.take(size))
+    header.set_cksum();
+    archive.append(&header, from.take(size))
 }
 
 fn list(folder: &Path, below: &Path, depth: usize, names: &mut BTreeSet<PathBuf>) -> io::Result<()> {
@@ -75,7 +78,8 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<(), Failure> {
     let file = File::open(archive).map_err(|error| about(archive, &error))?;
     let refused = |why: String| Failure::input(format!("{}: {why}", archive.display()));
     let mut tar = tar::Archive::new(file);
-    let mut entries = tar.entries().map_err(|error| about(archive, &error))?;
+    // Raw, because what names an entry in an entry before it is read into memory whole.
+    let mut entries = tar.entries().map_err(|error| about(archive, &error))?.raw(true);
     let first = entries.next().ok_or_else(|| refused("it is empty".to_owned()))?;
     let mut missing = sums(first.map_err(|error| about(archive, &error))?).map_err(refused)?;
     let mut left = MAX_BYTES;
@@ -236,6 +240,8 @@ mod tests {
             ("./evil", EntryType::Regular),
             ("link", EntryType::Symlink),
             ("folder", EntryType::Directory),
+            ("name", EntryType::GNULongName),
+            ("name", EntryType::XHeader),
         ] {
             assert!(evil(name, kind, name).is_some(), "{name}");
         }

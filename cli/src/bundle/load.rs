@@ -1,11 +1,12 @@
 //! `cloister bundle load` and `unload`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
-use cloister_oci::{Attachment, Digest, Layout, Push, Registry, Taken, check_repository};
+use cloister_oci::cosign::PublicKey;
+use cloister_oci::{Attachment, Digest, Layout, Push, Reference, Registry, Taken, check_repository};
 use serde::Serialize;
 
 use super::{CONTENTS, Contents, Packed, VERSION, archive};
@@ -15,8 +16,9 @@ use crate::registry::{self, Access};
 use crate::release::{self, EIF_PATH, Expected, Release};
 use crate::{files, output};
 
-/// What of an archive is not for the registry, and goes into the folder.
-const FILES: [&str; 5] = ["policy.toml", "measurements.json", "provider.pem", "model.sealed", "manifests"];
+/// What of an archive goes into the folder as it is. Nothing vouches for it but whoever carried the archive: the model opens in the right enclave or not at
+/// all, and manifests are to be read.
+const FILES: [&str; 2] = ["model.sealed", "manifests"];
 
 /// What both take.
 #[derive(Args)]
@@ -29,7 +31,13 @@ pub struct Load {
     /// The model owner's public key, which came by a way that you trust, and not in the archive.
     #[arg(long, value_name = "PEM")]
     key: PathBuf,
-    /// Where model, policy, measurements and manifests go; a folder that is empty or not there yet, or has them already.
+    /// An image that is no release and may be pushed as it is: its old name, tag and digest, HOST/REPOSITORY:TAG@sha256:….
+    #[arg(long = "other-image", value_name = "REFERENCE")]
+    others: Vec<Reference>,
+    /// The root that the policies have to have, in PEM; Amazon's by default. Only a simulation has another.
+    #[arg(long, value_name = "PEM")]
+    root: Option<PathBuf>,
+    /// Where model, policy, measurements and manifests go. A file that is there and is another is not overwritten.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Where the enclave's image is in the container image.
@@ -60,11 +68,15 @@ struct Unpacked {
     folder: tempfile::TempDir,
     layouts: Vec<Layout>,
     items: Vec<Item>,
+    /// The first release's own policy and measurements.
+    policy: Vec<u8>,
+    measurements: Vec<u8>,
 }
 
 /// Checks everything, then pushes and writes what is not there.
 pub async fn load(arguments: &Load) -> Result<(), Failure> {
     let (unpacked, to) = open(arguments).await?;
+    let written = write_files(arguments, &unpacked)?;
     let mut said = Vec::new();
     for Item { layout, repository, tag, digest } in &unpacked.items {
         let found = to.resolve(repository, tag).await.map_err(registry::failure)?;
@@ -76,7 +88,6 @@ pub async fn load(arguments: &Load) -> Result<(), Failure> {
         }
         said.push(Said { reference: format!("{}/{repository}:{tag}", to.host()), digest: digest.to_string(), changed });
     }
-    let written = write_files(arguments, unpacked.folder.path())?;
     say(arguments, &said, &written, ["pushed", "there already", "would be pushed"])?;
     if arguments.common.json() {
         return Ok(());
@@ -114,23 +125,43 @@ async fn open(arguments: &Load) -> Result<(Unpacked, Registry), Failure> {
         )));
     }
     let (host, path) = arguments.prefix.split_once('/').unwrap_or((&arguments.prefix, ""));
-    let mut unpacked = Unpacked { folder, layouts: Vec::new(), items: Vec::new() };
-    for packed in &contents.images {
-        take(arguments, packed, path, &mut unpacked)?;
+    let key = release::public_key(&arguments.key)?;
+    let (layouts, items, policy, measurements) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut unpacked = Unpacked { folder, layouts, items, policy, measurements };
+    for (index, packed) in contents.images.iter().enumerate() {
+        if packed.folder != format!("images/{index}") {
+            return Err(Failure::input(format!("{CONTENTS}: an image's folder is not images/{index}")));
+        }
+        take(arguments, packed, path, &key, &mut unpacked)?;
     }
-    let account = if arguments.access.is_ecr(host) { Some(Arc::new(arguments.common.open().await?)) } else { None };
+    if unpacked.policy.is_empty() {
+        return Err(Failure::not_verified("there is no release in the bundle, so that nothing in it can be verified"));
+    }
+    let mut places = BTreeSet::new();
+    if let Some(item) = unpacked.items.iter().find(|item| !places.insert((&item.repository, &item.tag))) {
+        return Err(Failure::input(format!("two images of the bundle would be {}:{}", item.repository, item.tag)));
+    }
+    let account = arguments.access.account(host, &arguments.common).await?;
     Ok((unpacked, arguments.access.connect(host, account)?))
 }
 
 /// Checks one image, and lists what of it goes to the registry: attachments first.
-fn take(arguments: &Load, packed: &Packed, path: &str, unpacked: &mut Unpacked) -> Result<(), Failure> {
+fn take(
+    arguments: &Load,
+    packed: &Packed,
+    path: &str,
+    key: &PublicKey,
+    unpacked: &mut Unpacked,
+) -> Result<(), Failure> {
     let layout = Layout::open(unpacked.folder.path().join(&packed.folder)).map_err(registry::failure)?;
     let digest: Digest = packed.digest.parse().map_err(registry::failure)?;
     let mut tagged = vec![(packed.tag.clone(), digest)];
     if packed.release {
-        let key = release::public_key(&arguments.key)?;
         let release = Release::in_layout(&layout, digest);
-        let expected = Expected { key: &key, eif_path: &arguments.eif_path, measurements: None, policy: None };
+        let root = release::root(arguments.root.as_deref())?;
+        let name = Some((packed.name.as_str(), Some(packed.tag.as_str())));
+        let expected =
+            Expected { key, name, root: &root, eif_path: &arguments.eif_path, measurements: None, policy: None };
         let checks = release::check(&layout, &release, &expected)?;
         if let Some(check) = checks.iter().find(|check| !check.passed) {
             let (name, tag) = (&packed.name, &packed.tag);
@@ -146,7 +177,22 @@ fn take(arguments: &Load, packed: &Packed, path: &str, unpacked: &mut Unpacked) 
             layout.choose(Some(&tag)).ok().map(|signature| (tag, signature))
         });
         tagged.splice(0..0, attached.chain(signatures));
+        if unpacked.policy.is_empty() {
+            unpacked.policy = release::published_policy(&layout, &release)?;
+            unpacked.measurements = release::published_measurements(&layout, &release)?;
+        }
     } else {
+        let named = arguments.others.iter().any(|other| {
+            other.name() == packed.name
+                && other.tag.as_deref() == Some(packed.tag.as_str())
+                && other.digest == Some(digest)
+        });
+        if !named {
+            let (name, tag) = (&packed.name, &packed.tag);
+            return Err(Failure::not_verified(format!(
+                "{name}:{tag} is no signed release. If it is to be pushed as it is, say so: --other-image {name}:{tag}@{digest}"
+            )));
+        }
         layout.verify(&digest).map_err(registry::failure)?;
     }
     let last = packed.name.rsplit('/').next().unwrap_or_default();
@@ -163,29 +209,45 @@ fn take(arguments: &Load, packed: &Packed, path: &str, unpacked: &mut Unpacked) 
     Ok(())
 }
 
-/// Writes the files that are not there as they are in the archive, and names them.
-fn write_files(arguments: &Load, from: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut written = Vec::new();
-    for name in FILES {
-        write_one(arguments, &from.join(name), &arguments.out.join(name), &mut written)?;
+/// Writes the files that are not there, and names them. None is overwritten by another.
+fn write_files(arguments: &Load, unpacked: &Unpacked) -> Result<Vec<PathBuf>, Failure> {
+    let root = unpacked.folder.path();
+    // What was verified, in the place of whatever the archive has under that name.
+    for (name, bytes) in [("policy.toml", &unpacked.policy), ("measurements.json", &unpacked.measurements)] {
+        files::write(&root.join(name), bytes)?;
     }
-    Ok(written)
+    let mut wanted = Vec::new();
+    for name in FILES.iter().chain(&["policy.toml", "measurements.json"]) {
+        list(root, Path::new(name), &mut wanted)?;
+    }
+    wanted.retain(|name| !same(&root.join(name), &arguments.out.join(name)));
+    if let Some(name) = wanted.iter().find(|name| arguments.out.join(name).exists()) {
+        let path = arguments.out.join(name);
+        return Err(Failure::input(format!(
+            "{} is there already and is another: move it away, or name another folder",
+            path.display()
+        )));
+    }
+    for name in wanted.iter().filter(|_| !arguments.common.dry_run()) {
+        let to = arguments.out.join(name);
+        let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", to.display()));
+        fs::create_dir_all(to.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+        let mut source = fs::File::open(root.join(name)).map_err(failed)?;
+        files::replace(&to, files::Readers::Owner, |file| std::io::copy(&mut source, file).map(drop))?;
+    }
+    Ok(wanted.iter().map(|name| arguments.out.join(name)).collect())
 }
 
-fn write_one(arguments: &Load, from: &Path, to: &Path, written: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", to.display()));
-    if from.is_dir() {
-        for entry in fs::read_dir(from).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            write_one(arguments, &from.join(&name), &to.join(&name), written)?;
+/// The files at and below a name.
+fn list(root: &Path, name: &Path, names: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let path = root.join(name);
+    let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", path.display()));
+    if path.is_dir() {
+        for entry in fs::read_dir(&path).map_err(failed)? {
+            list(root, &name.join(entry.map_err(failed)?.file_name()), names)?;
         }
-    } else if from.is_file() && !same(from, to) {
-        if !arguments.common.dry_run() {
-            fs::create_dir_all(to.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-            let mut source = fs::File::open(from).map_err(failed)?;
-            files::replace(to, files::Readers::Owner, |file| std::io::copy(&mut source, file).map(drop))?;
-        }
-        written.push(to.to_owned());
+    } else if path.is_file() {
+        names.push(name.to_owned());
     }
     Ok(())
 }

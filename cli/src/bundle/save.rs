@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 use cloister_oci::cosign::PublicKey;
@@ -33,6 +32,9 @@ pub struct Save {
     /// The manifests' folder.
     #[arg(long, value_name = "DIR")]
     manifests: Option<PathBuf>,
+    /// The root that the policies have to have, in PEM; Amazon's by default. Only a simulation has another.
+    #[arg(long, value_name = "PEM")]
+    root: Option<PathBuf>,
     /// Where the enclave's image is in the container image.
     #[arg(long, value_name = "PATH", default_value = EIF_PATH)]
     eif_path: String,
@@ -55,14 +57,15 @@ pub async fn run(arguments: &Save) -> Result<(), Failure> {
         arguments.images.iter().map(|image| (image, true)).chain(arguments.others.iter().map(|image| (image, false)));
     for (index, (image, is_release)) in all.enumerate() {
         let packed = fetch(arguments, image, is_release, &key, root, index).await?;
-        output::line(format_args!("packed {image}, {}", packed.digest))?;
+        if !arguments.common.json() {
+            output::line(format_args!("checked {image}, {}", packed.digest))?;
+        }
         contents.images.push(packed);
     }
     let put = |from: &Path, name: &str| {
         let failed = |error: std::io::Error| Failure::input(format!("{}: {error}", from.display()));
         fs::copy(from, root.join(name)).map(drop).map_err(failed)
     };
-    put(&arguments.key, "provider.pem")?;
     if let Some(sealed) = &arguments.sealed {
         put(sealed, "model.sealed")?;
     }
@@ -71,7 +74,16 @@ pub async fn run(arguments: &Save) -> Result<(), Failure> {
     }
     let text = serde_json::to_vec_pretty(&contents).map_err(Failure::input)?;
     files::write(&root.join(CONTENTS), &text)?;
-    archive::write(root, &arguments.out)?;
+    if !arguments.common.dry_run() {
+        archive::write(root, &arguments.out)?;
+    }
+    if arguments.common.json() {
+        let (dry_run, out) = (arguments.common.dry_run(), arguments.out.display().to_string());
+        return output::json(&serde_json::json!({ "images": contents.images, "out": out, "dry_run": dry_run }));
+    }
+    if arguments.common.dry_run() {
+        return output::line("dry run: nothing was written");
+    }
     output::line(format_args!(
         "wrote {}: cloister bundle load unpacks it, and sha256sum -c checks it",
         arguments.out.display()
@@ -83,30 +95,28 @@ async fn fetch(
     image: &Reference,
     is_release: bool,
     key: &PublicKey,
-    root: &Path,
+    folder_root: &Path,
     index: usize,
 ) -> Result<Packed, Failure> {
     let tag =
         image.tag.clone().ok_or_else(|| Failure::usage(format!("{image}: which tag is it to have at the site?")))?;
     let target = image.target().unwrap_or_else(|| tag.clone());
-    let account =
-        if arguments.access.is_ecr(&image.host) { Some(Arc::new(arguments.common.open().await?)) } else { None };
+    let account = arguments.access.account(&image.host, &arguments.common).await?;
     let from = arguments.access.connect(&image.host, account)?;
     let folder = format!("images/{index}");
-    let mut layout = Layout::create(root.join(&folder)).map_err(registry::failure)?;
+    let mut layout = Layout::create(folder_root.join(&folder)).map_err(registry::failure)?;
     let digest = if is_release {
         let release = Release::pull(&from, &image.repository, &target, &mut layout).await?;
-        let expected = Expected { key, eif_path: &arguments.eif_path, measurements: None, policy: None };
+        let root = release::root(arguments.root.as_deref())?;
+        let name = Some((image.repository.as_str(), Some(tag.as_str())));
+        let expected =
+            Expected { key, name, root: &root, eif_path: &arguments.eif_path, measurements: None, policy: None };
         let checks = release::check(&layout, &release, &expected)?;
         if let Some(check) = checks.iter().find(|check| !check.passed) {
             return Err(Failure::not_verified(format!(
                 "{image} is not what was promised, and was not packed: {}: {}",
                 check.what, check.found
             )));
-        }
-        if index == 0 {
-            files::write(&root.join("policy.toml"), &release::published_policy(&layout, &release)?)?;
-            files::write(&root.join("measurements.json"), &release::published_measurements(&layout, &release)?)?;
         }
         release.image
     } else {

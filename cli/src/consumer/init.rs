@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cloister_accounts::{
-    Account, Consumer, FoundKey, KeyUse, KeyWish, Plan, RoleWish, ServiceAccount, statement, trust_policy,
+    Account, Consumer, FoundKey, KeyUse, KeyWish, Plan, RoleWish, ServiceAccount, role_arn, statement, trust_policy,
 };
 use cloister_kms::context::PURPOSE_IMAGE;
 use serde_json::{Map, Value};
@@ -35,11 +35,14 @@ pub struct Init {
     /// The cluster's OIDC issuer, for IAM roles for service accounts.
     #[arg(long, value_name = "URL")]
     oidc_issuer: Vec<String>,
+    /// The cluster that EKS Pod Identity may give the role out in; any of the account's by default.
+    #[arg(long, value_name = "NAME", requires = "pod_identity")]
+    cluster: Option<String>,
     /// Let EKS Pod Identity give the role out.
     #[arg(long, required_unless_present = "oidc_issuer")]
     pod_identity: bool,
     /// Make a data key of your own, for sealed images and results, which these people's or systems' role seals and opens with.
-    #[arg(long, value_name = "ROLE-ARN", requires = "policy")]
+    #[arg(long, value_name = "ROLE-ARN", requires = "policy", value_parser = role_arn)]
     data_owner: Vec<String>,
     /// The data key's alias.
     #[arg(long, default_value = DATA_ALIAS, value_parser = alias)]
@@ -76,7 +79,11 @@ pub async fn init(arguments: &Init) -> Result<(), Failure> {
     let account = arguments.common.open().await?;
     let undo = format!("cloister consumer retire --role {} --alias {}", arguments.role, arguments.alias);
     let (data, found) = data_key(arguments, &account, &undo).await?;
-    let pods = ServiceAccount { namespace: arguments.namespace.clone(), name: arguments.service_account.clone() };
+    let pods = ServiceAccount {
+        namespace: arguments.namespace.clone(),
+        name: arguments.service_account.clone(),
+        cluster: arguments.cluster.clone(),
+    };
     let wish = RoleWish {
         name: arguments.role.clone(),
         description: "The parent process beside Cloister's enclaves: it carries their requests to KMS".to_owned(),
@@ -88,7 +95,7 @@ pub async fn init(arguments: &Init) -> Result<(), Failure> {
     let mut plan = account.plan_role(&wish, &undo).await.map_err(failure)?.and(data);
     let role = account.role_arn(&arguments.role);
     plan.next.push(format!(
-        "the model owner lets the role in: cloister provider policy --measurements F --consumer {}:{} --apply",
+        "the model owner lets the role in: cloister provider policy --measurements F --sealed model.sealed --consumer {}:{} --apply",
         account.id, arguments.role
     ));
     plan.next.push(format!("put the role into the manifests: {role} (docs/eks.md)"));
@@ -99,10 +106,12 @@ pub async fn init(arguments: &Init) -> Result<(), Failure> {
 
 async fn data_key(arguments: &Init, account: &Account, undo: &str) -> Result<(Plan, Option<FoundKey>), Failure> {
     let Some(path) = &arguments.policy else { return Ok((Plan::default(), None)) };
-    let owners = arguments.data_owner.iter().map(|owner| {
-        statement::users(owner, &["kms:GenerateDataKey", "kms:Decrypt", "kms:DescribeKey"], Some(PURPOSE_IMAGE))
+    let owners = arguments.data_owner.iter().flat_map(|owner| {
+        let uses = statement::users(owner, &["kms:GenerateDataKey", "kms:Decrypt"], Some(PURPOSE_IMAGE));
+        [uses, statement::users(owner, &["kms:DescribeKey"], None)]
     });
-    let base = statement::administered(&account.id, &owners.collect::<Vec<_>>());
+    let owners: Vec<_> = owners.collect();
+    let base = statement::administered(&account.id, &owners);
     let consumer = Consumer { account: account.id.clone(), role: Some(arguments.role.clone()) };
     let mut wanted = Vec::new();
     for accepted in policy::read(path)?.accept() {
@@ -130,12 +139,14 @@ async fn data_key(arguments: &Init, account: &Account, undo: &str) -> Result<(Pl
     let Some(found) = found else { return Ok((plan, None)) };
     let before = account.key_policy(&found.arn).await.map_err(failure)?;
     let after = statement::statements(&all, &arguments.alias).and_then(|statements| {
-        let kept = statement::without_enclaves(&before, &found.arn)?;
+        let kept = statement::without_openings(&before, &found.arn)?;
         statements.iter().try_fold(kept, |policy, statement| statement::with(&policy, statement, &found.arn))
     });
-    let mut changed = account.plan_policy(&found.arn, &before, &after.map_err(failure)?, undo);
+    let mut changed = account.plan_policy(&found.arn, &before, &after.map_err(failure)?);
     // Its owner opens it without an enclave: that is what it is for.
-    changed.warnings.retain(|warning| !arguments.data_owner.iter().any(|owner| warning.contains(owner)));
+    let of_owners =
+        |warning: &String| owners.iter().any(|owner| owner["Sid"].as_str().is_some_and(|sid| warning.contains(sid)));
+    changed.warnings.retain(|warning| !of_owners(warning));
     Ok((plan.and(changed), Some(found)))
 }
 
@@ -147,6 +158,7 @@ pub async fn retire(arguments: &Retire) -> Result<(), Failure> {
         undo.push_str(&format!(" --key {}", key.arn));
     }
     let key = account.plan_key_deletion(&arguments.alias, &undo).await.map_err(failure)?;
-    let plan = key.and(account.plan_role_deletion(&arguments.role, &undo).await.map_err(failure)?);
+    let mut plan = key.and(account.plan_role_deletion(&arguments.role, &undo).await.map_err(failure)?);
+    plan.next.push("a role that is made anew is another to KMS: the model owner has to run cloister provider policy once more for it".to_owned());
     arguments.common.carry_out("consumer retire", &account, &plan, Map::new()).await
 }

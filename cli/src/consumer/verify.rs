@@ -1,7 +1,6 @@
 //! `cloister consumer verify-image`: whether the image in a registry is what its owner promised.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use cloister_oci::{Layout, Reference};
@@ -28,6 +27,9 @@ pub struct VerifyImage {
     /// The policy that your clients use, to compare as well.
     #[arg(long, value_name = "TOML")]
     policy: Option<PathBuf>,
+    /// The root that the policies have to have, in PEM; Amazon's by default. Only a simulation has another.
+    #[arg(long, value_name = "PEM")]
+    root: Option<PathBuf>,
     /// Where the enclave's image is in the container image.
     #[arg(long, value_name = "PATH", default_value = EIF_PATH)]
     eif_path: String,
@@ -50,13 +52,17 @@ pub async fn run(arguments: &VerifyImage) -> Result<(), Failure> {
         parsed.map_err(|error| Failure::input(format!("{}: {error}", path.display())))
     });
     let policy = arguments.policy.as_deref().map(policy::read).transpose()?;
+    let tag = arguments.image.tag.as_deref();
+    let root = release::root(arguments.root.as_deref())?;
     let expected = Expected {
         key: &key,
+        name: Some((repository, tag)),
+        root: &root,
         eif_path: &arguments.eif_path,
         measurements: given.transpose()?,
         policy: policy.as_ref(),
     };
-    let account = if arguments.access.is_ecr(host) { Some(Arc::new(arguments.common.open().await?)) } else { None };
+    let account = arguments.access.account(host, &arguments.common).await?;
     let from = arguments.access.connect(host, account)?;
     let mut layout = Layout::temporary().map_err(registry::failure)?;
     let release = Release::pull(&from, repository, &target, &mut layout).await?;
@@ -69,7 +75,7 @@ pub async fn run(arguments: &VerifyImage) -> Result<(), Failure> {
             check.what, check.found
         )));
     }
-    if let Some(out) = &arguments.policy_out {
+    if let Some(out) = arguments.policy_out.as_ref().filter(|_| !arguments.common.dry_run()) {
         files::write(out, &release::published_policy(&layout, &release)?)?;
     }
     Ok(())

@@ -119,7 +119,7 @@ pub async fn init(arguments: &Init) -> Result<(), Failure> {
             "have the data owner make the role of its pods: cloister consumer init --model-key ARN …, with the ARN of {}",
             names.alias
         ),
-        format!("let that role in: cloister provider policy --key {} --measurements F --consumer ACCOUNT:ROLE --apply", names.alias),
+        format!("let that role in: cloister provider policy --key {} --measurements F --sealed model.sealed --consumer ACCOUNT:ROLE --apply", names.alias),
     ]);
     let mut result = Map::new();
     for (name, key) in [("key", model_key), ("signing_key", signing_key)] {
@@ -133,7 +133,7 @@ pub async fn init(arguments: &Init) -> Result<(), Failure> {
 async fn warn_of_policy(account: &Account, key: Option<&FoundKey>, plan: &mut Plan) -> Result<(), Failure> {
     let Some(key) = key else { return Ok(()) };
     let policy = account.key_policy(&key.arn).await.map_err(failure)?;
-    plan.warnings.extend(statement::warnings(&policy).iter().map(ToString::to_string));
+    plan.warnings.extend(statement::warnings(&policy));
     Ok(())
 }
 
@@ -164,7 +164,9 @@ pub async fn retire(arguments: &Retire) -> Result<(), Failure> {
 pub async fn public_key(arguments: &PublicKey) -> Result<(), Failure> {
     let account = arguments.common.open().await?;
     let pem = account.public_key(&arguments.key).await.map_err(failure)?;
-    files::write(&arguments.out, pem.as_bytes())?;
+    if !arguments.common.dry_run() {
+        files::write(&arguments.out, pem.as_bytes())?;
+    }
     if arguments.common.json() {
         return output::json(&Value::from(pem));
     }

@@ -33,11 +33,14 @@ pub struct KeyPolicy {
     #[arg(long, value_name = "ACCOUNT[:ROLE]", required_unless_present = "withdraw")]
     consumer: Option<Consumer>,
     /// Open for this sealed model alone: its name, version and digest are pinned.
-    #[arg(long, value_name = "FILE", group = "what")]
+    #[arg(long, value_name = "FILE", group = "what", required_unless_present_any = ["model", "any_model", "withdraw"])]
     sealed: Option<PathBuf>,
     /// Open for every version of the model of this name.
     #[arg(long, value_name = "NAME", group = "what")]
     model: Option<String>,
+    /// Open for every model that is sealed under the key.
+    #[arg(long, group = "what")]
+    any_model: bool,
     /// Take back what was let in: this image, of this consumer where one is named.
     #[arg(long)]
     withdraw: bool,
@@ -55,12 +58,16 @@ pub async fn run(arguments: &KeyPolicy) -> Result<(), Failure> {
     let missing = || Failure::input(format!("there is no key {} in {} {}", arguments.key, account.id, account.region));
     let key = account.find_key(&arguments.key).await.map_err(failure)?.ok_or_else(missing)?;
     let before = account.key_policy(&key.arn).await.map_err(failure)?;
+    let (kept, gone) = statement::without_gone(&before, &key.arn).map_err(failure)?;
     let after = if arguments.withdraw {
-        statement::without_image(&before, &pcrs, arguments.consumer.as_ref(), &key.arn).map_err(failure)?
+        statement::without_image(&kept, &pcrs, arguments.consumer.as_ref(), &key.arn).map_err(failure)?
     } else {
-        with(arguments, &before, &key.arn, pcrs)?
+        with(arguments, &kept, &key.arn, pcrs)?
     };
-    let mut plan = account.plan_policy(&key.arn, &before, &after, &undo(arguments));
+    let mut plan = account.plan_policy(&key.arn, &before, &after);
+    plan.warnings.extend(gone.iter().map(|sid| {
+        format!("the statement {sid:?} names a role that is gone, and is taken out: a role of the same name has to be let in anew")
+    }));
     if !plan.steps.is_empty() {
         plan.next.extend(next(arguments, &key.arn));
     }
@@ -72,18 +79,21 @@ fn with(arguments: &KeyPolicy, before: &Value, arn: &str, pcrs: statement::Pcrs)
     let Some(consumer) = arguments.consumer.clone() else {
         return Err(Failure::usage("--consumer ACCOUNT[:ROLE] says whose enclaves are let in"));
     };
-    let attested = Attested { consumer, pcrs, context: model_context(arguments)?, purpose: Purpose::Model };
+    let attested = Attested { consumer, pcrs, context: model_context(arguments, arn)?, purpose: Purpose::Model };
     attested.check().map_err(failure)?;
     statement::with(before, &attested.to_statement(), arn).map_err(failure)
 }
 
-fn model_context(arguments: &KeyPolicy) -> Result<BTreeMap<String, String>, Failure> {
+fn model_context(arguments: &KeyPolicy, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
     if let Some(path) = &arguments.sealed {
         let about = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", path.display()));
         let file = std::fs::File::open(path).map_err(|error| about(&error))?;
         let sealed = Sealed::read_header(file).map_err(|error| about(&error))?;
         if sealed.header().purpose != SealedAs::Model {
             return Err(about(&"it is no sealed model"));
+        }
+        if sealed.header().key_arn != arn {
+            return Err(about(&format!("it was sealed under {}, and not under {arn}", sealed.header().key_arn)));
         }
         return Ok(sealed.header().context.clone());
     }
@@ -104,13 +114,6 @@ fn pcrs(arguments: &KeyPolicy) -> Result<statement::Pcrs, Failure> {
         }
     }
     Ok(pcrs)
-}
-
-fn undo(arguments: &KeyPolicy) -> String {
-    let consumer = arguments.consumer.as_ref().map(|consumer| format!(" --consumer {consumer}")).unwrap_or_default();
-    let withdraw = if arguments.withdraw { "" } else { " --withdraw" };
-    let file = arguments.measurements.display();
-    format!("cloister provider policy --key {} --measurements {file}{consumer}{withdraw} --apply", arguments.key)
 }
 
 fn next(arguments: &KeyPolicy, arn: &str) -> Vec<String> {

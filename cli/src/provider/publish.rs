@@ -49,6 +49,9 @@ pub struct Publish {
     /// Where the enclave's image is in the container image.
     #[arg(long, value_name = "PATH", default_value = EIF_PATH)]
     eif_path: String,
+    /// The root that the policy has to have, in PEM; Amazon's by default. Only a simulation has another.
+    #[arg(long, value_name = "PEM")]
+    root: Option<PathBuf>,
     /// The registry; by default the account's own in its region.
     #[arg(long, value_name = "HOST")]
     registry: Option<String>,
@@ -97,7 +100,8 @@ pub async fn publish(arguments: &Publish) -> Result<(), Failure> {
     promise(arguments, &source, &mut attached, &release, signer.as_ref())?;
 
     let host = arguments.registry.clone().unwrap_or_else(|| account.registry_host());
-    let to = arguments.access.connect(&host, Some(Arc::clone(&account)))?;
+    let token = arguments.access.is_ecr(&host).then(|| Arc::clone(&account));
+    let to = arguments.access.connect(&host, token)?;
     let undo = format!("cloister provider unpublish --repository {} --tag {tag}", arguments.repository);
     let mut plan = account.plan_repository(&arguments.repository, &undo).await.map_err(failure)?;
     let mut parts = Vec::new();
@@ -119,10 +123,11 @@ pub async fn publish(arguments: &Publish) -> Result<(), Failure> {
         resource: format!("{name}:{}", part.tag),
         before: Value::Null,
         after: json!({"what": part.what, "digest": part.digest.to_string()}),
-        undo: undo.clone(),
+        undo: format!("{undo} --region {}", account.region),
         called: None,
     }));
-    let pushing = Pushing { to: &to, repository: arguments.repository.as_str(), name: &name, signer: signer.as_ref() };
+    let pushing =
+        Pushing { to: &to, repository: arguments.repository.as_str(), name: &name, tag: &tag, signer: signer.as_ref() };
     let attached = tokio::sync::Mutex::new(attached);
     let result =
         Map::from_iter([("image".to_owned(), Value::from(pinned)), ("tag".to_owned(), Value::from(tag.clone()))]);
@@ -145,8 +150,8 @@ fn attach(layout: &mut Layout, image: Digest, measurements: Vec<u8>, policy: Vec
     let put = |layout: &mut Layout, artifact: cloister_oci::Artifact, kind: Attachment| {
         artifact.add_to(layout, Some(&kind.tag(&image))).map_err(registry::failure)
     };
-    let measurements = Some(put(layout, release::measurements(measurements), Attachment::Measurements)?);
-    let policy = Some(put(layout, release::policy(policy), Attachment::Policy)?);
+    let measurements = Some(put(layout, release::measurements(image, measurements), Attachment::Measurements)?);
+    let policy = Some(put(layout, release::policy(image, policy), Attachment::Policy)?);
     Ok(Release { image, measurements, policy })
 }
 
@@ -159,8 +164,15 @@ fn promise(
     signer: &dyn Signer,
 ) -> Result<(), Failure> {
     source.verify(&release.image).map_err(registry::failure)?;
-    let expected =
-        Expected { key: signer.public_key(), eif_path: &arguments.eif_path, measurements: None, policy: None };
+    let root = release::root(arguments.root.as_deref())?;
+    let expected = Expected {
+        key: signer.public_key(),
+        name: None,
+        root: &root,
+        eif_path: &arguments.eif_path,
+        measurements: None,
+        policy: None,
+    };
     let wrong = release::promised(source, attached, release, &expected)?;
     match wrong {
         None => Ok(()),
@@ -194,27 +206,40 @@ async fn there(
     signer: &dyn Signer,
 ) -> Result<Vec<Part>, Failure> {
     let repository = arguments.repository.as_str();
+    let taken = |what: &str, place: &str, found: Digest, advice: &str| {
+        Failure::input(format!(
+            "nothing was published: {repository}:{place} is another {what} already, {found}, and tags cannot be moved: {advice}"
+        ))
+    };
+    // What belongs to an image stands under its digest, where no new tag leads past it.
+    let advice = "unpublish that image first (cloister provider unpublish), or build another";
     let mut parts = Vec::new();
-    for (what, tag, digest) in named(tag, release) {
-        let found = to.resolve(repository, &tag).await.map_err(registry::failure)?;
-        let there = found.is_some();
-        let taken = |found: Digest, why: &str| {
-            Failure::input(format!(
-                "nothing was published: {repository}:{tag} is {found} already{why}, and its tags cannot be moved: publish under a new tag"
-            ))
-        };
+    for (what, place, digest) in named(tag, release) {
+        let found = to.resolve(repository, &place).await.map_err(registry::failure)?;
         match found {
             Some(found) if what == "signature" => {
                 // Each signature is another, so that what is there is asked and not compared.
                 let pulled =
-                    to.pull_image(repository, &tag, attached, release::LIMITS).await.map_err(registry::failure)?;
-                cosign::verify(attached, &pulled, signer.public_key(), &digest)
-                    .map_err(|_| taken(found, ", a signature of another key's"))?;
+                    to.pull_image(repository, &place, attached, release::LIMITS).await.map_err(registry::failure)?;
+                let verified = cosign::verify(attached, &pulled, signer.public_key(), &digest);
+                let said =
+                    verified.ok().and_then(|verified| verified.optional.get(release::TAG)?.as_str().map(str::to_owned));
+                match said {
+                    Some(said) if said == tag => {}
+                    Some(said) => {
+                        let advice = format!("it was published as {said}, and an image has one tag");
+                        return Err(taken("tag's signature", &place, found, &advice));
+                    }
+                    None => return Err(taken("key's signature", &place, found, advice)),
+                }
             }
-            Some(found) if found != digest => return Err(taken(found, "")),
+            Some(found) if found != digest => {
+                let advice = if what == "image" { "publish under a new tag" } else { advice };
+                return Err(taken(what, &place, found, advice));
+            }
             _ => {}
         }
-        parts.push(Part { what, tag, digest, there });
+        parts.push(Part { what, tag: place, digest, there: found.is_some() });
     }
     Ok(parts)
 }
@@ -224,6 +249,7 @@ struct Pushing<'a> {
     to: &'a Registry,
     repository: &'a str,
     name: &'a str,
+    tag: &'a str,
     signer: &'a dyn Signer,
 }
 
@@ -231,7 +257,8 @@ impl Pushing<'_> {
     async fn push(&self, part: &Part, source: &Layout, attached: &mut Layout) -> Result<String, Failure> {
         let digest = match part.what {
             "signature" => {
-                let what = ToSign { image: part.digest, docker_reference: self.name, optional: BTreeMap::new() };
+                let tag = (release::TAG.to_owned(), self.tag.to_owned());
+                let what = ToSign { image: part.digest, docker_reference: self.name, optional: BTreeMap::from([tag]) };
                 cosign::sign(attached, &what, None, self.signer).await.map_err(registry::failure)?
             }
             _ => part.digest,

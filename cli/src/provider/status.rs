@@ -1,16 +1,18 @@
 //! `cloister provider status`: where an image is by now.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cloister_accounts::{Account, ReplicationStatus, RepositoryName, Stored};
+use cloister_accounts::{Account, Destination, ReplicationStatus, RepositoryName, Stored};
+use cloister_oci::{Attachment, Digest};
 use serde_json::json;
 
 use super::REPOSITORY;
 use crate::accounts::{Common, failure};
 use crate::failure::Failure;
-use crate::output;
 use crate::words::rfc3339;
+use crate::{output, registry};
 
 /// Between two looks. ECR says that most copies take less than 30 minutes.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -54,6 +56,9 @@ pub async fn run(arguments: &Status) -> Result<(), Failure> {
                 copy.to.region,
                 copy.failure.as_deref().unwrap_or("no reason given")
             ))),
+            None if copies.is_empty() && arguments.wait => Err(Failure::unavailable(
+                "it is copied nowhere: cloister provider share, and then publish under a new tag",
+            )),
             None if on_its_way && arguments.wait => {
                 Err(Failure::unavailable(format!("not every copy was whole after {} s; it goes on", arguments.timeout)))
             }
@@ -62,12 +67,41 @@ pub async fn run(arguments: &Status) -> Result<(), Failure> {
     }
 }
 
+/// The image, and how far it is at each place with all that belongs to it: no further than its slowest part.
 async fn look(arguments: &Status, account: &Account) -> Result<(Stored, Vec<ReplicationStatus>), Failure> {
     let (repository, tag) = (&arguments.repository, &arguments.tag);
     let missing = || Failure::input(format!("the repository {repository} of {} has no image {tag}", account.id));
     let stored = account.stored(repository, tag).await.map_err(failure)?.ok_or_else(missing)?;
-    let copies = account.replication_status(repository, &stored.digest).await.map_err(failure)?;
-    Ok((stored, copies))
+    let mut copies: BTreeMap<Destination, ReplicationStatus> = BTreeMap::new();
+    for digest in parts(account, repository, &stored.digest).await? {
+        for status in account.replication_status(repository, &digest).await.map_err(failure)? {
+            let rank =
+                |status: &ReplicationStatus| ["COMPLETE", "FAILED"].iter().position(|known| *known == status.status);
+            match copies.get_mut(&status.to) {
+                // What failed stays failed, and what is on its way is not whole.
+                Some(there) if rank(there) == Some(1) || rank(&status) == Some(0) => {}
+                Some(there) => *there = status,
+                None => drop(copies.insert(status.to.clone(), status)),
+            }
+        }
+    }
+    Ok((stored, copies.into_values().collect()))
+}
+
+/// The digests of an image, its attachments and their signatures, as far as they are there.
+async fn parts(account: &Account, repository: &RepositoryName, image: &str) -> Result<Vec<String>, Failure> {
+    let digest = |text: &str| text.parse::<Digest>().map_err(registry::failure);
+    let mut signed = vec![image.to_owned()];
+    for kind in [Attachment::Measurements, Attachment::Policy] {
+        let found = account.stored(repository, &kind.tag(&digest(image)?)).await.map_err(failure)?;
+        signed.extend(found.map(|found| found.digest));
+    }
+    let mut all = signed.clone();
+    for part in signed {
+        let found = account.stored(repository, &Attachment::Signature.tag(&digest(&part)?)).await.map_err(failure)?;
+        all.extend(found.map(|found| found.digest));
+    }
+    Ok(all)
 }
 
 fn print(arguments: &Status, stored: &Stored, copies: &[ReplicationStatus]) -> Result<(), Failure> {

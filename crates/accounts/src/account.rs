@@ -3,10 +3,11 @@
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::ProvideCredentials;
 use cloister_aws_http::{Egress, Roots};
 use cloister_kms::{KmsClient, Settings as KmsSettings};
 
-use crate::error::{Error, Result, refused};
+use crate::error::{Error, Result, reasons, refused};
 use crate::limits::{CALL_TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE, MAX_TRIES};
 use crate::names::AccountId;
 
@@ -60,12 +61,18 @@ impl Account {
         let aws = loader.load().await;
         let region = aws.region().map(ToString::to_string).filter(|region| !region.is_empty());
         let region = region.ok_or(Error::NoRegion)?;
-        let credentials = aws.credentials_provider().ok_or(Error::NoCredentials)?;
+        let credentials =
+            aws.credentials_provider().ok_or_else(|| Error::NoCredentials("none are configured".to_owned()))?;
+        let found = credentials.provide_credentials().await;
+        found.map_err(|error| Error::NoCredentials(reasons(&error)))?;
 
         const CALL: &str = "sts:GetCallerIdentity";
         let identity = aws_sdk_sts::Client::new(&aws).get_caller_identity().send().await.map_err(refused(CALL))?;
         let id: AccountId = identity.account().ok_or(Error::Incomplete { call: CALL, what: "account" })?.parse()?;
         let arn = identity.arn().ok_or(Error::Incomplete { call: CALL, what: "identity" })?.to_owned();
+        if !arn.starts_with("arn:aws:") {
+            return Err(Error::Partition { arn });
+        }
         if let Some(expected) = settings.account.filter(|expected| *expected != id) {
             return Err(Error::OtherAccount { expected: expected.to_string(), found: id.to_string(), arn });
         }

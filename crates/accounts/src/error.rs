@@ -24,9 +24,25 @@ pub enum Error {
     /// No region is set.
     #[error("no region: give --region, or set AWS_REGION")]
     NoRegion,
-    /// No credentials are set.
-    #[error("no AWS credentials: set AWS_PROFILE, or log in")]
-    NoCredentials,
+    /// No credentials are set, or they cannot be had.
+    #[error("no AWS credentials: set AWS_PROFILE, or log in ({0})")]
+    NoCredentials(String),
+    /// An identity of China's or the US government's regions.
+    #[error("{arn} is of another partition than aws: China's and GovCloud's accounts are not provided for")]
+    Partition {
+        /// Whose credentials.
+        arn: String,
+    },
+    /// KMS does not know whom a policy names.
+    #[error(
+        "KMS does not know one of {principals}: a policy can name only roles that are there. Has the data owner made its role (cloister consumer init)? KMS said: {said}"
+    )]
+    UnknownPrincipal {
+        /// Whom the policy names.
+        principals: String,
+        /// KMS's words.
+        said: String,
+    },
     /// The credentials are of another account than the one that was meant.
     #[error("these credentials are {arn}, of the account {found}, and not of {expected}: nothing was changed")]
     OtherAccount {
@@ -142,19 +158,20 @@ where
 {
     move |error| match error.as_service_error() {
         Some(service) => service_error(call, service),
-        None => {
-            let mut said = String::new();
-            let mut next: Option<&dyn std::error::Error> = Some(&error);
-            while let Some(error) = next {
-                if !said.is_empty() {
-                    said.push_str(": ");
-                }
-                said.push_str(&error.to_string());
-                next = error.source();
-            }
-            Error::Unreachable { call, said: bounded(&said, MESSAGE_CHARS) }
-        }
+        None => Error::Unreachable { call, said: reasons(&error) },
     }
+}
+
+/// An error and what is behind it.
+pub(crate) fn reasons(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        said.push_str(": ");
+        said.push_str(&error.to_string());
+        next = error.source();
+    }
+    bounded(&said, MESSAGE_CHARS)
 }
 
 fn service_error(call: &'static str, error: &impl ProvideErrorMetadata) -> Error {

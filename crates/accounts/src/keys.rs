@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::error::{Error, Result, absent, refused};
-use crate::limits::DELETION_DAYS;
-use crate::plan::{Action, Call, Change, Plan};
-use crate::statement::{difference, warnings};
+use crate::limits::{DELETION_DAYS, PRINCIPAL_PAUSE, PRINCIPAL_TRIES};
+use crate::plan::{Action, Call, Change, MADE_BY, Plan, US};
+use crate::statement::{difference, principals, warnings};
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub struct FoundKey {
     pub description: String,
     /// Whether it is about to be deleted.
     pub pending_deletion: bool,
+    /// Whether it was disabled.
+    pub disabled: bool,
     /// Whether it wraps or signs.
     pub usage: Option<KeyUse>,
 }
@@ -54,6 +56,7 @@ pub(crate) enum KeyCall {
     Unalias { alias: String },
     Describe { arn: String, description: String },
     Rotate { arn: String },
+    Enable { arn: String },
     Keep { arn: String },
     Delete { arn: String },
     Policy { arn: String, policy: Value },
@@ -76,6 +79,7 @@ impl Account {
         };
         Ok(Some(FoundKey {
             pending_deletion: key.key_state() == Some(&KeyState::PendingDeletion),
+            disabled: key.key_state() == Some(&KeyState::Disabled),
             description: key.description.unwrap_or_default(),
             arn: key.arn.ok_or(Error::Incomplete { call: CALL, what: "ARN" })?,
             usage,
@@ -144,41 +148,42 @@ impl Account {
         if found.usage != Some(wish.usage) {
             return Err(Error::Conflict(format!("{} is a key for something else than {:?}", found.arn, wish.usage)));
         }
-        self.plan_mending(&mut plan, wish, &found, behind_alias.is_none(), undo).await?;
+        self.plan_mending(&mut plan, wish, &found, behind_alias.is_none()).await?;
         Ok((plan, Some(found)))
     }
 
-    async fn plan_mending(
-        &self,
-        plan: &mut Plan,
-        wish: &KeyWish,
-        found: &FoundKey,
-        nameless: bool,
-        undo: &str,
-    ) -> Result<()> {
+    async fn plan_mending(&self, plan: &mut Plan, wish: &KeyWish, found: &FoundKey, nameless: bool) -> Result<()> {
         let arn = found.arn.clone();
+        let mut update = |call: KeyCall, [before, after]: [Value; 2], undo: &str| {
+            plan.push(Call::Key(call), self.change(Action::Update, &arn, before, after, undo));
+        };
         if found.pending_deletion {
-            let change = self.change(
-                Action::Update,
-                &arn,
-                json!({"deletion": "pending"}),
-                json!({"deletion": "cancelled"}),
-                undo,
-            );
-            plan.push(Call::Key(KeyCall::Keep { arn: arn.clone() }), change);
+            let undo = format!("aws kms schedule-key-deletion --key-id {arn} --pending-window-in-days {DELETION_DAYS}");
+            let states = ["pending", "cancelled"].map(|state| json!({"deletion": state}));
+            update(KeyCall::Keep { arn: arn.clone() }, states, &undo);
         }
-        if nameless {
-            let change = self.change(Action::Create, &wish.alias, Value::Null, json!({"key": arn}), undo);
-            plan.push(Call::Key(KeyCall::Alias { alias: wish.alias.clone(), arn: arn.clone() }), change);
+        if found.disabled {
+            let undo = format!("aws kms disable-key --key-id {arn}");
+            update(
+                KeyCall::Enable { arn: arn.clone() },
+                [false, true].map(|enabled| json!({"enabled": enabled})),
+                &undo,
+            );
         }
         if found.description != wish.description {
-            let [before, after] = [&found.description, &wish.description].map(|text| json!({"description": text}));
-            let change = self.change(Action::Update, &arn, before, after, undo);
-            plan.push(Call::Key(KeyCall::Describe { arn: arn.clone(), description: wish.description.clone() }), change);
+            let texts = [&found.description, &wish.description].map(|text| json!({"description": text}));
+            let undo =
+                format!("aws kms update-key-description --key-id {arn} --description {}", quoted(&found.description));
+            update(KeyCall::Describe { arn: arn.clone(), description: wish.description.clone() }, texts, &undo);
         }
         if wish.usage == KeyUse::Encrypt && !found.pending_deletion && !self.rotates(&arn).await? {
-            let change = self.change(Action::Update, &arn, json!({"rotation": false}), json!({"rotation": true}), undo);
-            plan.push(Call::Key(KeyCall::Rotate { arn: arn.clone() }), change);
+            let undo = format!("aws kms disable-key-rotation --key-id {arn}");
+            update(KeyCall::Rotate { arn: arn.clone() }, [false, true].map(|on| json!({"rotation": on})), &undo);
+        }
+        if nameless {
+            let undo = format!("aws kms delete-alias --alias-name {}", wish.alias);
+            let change = self.change(Action::Create, &wish.alias, Value::Null, json!({"key": arn}), &undo);
+            plan.push(Call::Key(KeyCall::Alias { alias: wish.alias.clone(), arn: arn.clone() }), change);
         }
         Ok(())
     }
@@ -189,26 +194,30 @@ impl Account {
     }
 
     /// What has to change for a key to have that policy, with every opening of it that asks for no enclave as a warning.
-    pub fn plan_policy(&self, arn: &str, before: &Value, after: &Value, undo: &str) -> Plan {
-        let mut plan = Plan { warnings: warnings(after).iter().map(ToString::to_string).collect(), ..Plan::default() };
+    pub fn plan_policy(&self, arn: &str, before: &Value, after: &Value) -> Plan {
+        let mut plan = Plan { warnings: warnings(after), ..Plan::default() };
         if !difference(before, after).is_empty() {
-            let change = self.change(Action::Update, arn, before.clone(), after.clone(), undo);
+            let policy = quoted(&before.to_string());
+            let undo = format!("aws kms put-key-policy --key-id {arn} --policy-name default --policy {policy}");
+            let change = self.change(Action::Update, arn, before.clone(), after.clone(), &undo);
             plan.push(Call::Key(KeyCall::Policy { arn: arn.to_owned(), policy: after.clone() }), change);
         }
         plan
     }
 
-    /// What has to change for a key and its alias to be gone: the key can be had back for [`DELETION_DAYS`].
+    /// What has to change for a key and its alias to be gone: the key can be had back for [`DELETION_DAYS`]. A key that was not made here loses its alias alone.
     ///
     /// # Errors
     /// A call's failure.
     pub async fn plan_key_deletion(&self, alias: &str, undo: &str) -> Result<Plan> {
         let mut plan = Plan::default();
         let Some(found) = self.find_key(alias).await? else { return Ok(plan) };
-        if !found.pending_deletion {
+        if !self.is_ours(&found.arn).await? {
+            plan.warnings.push(format!("{} was not made by this command and stays; it loses its alias", found.arn));
+        } else if !found.pending_deletion {
+            let before = json!({"description": found.description});
             let after = json!({"deletion": format!("in {DELETION_DAYS} days")});
-            let change =
-                self.change(Action::Remove, &found.arn, json!({"description": found.description}), after, undo);
+            let change = self.change(Action::Remove, &found.arn, before, after, undo);
             plan.push(Call::Key(KeyCall::Delete { arn: found.arn.clone() }), change);
             plan.warnings.push(format!(
                 "what is sealed under {} can no longer be opened by any enclave that starts from then on",
@@ -220,10 +229,16 @@ impl Account {
         Ok(plan)
     }
 
+    /// Whether [`Account::apply`] made the key.
+    async fn is_ours(&self, arn: &str) -> Result<bool> {
+        let answer = self.kms.list_resource_tags().key_id(arn).send().await.map_err(refused("kms:ListResourceTags"))?;
+        Ok(answer.tags().iter().any(|tag| tag.tag_key() == MADE_BY && tag.tag_value() == US))
+    }
+
     pub(crate) fn change(&self, action: Action, resource: &str, before: Value, after: Value, undo: &str) -> Change {
         let place = format!("{} in {} {}", resource, self.id, self.region);
         let resource = if resource.starts_with("arn:") { resource.to_owned() } else { place };
-        Change { action, resource, before, after, undo: undo.to_owned(), called: None }
+        Change { action, resource, before, after, undo: format!("{undo} --region {}", self.region), called: None }
     }
 
     pub(crate) async fn apply_key(&self, call: &KeyCall) -> Result<Option<String>> {
@@ -240,6 +255,9 @@ impl Account {
                 call.send().await.map_err(refused("kms:UpdateKeyDescription"))?;
             }
             KeyCall::Rotate { arn } => self.rotate(arn).await?,
+            KeyCall::Enable { arn } => {
+                self.kms.enable_key().key_id(arn).send().await.map_err(refused("kms:EnableKey"))?;
+            }
             KeyCall::Keep { arn } => {
                 self.kms.cancel_key_deletion().key_id(arn).send().await.map_err(refused("kms:CancelKeyDeletion"))?;
                 // A key that comes back is disabled.
@@ -251,7 +269,8 @@ impl Account {
             }
             KeyCall::Policy { arn, policy } => {
                 let call = self.kms.put_key_policy().key_id(arn).policy_name("default").policy(policy.to_string());
-                call.send().await.map_err(refused("kms:PutKeyPolicy"))?;
+                let put = async || call.clone().send().await.map_err(refused("kms:PutKeyPolicy"));
+                once_known(policy, put).await?;
             }
         }
         Ok(None)
@@ -263,10 +282,11 @@ impl Account {
             KeyUse::Encrypt => (KeySpec::SymmetricDefault, KeyUsageType::EncryptDecrypt),
             KeyUse::Sign => (KeySpec::EccNistP384, KeyUsageType::SignVerify),
         };
-        let tag = Tag::builder().tag_key("made-by").tag_value("cloister").build();
+        let tag = Tag::builder().tag_key(MADE_BY).tag_value(US).build();
         let tag = tag.map_err(|_| Error::Incomplete { call: CALL, what: "tag" })?;
         let call = self.kms.create_key().description(description).key_spec(spec).key_usage(kind).tags(tag);
-        let answer = call.policy(policy.to_string()).send().await.map_err(refused(CALL))?;
+        let call = call.policy(policy.to_string());
+        let answer = once_known(policy, async || call.clone().send().await.map_err(refused(CALL))).await?;
         let arn = answer.key_metadata.and_then(|key| key.arn).ok_or(Error::Incomplete { call: CALL, what: "ARN" })?;
         let half_made = |source| Error::HalfMade { arn: arn.clone(), source: Box::new(source) };
         self.alias(alias, &arn).await.map_err(half_made)?;
@@ -284,4 +304,29 @@ impl Account {
     async fn rotate(&self, arn: &str) -> Result<()> {
         self.kms.enable_key_rotation().key_id(arn).send().await.map(drop).map_err(refused("kms:EnableKeyRotation"))
     }
+}
+
+/// Makes a call that carries a key policy, and again while KMS does not know a role that it names: one that was made a moment ago is not known
+/// everywhere at once.
+async fn once_known<T>(policy: &Value, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let mut tries = 1;
+    loop {
+        match call().await {
+            Err(Error::Refused { code, said, .. })
+                if code.starts_with("MalformedPolicyDocument") && said.contains("rincipal") =>
+            {
+                if tries == PRINCIPAL_TRIES {
+                    return Err(Error::UnknownPrincipal { principals: principals(policy).join(", "), said });
+                }
+                tries += 1;
+                tokio::time::sleep(PRINCIPAL_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A text as one word of a shell's.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

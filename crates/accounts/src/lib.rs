@@ -19,7 +19,7 @@ pub mod statement;
 pub use account::{Account, Settings};
 pub use error::{Error, Result};
 pub use keys::{FoundKey, KeyUse, KeyWish};
-pub use names::{AccountId, Consumer, RepositoryName};
+pub use names::{AccountId, Consumer, RepositoryName, role_arn};
 pub use plan::{Action, Change, Plan, Step};
 pub use replication::{Destination, replicates};
 pub use repositories::{ReplicationStatus, Stored};

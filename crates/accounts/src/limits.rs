@@ -13,6 +13,14 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A key policy (KMS, "Resource quotas").
 pub const KEY_POLICY_BYTES: usize = 32 * 1024;
+/// A registry's policy (ECR, "Service quotas").
+pub const REGISTRY_POLICY_BYTES: usize = 10_240;
+/// A role's trust policy, unless AWS raised the account's quota (IAM, "Quotas").
+pub const TRUST_POLICY_BYTES: usize = 2048;
+/// Tries of putting a key policy that KMS finds a principal unknown in, and the pause between: a new role is known everywhere within a minute or so.
+pub const PRINCIPAL_TRIES: u32 = 12;
+/// See [`PRINCIPAL_TRIES`].
+pub const PRINCIPAL_PAUSE: Duration = Duration::from_secs(5);
 /// Days in which a deleted key can still be had back; KMS takes 7 to 30.
 pub const DELETION_DAYS: i32 = 30;
 /// Rules of one registry's replication, and destinations over all of them (ECR, "Private image replication").

@@ -78,6 +78,19 @@ impl fmt::Display for Consumer {
     }
 }
 
+/// The ARN of a role, such as that of people or systems that use a key.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn role_arn(text: &str) -> Result<String, Error> {
+    let rest = text.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/"));
+    if rest.is_some_and(|(account, role)| account.parse::<AccountId>().is_ok() && role_name(role).is_ok()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::Name { what: "a role's ARN", given: text.to_owned(), rule: "arn:aws:iam::ACCOUNT:role/NAME" })
+    }
+}
+
 /// A role's name as IAM takes it.
 pub(crate) fn role_name(text: &str) -> Result<String, Error> {
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte);
@@ -147,6 +160,16 @@ mod tests {
             ["", "44445555666", "444455556666:", "444455556666:*", "444455556666:a b", "arn:aws:iam::444455556666:root"]
         {
             assert!(wrong.parse::<Consumer>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn owners_are_roles() {
+        role_arn("arn:aws:iam::444455556666:role/service/radiology").unwrap();
+        for wrong in
+            ["*", "arn:aws:iam::444455556666:root", "arn:aws:iam::444455556666:role/*", "arn:aws:iam::1:role/a"]
+        {
+            assert!(role_arn(wrong).is_err(), "{wrong}");
         }
     }
 

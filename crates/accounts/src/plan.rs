@@ -9,6 +9,11 @@ use crate::keys::KeyCall;
 use crate::repositories::RegistryCall;
 use crate::roles::RoleCall;
 
+/// The tag of what is made here, by which a later run knows what it may take away.
+pub(crate) const MADE_BY: &str = "made-by";
+/// See [`MADE_BY`].
+pub(crate) const US: &str = "cloister";
+
 /// What happens to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

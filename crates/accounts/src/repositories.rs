@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::error::{Error, Result, absent, refused};
-use crate::limits::LISTED_REPOSITORIES;
+use crate::limits::{LISTED_REPOSITORIES, REGISTRY_POLICY_BYTES};
 use crate::names::{AccountId, RepositoryName};
-use crate::plan::{Action, Call, Plan};
+use crate::plan::{Action, Call, MADE_BY, Plan, US};
 use crate::replication::{Destination, Rule, covered, replicates, with, without};
 use crate::statement;
 
@@ -74,13 +74,18 @@ impl Account {
             return Ok(plan);
         };
         if found.image_tag_mutability() != Some(&ImageTagMutability::Immutable) {
-            let [before, after] = ["mutable", "immutable"].map(|tags| json!({"tags": tags}));
-            let change = self.change(Action::Update, &resource, before, after, undo);
+            let now = found.image_tag_mutability().map_or("MUTABLE", ImageTagMutability::as_str);
+            let undo =
+                format!("aws ecr put-image-tag-mutability --repository-name {name} --image-tag-mutability {now}");
+            let [before, after] = [now, "IMMUTABLE"].map(|tags| json!({"tags": tags.to_lowercase()}));
+            let change = self.change(Action::Update, &resource, before, after, &undo);
             plan.push(Call::Registry(RegistryCall::Immutable { name: name.clone() }), change);
         }
         if !found.image_scanning_configuration().is_some_and(|scan| scan.scan_on_push()) {
+            let scan = "--image-scanning-configuration scanOnPush=false";
+            let undo = format!("aws ecr put-image-scanning-configuration --repository-name {name} {scan}");
             let [before, after] = [false, true].map(|scan| json!({"scan_on_push": scan}));
-            let change = self.change(Action::Update, &resource, before, after, undo);
+            let change = self.change(Action::Update, &resource, before, after, &undo);
             plan.push(Call::Registry(RegistryCall::Scan { name: name.clone() }), change);
         }
         Ok(plan)
@@ -93,12 +98,21 @@ impl Account {
     pub async fn plan_repository_deletion(&self, name: &RepositoryName, undo: &str) -> Result<Plan> {
         let mut plan = Plan::default();
         let answer = self.ecr.describe_repositories().repository_names(name.as_str()).send().await;
-        if absent("ecr:DescribeRepositories", answer, &NO_REPOSITORY)?.is_none() {
+        let found = absent("ecr:DescribeRepositories", answer, &NO_REPOSITORY)?;
+        let Some(found) = found.and_then(|answer| answer.repositories.and_then(|found| found.into_iter().next()))
+        else {
+            return Ok(plan);
+        };
+        let tags =
+            self.ecr.list_tags_for_resource().resource_arn(found.repository_arn().unwrap_or_default()).send().await;
+        let tags = tags.map_err(refused("ecr:ListTagsForResource"))?;
+        if !tags.tags().iter().any(|tag| tag.key() == MADE_BY && tag.value() == US) {
+            plan.warnings.push(format!("repository {name} was not made by this command and stays"));
             return Ok(plan);
         }
         let images = self.ecr.list_images().repository_name(name.as_str()).max_results(1).send().await;
         if !images.map_err(refused("ecr:ListImages"))?.image_ids().is_empty() {
-            plan.warnings.push(format!("repository {name} holds images and stays: unpublish them first"));
+            plan.warnings.push(format!("repository {name} holds images and stays until they are deleted"));
             return Ok(plan);
         }
         let before = json!({"images": 0});
@@ -164,7 +178,9 @@ impl Account {
         let before = self.registry_policy().await?;
         let empty = json!({"Version": "2012-10-17", "Statement": []});
         let statement = self.replication_statement(provider, name);
-        let after = statement::with(before.as_ref().unwrap_or(&empty), &statement, "the registry's policy")?;
+        let before_or_empty = before.as_ref().unwrap_or(&empty);
+        let after =
+            statement::with_at_most(before_or_empty, &statement, "the registry's policy", REGISTRY_POLICY_BYTES)?;
         Ok(self.plan_registry_policy(before, after, undo))
     }
 
@@ -201,8 +217,8 @@ impl Account {
             "Sid": format!("CloisterReplication{provider}{}", statement::short_digest(name.as_str())),
             "Effect": "Allow",
             "Principal": {"AWS": format!("arn:aws:iam::{provider}:root")},
-            "Action": ["ecr:ReplicateImage"],
-            "Resource": [format!("arn:aws:ecr:{}:{}:repository/{name}", self.region, self.id)],
+            "Action": "ecr:ReplicateImage",
+            "Resource": format!("arn:aws:ecr:{}:{}:repository/{name}", self.region, self.id),
         })
     }
 
@@ -263,8 +279,7 @@ impl Account {
 
     /// Where a repository's registry is, without https://.
     pub fn registry_host(&self) -> String {
-        let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
-        format!("{}.dkr.ecr.{}.amazonaws.com{suffix}", self.id, self.region)
+        format!("{}.dkr.ecr.{}.amazonaws.com", self.id, self.region)
     }
 
     /// A user and a password of the registry's, for twelve hours.
@@ -323,7 +338,7 @@ impl Account {
             RegistryCall::Create { name } => {
                 const CALL: &str = "ecr:CreateRepository";
                 let scan = ImageScanningConfiguration::builder().scan_on_push(true).build();
-                let tag = Tag::builder().key("made-by").value("cloister").build();
+                let tag = Tag::builder().key(MADE_BY).value(US).build();
                 let tag = tag.map_err(|_| Error::Incomplete { call: CALL, what: "tag" })?;
                 let call = self.ecr.create_repository().repository_name(name.as_str()).tags(tag);
                 let call = call.image_tag_mutability(ImageTagMutability::Immutable).image_scanning_configuration(scan);

@@ -1,12 +1,15 @@
 //! The role that the pods' parent process acts as: who may take it on, and the little that it may do.
 
+use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::error::{Error, Result, absent, refused};
+use crate::keys::quoted;
+use crate::limits::TRUST_POLICY_BYTES;
 use crate::names::role_name;
-use crate::plan::{Action, Call, Plan};
+use crate::plan::{Action, Call, MADE_BY, Plan, US};
 use crate::statement;
 
 const NO_ROLE: [&str; 2] = ["NoSuchEntity", "NoSuchEntityException"];
@@ -33,12 +36,14 @@ pub struct ServiceAccount {
     pub namespace: String,
     /// The service account's name in it.
     pub name: String,
+    /// The cluster, for EKS Pod Identity; any of the account's where none is named.
+    pub cluster: Option<String>,
 }
 
 /// The statements of a trust policy: for IAM roles for service accounts where a cluster's OIDC issuer is given, and for EKS Pod Identity where that
 /// is wanted. Both for this service account alone (EKS user guide, "IAM roles for service accounts" and "EKS Pod Identities").
 pub fn trust_policy(account: &str, pods: &ServiceAccount, issuers: &[String], pod_identity: bool) -> Vec<Value> {
-    let ServiceAccount { namespace, name } = pods;
+    let ServiceAccount { namespace, name, cluster } = pods;
     let mut statements = Vec::new();
     for issuer in issuers {
         let issuer = issuer.trim_start_matches("https://").trim_end_matches('/');
@@ -54,16 +59,19 @@ pub fn trust_policy(account: &str, pods: &ServiceAccount, issuers: &[String], po
         }));
     }
     if pod_identity {
+        let mut tags = json!({
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": name,
+        });
+        if let Some(cluster) = cluster {
+            tags["aws:RequestTag/eks-cluster-name"] = cluster.as_str().into();
+        }
         statements.push(json!({
             "Sid": "CloisterPodIdentity",
             "Effect": "Allow",
             "Principal": {"Service": "pods.eks.amazonaws.com"},
             "Action": ["sts:AssumeRole", "sts:TagSession"],
-            "Condition": {"StringEquals": {
-                "aws:SourceAccount": account,
-                "aws:RequestTag/kubernetes-namespace": namespace,
-                "aws:RequestTag/kubernetes-service-account": name,
-            }},
+            "Condition": {"StringEquals": tags},
         }));
     }
     statements
@@ -107,14 +115,18 @@ impl Account {
     pub async fn plan_role(&self, wish: &RoleWish, undo: &str) -> Result<Plan> {
         let mut plan = Plan::default();
         let name = role_name(&wish.name)?;
+        if name.contains('/') {
+            let rule = "a name without a path: roles are made without one";
+            return Err(Error::Name { what: "a role's name", given: name, rule });
+        }
         let resource = self.role_arn(&name);
         let answer = self.iam.get_role().role_name(&name).send().await;
         let found = absent("iam:GetRole", answer, &NO_ROLE)?.and_then(|answer| answer.role);
         let before = found.as_ref().map(|role| document(role.assume_role_policy_document(), "the role's trust policy"));
         let before = before.transpose()?.unwrap_or_else(|| json!({"Version": "2012-10-17", "Statement": []}));
-        let mut trust = before.clone();
+        let mut trust = statement::without_doors(&before, &wish.trust, "the role's trust policy")?;
         for statement in &wish.trust {
-            trust = statement::with(&trust, statement, "the role's trust policy")?;
+            trust = statement::with_at_most(&trust, statement, "the role's trust policy", TRUST_POLICY_BYTES)?;
         }
         match found {
             None => {
@@ -129,8 +141,10 @@ impl Account {
                 );
             }
             Some(_) if trust != before => {
+                let document = quoted(&before.to_string());
+                let undo = format!("aws iam update-assume-role-policy --role-name {name} --policy-document {document}");
                 let change =
-                    self.change(Action::Update, &resource, json!({"trust": before}), json!({"trust": trust}), undo);
+                    self.change(Action::Update, &resource, json!({"trust": before}), json!({"trust": trust}), &undo);
                 plan.push(Call::Role(RoleCall::Trust { name: name.clone(), trust }), change);
             }
             Some(_) => {}
@@ -140,7 +154,12 @@ impl Account {
         if before.as_ref() != Some(&wanted) {
             let action = if before.is_some() { Action::Update } else { Action::Create };
             let resource = format!("{resource} policy {PERMISSIONS}");
-            let change = self.change(action, &resource, before.unwrap_or_default(), wanted.clone(), undo);
+            let undo = match &before {
+                Some(before) => format!("put-role-policy --policy-document {}", quoted(&before.to_string())),
+                None => "delete-role-policy".to_owned(),
+            };
+            let undo = format!("aws iam {undo} --role-name {name} --policy-name {PERMISSIONS}");
+            let change = self.change(action, &resource, before.unwrap_or_default(), wanted.clone(), &undo);
             plan.push(Call::Role(RoleCall::Permissions { name, policy: wanted }), change);
         }
         Ok(plan)
@@ -154,6 +173,10 @@ impl Account {
         let mut plan = Plan::default();
         let answer = self.iam.get_role().role_name(name).send().await;
         if let Some(role) = absent("iam:GetRole", answer, &NO_ROLE)?.and_then(|answer| answer.role) {
+            if !role.tags().iter().any(|tag| tag.key() == MADE_BY && tag.value() == US) {
+                plan.warnings.push(format!("the role {name} was not made by this command and stays"));
+                return Ok(plan);
+            }
             let before = json!({"trust": document(role.assume_role_policy_document(), "the role's trust policy")?});
             let change = self.change(Action::Remove, &self.role_arn(name), before, Value::Null, undo);
             plan.push(Call::Role(RoleCall::Delete { name: name.to_owned() }), change);
@@ -175,9 +198,12 @@ impl Account {
     pub(crate) async fn apply_role(&self, call: &RoleCall) -> Result<()> {
         match call {
             RoleCall::Create { name, description, trust } => {
-                let call = self.iam.create_role().role_name(name).description(description);
+                const CALL: &str = "iam:CreateRole";
+                let tag = Tag::builder().key(MADE_BY).value(US).build();
+                let tag = tag.map_err(|_| Error::Incomplete { call: CALL, what: "tag" })?;
+                let call = self.iam.create_role().role_name(name).description(description).tags(tag);
                 let call = call.assume_role_policy_document(trust.to_string());
-                call.send().await.map(drop).map_err(refused("iam:CreateRole"))
+                call.send().await.map(drop).map_err(refused(CALL))
             }
             RoleCall::Trust { name, trust } => {
                 let call = self.iam.update_assume_role_policy().role_name(name).policy_document(trust.to_string());
@@ -211,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_role_is_for_one_service_account() {
-        let pods = ServiceAccount { namespace: "imaging".to_owned(), name: "cloister".to_owned() };
+        let pods = ServiceAccount { namespace: "imaging".to_owned(), name: "cloister".to_owned(), cluster: None };
         let issuers = ["https://oidc.eks.eu-central-1.amazonaws.com/id/AB".to_owned()];
         let both = trust_policy("444455556666", &pods, &issuers, true);
         let [irsa, identity] = &both[..] else { panic!("{both:?}") };

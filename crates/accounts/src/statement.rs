@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cloister_kms::audit::{PolicyFinding, findings};
+use cloister_kms::audit::{allowing, findings};
 use cloister_kms::context;
 use serde_json::{Map, Value, json};
 
@@ -18,27 +18,33 @@ use crate::names::{AccountId, Consumer};
 pub type Pcrs = BTreeMap<u16, [u8; 48]>;
 
 /// What an account's administrators do with a key: everything but using it. `kms:CreateGrant` is not among it: a grant opens a key without its policy.
-const ADMINISTRATION: [&str; 16] = [
+const ADMINISTRATION: [&str; 20] = [
     "kms:CancelKeyDeletion",
     "kms:CreateAlias",
     "kms:DeleteAlias",
     "kms:DescribeKey",
     "kms:DisableKey",
+    "kms:DisableKeyRotation",
     "kms:EnableKey",
     "kms:EnableKeyRotation",
     "kms:GetKeyPolicy",
     "kms:GetKeyRotationStatus",
     "kms:GetPublicKey",
     "kms:ListGrants",
+    "kms:ListKeyPolicies",
+    "kms:ListResourceTags",
     "kms:PutKeyPolicy",
     "kms:ScheduleKeyDeletion",
     "kms:TagResource",
+    "kms:UntagResource",
     "kms:UpdateAlias",
     "kms:UpdateKeyDescription",
 ];
 
 /// What the Sid of a statement for enclaves begins with.
 const ENCLAVES: &str = "CloisterEnclave";
+/// The same of one for people and systems.
+const USERS: &str = "CloisterUse";
 
 /// What a key's wrapped keys are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +147,7 @@ pub fn users(who: &str, actions: &[&str], purpose: Option<&str>) -> Value {
         statement["Condition"] =
             json!({"StringEquals": {format!("kms:EncryptionContext:{}", context::PURPOSE): purpose}});
     }
-    statement["Sid"] = sid("CloisterUse", &statement).into();
+    statement["Sid"] = sid(USERS, &statement).into();
     statement
 }
 
@@ -162,17 +168,39 @@ pub(crate) fn short_digest(text: &str) -> String {
 /// # Errors
 /// [`Error::Policy`] for what is no policy, [`Error::TooMany`] past AWS's bound on its length.
 pub fn with(policy: &Value, statement: &Value, what: &str) -> Result<Value> {
+    with_at_most(policy, statement, what, KEY_POLICY_BYTES)
+}
+
+/// The same for a policy that may have so many bytes.
+///
+/// # Errors
+/// As for [`with`].
+pub(crate) fn with_at_most(policy: &Value, statement: &Value, what: &str, limit: usize) -> Result<Value> {
     let mut statements = statements(policy, what)?;
     match statements.iter_mut().find(|there| there["Sid"] == statement["Sid"]) {
+        Some(there) if same(there, statement) => {}
         Some(there) => *there = statement.clone(),
         None => statements.push(statement.clone()),
     }
     let policy = replaced(policy, statements);
     let length = policy.to_string().len();
-    if length > KEY_POLICY_BYTES {
-        return Err(Error::TooMany { what: what.to_owned(), count: length, limit: KEY_POLICY_BYTES, unit: "bytes" });
+    if length > limit {
+        return Err(Error::TooMany { what: what.to_owned(), count: length, limit, unit: "bytes" });
     }
     Ok(policy)
+}
+
+/// Whether two statements say the same: AWS gives lists of one back as that one, or the other way round.
+pub(crate) fn same(one: &Value, other: &Value) -> bool {
+    fn plain(value: &Value) -> Value {
+        match value {
+            Value::Array(items) if items.len() == 1 => items.first().map(plain).unwrap_or_default(),
+            Value::Array(items) => items.iter().map(plain).collect(),
+            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+            other => other.clone(),
+        }
+    }
+    plain(one) == plain(other)
 }
 
 /// The policy without the statement of that Sid.
@@ -182,6 +210,18 @@ pub fn with(policy: &Value, statement: &Value, what: &str) -> Result<Value> {
 pub fn without(policy: &Value, sid: &Value, what: &str) -> Result<Value> {
     let mut statements = statements(policy, what)?;
     statements.retain(|there| there["Sid"] != *sid);
+    Ok(replaced(policy, statements))
+}
+
+/// A trust policy without our statements that are not wanted: a door of another cluster, or of the other kind.
+///
+/// # Errors
+/// [`Error::Policy`] for what is no policy.
+pub(crate) fn without_doors(policy: &Value, wanted: &[Value], what: &str) -> Result<Value> {
+    let mut statements = statements(policy, what)?;
+    let is_wanted = |there: &Value| wanted.iter().any(|wanted| wanted["Sid"] == there["Sid"]);
+    statements
+        .retain(|there| is_wanted(there) || !(begins(there, "CloisterIrsa") || begins(there, "CloisterPodIdentity")));
     Ok(replaced(policy, statements))
 }
 
@@ -201,19 +241,40 @@ pub fn without_image(policy: &Value, pcrs: &Pcrs, consumer: Option<&Consumer>, w
     Ok(replaced(policy, statements))
 }
 
-/// The policy without what lets any enclave in.
+/// The policy without what lets enclaves and users in: administration, and what others wrote, stay.
 ///
 /// # Errors
 /// [`Error::Policy`] for what is no policy.
-pub fn without_enclaves(policy: &Value, what: &str) -> Result<Value> {
+pub fn without_openings(policy: &Value, what: &str) -> Result<Value> {
     let mut statements = statements(policy, what)?;
-    statements.retain(|there| !is_enclaves(there));
+    statements.retain(|there| !is_enclaves(there) && !begins(there, USERS));
     Ok(replaced(policy, statements))
+}
+
+/// The policy without what lets in enclaves of roles that are gone, and the Sids of that. AWS shows a role that was deleted by its id in the place of
+/// its ARN, takes no policy back that has it, and does not open the key for another role of the same name.
+///
+/// # Errors
+/// [`Error::Policy`] for what is no policy.
+pub fn without_gone(policy: &Value, what: &str) -> Result<(Value, Vec<String>)> {
+    let gone = |there: &Value| {
+        let principal = there["Principal"]["AWS"].as_str();
+        is_enclaves(there) && principal.is_some_and(|principal| !principal.starts_with("arn:"))
+    };
+    let mut statements = statements(policy, what)?;
+    let sids = statements.iter().filter(|there| gone(there)).filter_map(|there| there["Sid"].as_str());
+    let sids = sids.map(str::to_owned).collect();
+    statements.retain(|there| !gone(there));
+    Ok((replaced(policy, statements), sids))
 }
 
 /// Whether [`Attested::to_statement`] wrote it.
 fn is_enclaves(statement: &Value) -> bool {
-    statement["Sid"].as_str().is_some_and(|sid| sid.starts_with(ENCLAVES))
+    begins(statement, ENCLAVES)
+}
+
+fn begins(statement: &Value, prefix: &str) -> bool {
+    statement["Sid"].as_str().is_some_and(|sid| sid.starts_with(prefix))
 }
 
 /// The statements that a policy has.
@@ -236,9 +297,23 @@ fn replaced(policy: &Value, statements: Vec<Value>) -> Value {
     policy
 }
 
-/// What is to be known about a key's policy before anything is sealed under it: each statement that opens the key without an enclave.
-pub fn warnings(policy: &Value) -> Vec<PolicyFinding> {
-    findings(&policy.to_string())
+/// What is to be known about a key's policy before anything is sealed under it: each statement that opens the key without an enclave, or lets
+/// somebody make grants, which open it past the policy.
+pub fn warnings(policy: &Value) -> Vec<String> {
+    let mut warnings: Vec<_> = findings(&policy.to_string()).iter().map(ToString::to_string).collect();
+    warnings.extend(allowing(&policy.to_string(), "kms:CreateGrant").into_iter().map(|statement| {
+        format!("the key policy's {statement} lets kms:CreateGrant through: a grant opens the key without its policy's conditions")
+    }));
+    warnings
+}
+
+/// Whom a policy's statements name.
+pub(crate) fn principals(policy: &Value) -> Vec<String> {
+    let statements = statements(policy, "").unwrap_or_default();
+    let named = statements.iter().filter_map(|statement| statement["Principal"]["AWS"].as_str());
+    let mut named: Vec<_> = named.map(str::to_owned).collect();
+    named.dedup();
+    named
 }
 
 /// The lines in which two policies differ, `-` before those that go and `+` before those that come, statement by statement.
@@ -248,8 +323,9 @@ pub fn difference(before: &Value, after: &Value) -> Vec<String> {
         let text = serde_json::to_string_pretty(statement).unwrap_or_default();
         text.lines().map(move |line| format!("{sign} {line}")).collect::<Vec<_>>()
     };
-    let gone = old.iter().filter(|statement| !new.contains(statement)).flat_map(|statement| lines("-", statement));
-    let come = new.iter().filter(|statement| !old.contains(statement)).flat_map(|statement| lines("+", statement));
+    let missing = |from: &[Value], statement: &Value| !from.iter().any(|there| same(there, statement));
+    let gone = old.iter().filter(|statement| missing(&new, statement)).flat_map(|statement| lines("-", statement));
+    let come = new.iter().filter(|statement| missing(&old, statement)).flat_map(|statement| lines("+", statement));
     gone.chain(come).collect()
 }
 

@@ -98,6 +98,26 @@ pub fn findings(policy: &str) -> Vec<PolicyFinding> {
     judge(policy).unwrap_or_else(|unreadable| vec![unreadable])
 }
 
+/// The statements that allow an action to anyone, by Sid or position. One under a condition is among them.
+pub fn allowing(policy: &str, action: &str) -> Vec<String> {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let statements = match policy.get("Statement") {
+        Some(Value::Array(statements)) => statements.clone(),
+        Some(statement) => vec![statement.clone()],
+        None => Vec::new(),
+    };
+    let statements = statements.iter().filter_map(Value::as_object).enumerate();
+    let allowing = statements.filter(|(_, statement)| !is_deny(statement) && covers(statement, action));
+    allowing.map(|(index, statement)| named(statement, index)).collect()
+}
+
+fn named(statement: &Map<String, Value>, index: usize) -> String {
+    match field(statement, "Sid").and_then(Value::as_str) {
+        Some(sid) if !sid.is_empty() => format!("statement {sid:?}"),
+        _ => format!("statement number {}", index + 1),
+    }
+}
+
 fn judge(policy: &str) -> Result<Vec<PolicyFinding>, PolicyFinding> {
     if policy.len() > MAX_POLICY_BYTES {
         return Err(PolicyFinding::Unreadable("it is longer than KMS accepts"));
@@ -126,10 +146,7 @@ fn judge(policy: &str) -> Result<Vec<PolicyFinding>, PolicyFinding> {
 }
 
 fn check_allow(statement: &Map<String, Value>, index: usize, action: &'static str) -> Result<(), PolicyFinding> {
-    let name = match field(statement, "Sid").and_then(Value::as_str) {
-        Some(sid) if !sid.is_empty() => format!("statement {sid:?}"),
-        _ => format!("statement number {}", index + 1),
-    };
+    let name = named(statement, index);
     let mut reason = None;
     for (operator, key, values) in conditions(statement) {
         if !is_measurement(key) {

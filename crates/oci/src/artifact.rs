@@ -14,9 +14,14 @@ pub struct Artifact {
     pub media_type: String,
     /// The file's name.
     pub title: String,
+    /// The image that it is about: what is signed is the artifact of this image, and of no other.
+    pub about: Digest,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
+
+/// The artifact manifest's annotation with the image that it is about.
+const ABOUT: &str = "cloister.image";
 
 impl Artifact {
     /// Puts the artifact into a layout, under a tag if one is given. The same artifact has the same digest.
@@ -29,6 +34,7 @@ impl Artifact {
         layer.annotations.insert(TITLE.to_owned(), self.title.clone());
         let mut manifest = Manifest::new(config, vec![layer]);
         manifest.artifact_type = Some(self.artifact_type.clone());
+        manifest.annotations.insert(ABOUT.to_owned(), self.about.to_string());
         layout.add_manifest(&manifest.to_bytes()?, tag)
     }
 
@@ -48,7 +54,9 @@ impl Artifact {
         };
         let Descriptor { media_type, annotations, .. } = layer;
         let title = annotations.get(TITLE).cloned().ok_or_else(|| other("its file has no name".to_owned()))?;
+        let about = manifest.annotations.get(ABOUT).and_then(|about| about.parse().ok());
+        let about = about.ok_or_else(|| other("it does not say which image it is about".to_owned()))?;
         let bytes = layout.read(layer, limit)?;
-        Ok(Self { artifact_type: artifact_type.to_owned(), media_type: media_type.clone(), title, bytes })
+        Ok(Self { artifact_type: artifact_type.to_owned(), media_type: media_type.clone(), title, about, bytes })
     }
 }

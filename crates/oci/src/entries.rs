@@ -104,13 +104,19 @@ impl Name {
             EntryType::GNULongName => {
                 let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
                 bytes.truncate(end);
-                self.path = Some(bytes);
+                if self.path.replace(bytes).is_some() {
+                    return Err(bad("an entry of it has two names, and readers differ in which they take"));
+                }
             }
             EntryType::XHeader | EntryType::XGlobalHeader => {
                 for record in PaxExtensions::new(&bytes) {
                     let record = record.map_err(|error| Error::archive(what, error))?;
                     match record.key_bytes() {
-                        b"path" if kind == EntryType::XHeader => self.path = Some(record.value_bytes().to_vec()),
+                        b"path" if kind == EntryType::XHeader => {
+                            if self.path.replace(record.value_bytes().to_vec()).is_some() {
+                                return Err(bad("an entry of it has two names, and readers differ in which they take"));
+                            }
+                        }
                         // They would change how the next entries are to be read.
                         b"path" | b"size" => return Err(bad("an extended header in it sets path or size")),
                         key if key.starts_with(b"GNU.sparse") => return Err(bad("it has sparse entries")),

@@ -45,7 +45,20 @@ pub fn extract(layout: &Layout, image: &Digest, path: &str, to: &Path, limits: F
     let manifest: Manifest = layout.manifest(image)?;
     let folder = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut draft = tempfile::NamedTempFile::new_in(folder).map_err(Error::file(to))?;
+    let mut taken: Option<u64> = None;
     for layer in manifest.layers.iter().rev() {
+        if taken.is_some() {
+            // What unpacks it follows a link that a lower layer has in the place of a folder above it.
+            let mut each = |item: &Item, _: &mut dyn Read| match item.kind {
+                Kind::SymbolicLink if is_above(&item.path, &wanted) => {
+                    let reason = "a lower layer has a symbolic link in the place of a folder on the way to it";
+                    Err(Error::NotAFile { path: excerpt(path), reason })
+                }
+                _ => Ok(()),
+            };
+            read_layer(layout, layer, limits, &mut each)?;
+            continue;
+        }
         let mut search = Search { path, wanted: &wanted, found: Found::Nothing, limit: limits.file };
         let mut each = |item: &Item, content: &mut dyn Read| search.see(item, content, &mut draft);
         read_layer(layout, layer, limits, &mut each)?;
@@ -53,14 +66,13 @@ pub fn extract(layout: &Layout, image: &Digest, path: &str, to: &Path, limits: F
             Found::Nothing => {}
             Found::Gone => break,
             Found::Refused(reason) => return Err(Error::NotAFile { path: excerpt(path), reason }),
-            Found::File(size) => {
-                crate::layout::readable(draft.as_file(), to)?;
-                draft.persist(to).map_err(|error| Error::File { path: to.to_owned(), source: error.error })?;
-                return Ok(size);
-            }
+            Found::File(size) => taken = Some(size),
         }
     }
-    Err(Error::NoFile { path: excerpt(path) })
+    let size = taken.ok_or_else(|| Error::NoFile { path: excerpt(path) })?;
+    crate::layout::readable(draft.as_file(), to)?;
+    draft.persist(to).map_err(|error| Error::File { path: to.to_owned(), source: error.error })?;
+    Ok(size)
 }
 
 enum Compression {

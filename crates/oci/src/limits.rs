@@ -62,12 +62,6 @@ pub const ANSWER_HEAD: usize = 64 * 1024;
 /// Most characters of a registry's own words that an error repeats.
 pub const DETAIL: usize = 500;
 
-/// Most tags that are listed: ECR keeps 100 000 images in a repository at most, nobody reads as many.
-pub const TAGS: usize = 20_000;
-
-/// Most pages of a list of tags.
-pub const TAG_PAGES: usize = 200;
-
 /// Most redirects of one blob: registries send to their store once.
 pub const REDIRECTS: usize = 5;
 

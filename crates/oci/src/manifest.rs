@@ -139,6 +139,20 @@ impl Manifest {
         if bytes.len() as u64 > limits::MANIFEST {
             return Err(refused("it is longer than 4 MiB".to_owned()));
         }
+        let members: BTreeMap<String, serde::de::IgnoredAny> =
+            serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
+        // Readers in Go do not mind the case of names, and some take such a document for an index.
+        let other = |name: &str| {
+            let known = ["schemaVersion", "mediaType", "artifactType", "config", "layers", "annotations"];
+            name.eq_ignore_ascii_case("manifests")
+                || known.iter().any(|known| name.eq_ignore_ascii_case(known) && name != *known)
+        };
+        if let Some(name) = members.keys().find(|name| other(name)) {
+            return Err(refused(format!(
+                "it has a member {}, which readers differ about",
+                crate::error::excerpt(name)
+            )));
+        }
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
         if manifest.schema_version != 2 {
             return Err(refused(format!("its schemaVersion is {}, not 2", manifest.schema_version)));

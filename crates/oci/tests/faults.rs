@@ -291,26 +291,11 @@ async fn a_forgotten_upload_begins_again() {
     assert_eq!(stage.retries().len(), 1);
 }
 
-#[tokio::test]
-async fn lists_of_tags_are_read_page_by_page_and_no_further_than_the_registry() {
-    let stage = Stage::new().await;
-    let page = |link: &str, tags: &'static str| Fault::Answer(200, vec![("link", link.to_owned())], tags);
-    stage.front.fault(Method::GET, "last=b", 1, Fault::Answer(200, vec![], r#"{"name":"a","tags":null}"#));
-    let next = "</v2/a/tags/list?last=b&n=2>; rel=\"next\"";
-    stage.front.fault(Method::GET, "n=1000", 1, page(next, r#"{"name":"a","tags":["a","b"]}"#));
-    assert_eq!(stage.registry.tags("a").await.unwrap(), ["a", "b"]);
-    // A list that never ends.
-    stage.front.fault(Method::GET, "/tags/list", 1000, page(next, r#"{"tags":["a"]}"#));
-    let error = stage.registry.tags("a").await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
-}
-
 #[test]
 fn what_a_registry_does_may_be_done_on_any_thread() {
     fn sendable<T: Send>(_: impl FnOnce(&'static Registry, &'static Push<'static>, &'static mut Layout) -> T) {}
     sendable(|registry, push, _| registry.push_image(push));
     sendable(|registry, _, layout| registry.pull_image("a", "b", layout, PullLimits::default()));
-    sendable(|registry, _, _| registry.tags("a"));
 }
 
 #[tokio::test]

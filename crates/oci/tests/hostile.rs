@@ -98,6 +98,11 @@ fn links_folders_and_doubles_are_refused_with_a_reason() {
         (entry(PATH, EntryType::Fifo, "", b""), "a device"),
         (join(&[file(PATH, "a"), file(PATH, "b")]), "twice"),
     ];
+    // Whatever unpacks this follows the lower layer's link.
+    let link = entry("opt", EntryType::Symlink, "data", b"");
+    let refused =
+        take_plain(&[link, join(&[file(PATH, "good"), file("data/cloister/cloister.eif", "evil")])]).unwrap_err();
+    assert!(refused.to_string().contains("a lower layer"), "{refused}");
     for (layer, expected) in cases {
         let refused = take_plain(&[file(PATH, "old"), layer]).unwrap_err();
         assert!(matches!(refused, Error::NotAFile { .. }) && refused.to_string().contains(expected), "{refused}");
@@ -113,6 +118,12 @@ fn entries_that_lead_out_and_strange_ones_are_refused() {
         let refused = take_plain(&[layer]).unwrap_err();
         assert!(matches!(refused, Error::BadArchive { .. }), "{refused}");
     }
+    let two = [
+        entry("x", EntryType::GNULongName, "", b"a\0"),
+        entry("x", EntryType::XHeader, "", b"10 path=b\n"),
+        file("c", ""),
+    ];
+    assert!(matches!(take_plain(&[join(&two)]).unwrap_err(), Error::BadArchive { .. }), "two names");
     // Long names of both kinds are read.
     let gnu = join(&[entry("x", EntryType::GNULongName, "", b"opt/cloister/cloister.eif\0"), file("short", "gnu")]);
     assert_eq!(take_plain(&[gnu]).unwrap(), b"gnu");
@@ -275,6 +286,7 @@ fn an_artifact_is_the_same_each_time_and_no_other() {
         artifact_type: "application/vnd.cloister.measurements".to_owned(),
         media_type: "application/json".to_owned(),
         title: "measurements.json".to_owned(),
+        about: Digest::of(b"image"),
         bytes: b"{}".to_vec(),
     };
     let add = |tag| {
@@ -284,6 +296,8 @@ fn an_artifact_is_the_same_each_time_and_no_other() {
     };
     let (layout, digest) = add(Some("a"));
     assert_eq!(digest, add(None).1);
+    let other = Artifact { about: Digest::of(b"another image"), ..artifact.clone() };
+    assert_ne!(other.add_to(&mut Layout::temporary().unwrap(), None).unwrap(), digest, "it is of one image");
     assert_eq!(Artifact::read(&layout, &digest, &artifact.artifact_type, 2).unwrap(), artifact);
     assert!(matches!(Artifact::read(&layout, &digest, &artifact.artifact_type, 1), Err(Error::TooLarge { .. })));
     assert!(matches!(Artifact::read(&layout, &digest, "text/plain", 2), Err(Error::NotTheArtifact { .. })));

@@ -49,7 +49,6 @@ async fn what_is_pushed_over_tls_is_what_skopeo_reads_and_what_comes_back() {
     assert_eq!(registry.resolve("cloister/model", "1.0").await.unwrap(), Some(image));
     assert_eq!(registry.resolve("cloister/model", "2.0").await.unwrap(), None);
     assert_eq!(registry.resolve("cloister/none", "1.0").await.unwrap(), None);
-    assert_eq!(registry.tags("cloister/model").await.unwrap(), ["1.0"]);
 
     let copy = tempfile::tempdir().unwrap();
     let to = copy.path().join("image.tar");
@@ -210,8 +209,7 @@ async fn a_broken_layout_sends_nothing() {
     std::fs::remove_file(&path).unwrap();
     let error = registry.push_image(&push(&layout, image, "1.0")).await.unwrap_err();
     assert!(matches!(error, Error::BlobMissing { .. }), "{error}");
-    let error = registry.tags("cloister/model").await.unwrap_err();
-    assert!(matches!(error, Error::RepositoryUnknown { .. }), "{error}");
+    assert_eq!(registry.resolve("cloister/model", "1.0").await.unwrap(), None, "nothing was published");
 }
 
 #[tokio::test]
@@ -239,6 +237,7 @@ async fn attachments_travel_and_are_deleted() {
         artifact_type: "application/vnd.cloister.policy".to_owned(),
         media_type: "application/toml".to_owned(),
         title: "policy.toml".to_owned(),
+        about: Digest::of(b"image"),
         bytes: b"pcr0 = \"00\"\n".to_vec(),
     };
     let digest = artifact.add_to(&mut layout, Some(&tag)).unwrap();

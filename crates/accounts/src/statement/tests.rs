@@ -50,7 +50,7 @@ fn an_image_is_withdrawn_from_one_consumer_or_from_all() {
     let one = without_image(&policy, &attested(1).pcrs, Some(&other.consumer), "").unwrap();
     assert_eq!(count(&one), 3);
     assert_eq!(count(&without_image(&policy, &attested(1).pcrs, None, "").unwrap()), 2);
-    assert_eq!(without_enclaves(&policy, "").unwrap(), key_policy());
+    assert_eq!(without_openings(&policy, "").unwrap(), key_policy());
     assert!(without_image(&policy, &Pcrs::new(), None, "").is_err());
 }
 
@@ -87,9 +87,35 @@ fn every_statement_that_opens_without_an_enclave_is_named() {
     for who in ["arn:aws:iam::111122223333:role/a", "arn:aws:iam::111122223333:role/b"] {
         policy = with(&policy, &users(who, &["kms:Decrypt"], None), "").unwrap();
     }
-    let said: Vec<_> = warnings(&policy).iter().map(ToString::to_string).collect();
+    let said = warnings(&policy);
     assert_eq!(said.len(), 2);
     assert!(said[0].contains("role/a") && said[1].contains("role/b"), "{said:?}");
+}
+
+#[test]
+fn grants_are_warned_of() {
+    let policy = with(&key_policy(), &users("arn:aws:iam::111122223333:role/a", &["kms:Create*"], None), "").unwrap();
+    let said = warnings(&policy);
+    assert!(said.len() == 1 && said[0].contains("kms:CreateGrant"), "{said:?}");
+}
+
+#[test]
+fn a_role_that_is_gone_is_taken_out() {
+    let mut policy = with(&key_policy(), &attested(1).to_statement(), "").unwrap();
+    policy["Statement"][1]["Principal"]["AWS"] = "AROAEXAMPLEEXAMPLE".into();
+    let (kept, gone) = without_gone(&policy, "").unwrap();
+    assert_eq!(kept, key_policy());
+    assert_eq!(gone.len(), 1);
+    assert!(without_gone(&kept, "").unwrap().1.is_empty());
+}
+
+#[test]
+fn lists_of_one_are_that_one() {
+    let policy = with(&key_policy(), &attested(1).to_statement(), "").unwrap();
+    let mut listed = policy.clone();
+    listed["Statement"][1]["Action"] = json!(["kms:Decrypt"]);
+    assert_eq!(with(&listed, &attested(1).to_statement(), "").unwrap(), listed, "nothing to change");
+    assert!(difference(&policy, &listed).is_empty());
 }
 
 #[test]

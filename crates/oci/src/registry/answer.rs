@@ -62,12 +62,6 @@ impl Answer {
         self.header(header::LOCATION)
     }
 
-    /// The next page of a list (RFC 8288).
-    pub(super) fn next_page(&self) -> Option<String> {
-        let (link, rest) = self.header(header::LINK)?.strip_prefix('<')?.split_once('>')?;
-        rest.contains("next").then(|| link.to_owned())
-    }
-
     pub(super) fn challenge(&self) -> Option<Challenge> {
         let mut offered = self.response.headers().get_all(header::WWW_AUTHENTICATE).iter();
         offered.find_map(|value| Challenge::parse(value.to_str().ok()?))

@@ -268,53 +268,6 @@ impl Registry {
         }
     }
 
-    /// The repository's tags, in the registry's order.
-    ///
-    /// # Errors
-    /// [`Error::RepositoryUnknown`], [`Error::TooLarge`] for more than [`limits::TAGS`], and those of asking a registry.
-    pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
-        check_repository(repository)?;
-        let scope = scope(repository, "pull");
-        let mut next = Some(self.base.at(&format!("/v2/{repository}/tags/list?n=1000"))?);
-        let mut tags = Vec::new();
-        for _ in 0..limits::TAG_PAGES {
-            let Some(page) = next else { return Ok(tags) };
-            let mut tries = self.tries("listing tags".to_owned());
-            let (more, link) = loop {
-                match self.tags_page(repository, &page, &scope).await {
-                    Ok(found) => break found,
-                    Err(error) => tries.pause(error).await?,
-                }
-            };
-            tags.extend(more);
-            next = link;
-            if tags.len() > limits::TAGS {
-                break;
-            }
-        }
-        if next.is_none() && tags.len() <= limits::TAGS {
-            return Ok(tags);
-        }
-        Err(Error::TooLarge { what: format!("the list of tags of {repository}"), limit: limits::TAGS as u64 })
-    }
-
-    async fn tags_page(&self, repository: &str, page: &Target, scope: &str) -> Result<(Vec<String>, Option<Target>)> {
-        #[derive(serde::Deserialize)]
-        struct Page {
-            tags: Option<Vec<String>>,
-        }
-        let answer = self.call(&Ask::new(Method::GET, page.clone(), scope)).await?;
-        match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(self.repository_unknown(repository)),
-            _ => return Err(answer.refused(&page.path).await),
-        }
-        let link = answer.next_page().map(|link| self.base.follow(&link, self.wire.plain)).transpose()?;
-        let bytes = answer.bytes("a list of tags", limits::ANSWER).await?;
-        let page: Page = serde_json::from_slice(&bytes).map_err(|_| self.protocol("its list of tags is none"))?;
-        Ok((page.tags.unwrap_or_default(), link))
-    }
-
     /// Deletes a manifest with all of its tags; false where there was none.
     ///
     /// # Errors
