@@ -1,7 +1,7 @@
 //! JPEG lossless (ITU-T T.81, annex H; process 14 of PS3.5, A.4.2), one component.
 //!
-//! Our own, and not jpeg-decoder's: that one takes ten bytes a pixel, and does not begin anew after a restart marker when the
-//! predictor is the first, so that such images come out wrong and nobody is told.
+//! Our own, and not jpeg-decoder's (0.3.2): that one takes ten bytes a pixel, and does not begin anew after restart markers, so that
+//! images with them come out wrong and nobody is told.
 
 use crate::{Counted, Refusal, attributes::Format, limits::MAX_JPEG_SEGMENTS};
 

@@ -24,11 +24,17 @@ pub(crate) fn decode(bytes: &[u8], format: &Format) -> Result<Vec<u16>, Refusal>
     let mut context = DecoderContext::default();
     let decoded = image.decode(&mut context).map_err(|_| Refusal::Pixels("JPEG 2000 packets"))?;
     let [component] = decoded.components() else { return Err(Refusal::Mismatch("components")) };
-    if component.samples().len() != format.pixels() {
+    if component.samples().len() != format.pixels() || !(8..=16).contains(&component.bit_depth()) {
         return Err(Refusal::Mismatch("rows and columns"));
     }
-    // Whole numbers of fewer than 24 bits, which f32 holds exactly.
-    let cell = |&sample: &f32| if signed { (sample as i16).cast_unsigned() } else { sample as u16 };
+    // hayro-jpeg2000 raises signed samples too by half of the range, which only unsigned ones are (G.1.2). f32 holds whole numbers of
+    // 16 bits exactly; those of lossy images lie between, and reach a little past the ends.
+    let range = 1i32 << component.bit_depth();
+    let raised = if signed { range / 2 } else { 0 };
+    let cell = |&sample: &f32| {
+        let whole = sample.round_ties_even().clamp(0.0, (range - 1) as f32) as i32;
+        ((whole - raised) & 0xFFFF) as u16
+    };
     Ok(component.samples().iter().map(cell).collect())
 }
 
@@ -87,7 +93,7 @@ fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), Refusal> {
 /// SIZ (A.5.1): one component that is the image, at the origin, in tiles that are not tiny.
 fn check_size(content: &[u8], format: &Format) -> Result<bool, Refusal> {
     let (head, component) = content.split_first_chunk::<36>().ok_or(DAMAGED)?;
-    let &[depth, 1, 1] = component else { return Err(Refusal::Mismatch("components")) };
+    let ([.., 0, 1], &[depth, 1, 1]) = (head, component) else { return Err(Refusal::Mismatch("components")) };
     let (_, grid) = head.split_first_chunk::<2>().ok_or(DAMAGED)?;
     let numbers = grid.as_chunks::<4>().0;
     let mut numbers = numbers.iter().map(|&number| u32::from_be_bytes(number) as usize);

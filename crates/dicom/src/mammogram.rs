@@ -82,7 +82,7 @@ impl fmt::Debug for Mammogram {
 
 /// Reads a DICOM file (PS3.10, section 7) that holds one mammogram for presentation.
 ///
-/// Takes, beside `bytes`, 2 bytes a pixel for native, RLE and JPEG lossless pixels, and some 20 for JPEG 2000; a deflated file is
+/// Takes, beside `bytes`, 2 bytes a pixel for native, RLE and JPEG lossless pixels, and 15 for JPEG 2000; a deflated file is
 /// inflated first, to no more than `limits.file_bytes`. What is allocated follows the image's size after that was checked.
 ///
 /// # Errors

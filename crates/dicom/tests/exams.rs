@@ -1,5 +1,5 @@
 //! Two real exams of four views, scanned films from CBIS-DDSM, are read as pydicom reads them.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
@@ -8,7 +8,12 @@ use std::fs;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cloister_dicom::{DecodeLimits, Finding, read};
-use cloister_imaging::{Angle, prepare};
+use cloister_imaging::{Angle, View, prepare};
+use ndarray::{ArrayView2, s};
+
+fn network(view: View) -> (usize, usize) {
+    if view.angle() == Angle::Cc { (2677, 1942) } else { (2974, 1748) }
+}
 
 #[test]
 fn two_real_exams_are_read_as_pydicom_reads_them() {
@@ -23,13 +28,20 @@ fn two_real_exams_are_read_as_pydicom_reads_them() {
         assert_eq!(&same, digest_of_pixels, "{name}");
         assert_eq!(mammogram.findings, [Finding::SecondaryCapture, Finding::ViewInPatientOrientation]);
         let (rows, columns) = mammogram.pixels.dim();
-        let zero = mammogram.pixels.iter().filter(|&&grey| grey == 0).count() as f64 / (rows * columns) as f64;
-        let network = if mammogram.view.angle() == Angle::Cc { (2677, 1942) } else { (2974, 1748) };
-        let outcome = match prepare(&mammogram.pixels, mammogram.view, network) {
-            Ok(prepared) => format!("{:?}", prepared.window),
-            Err(error) => format!("{error:?}"),
-        };
-        println!("{name}: {}, {rows} x {columns}, {:.1} % zero; {outcome}", mammogram.view, 100.0 * zero);
+        let prepared = prepare(&mammogram.pixels, mammogram.view, network(mammogram.view)).unwrap();
+        let window = prepared.window;
+        let breast = mammogram.pixels.slice(s![window.top..window.bottom, window.left..window.right]);
+        let lit = |greys: ArrayView2<'_, u16>| greys.iter().filter(|&&grey| grey != 0).count();
+        let outside = (lit(mammogram.pixels.view()) - lit(breast)) as f64 / (rows * columns - breast.len()) as f64;
+        println!(
+            "{name}: {}, {rows} x {columns}, {:.1} % not 0 outside of {window:?}",
+            mammogram.view,
+            100.0 * outside
+        );
+        // A scan whose background nobody set to 0 is not guessed at.
+        let fog = mammogram.pixels.mapv(|grey| grey.max(300));
+        let refused = prepare(&fog, mammogram.view, network(mammogram.view)).err();
+        assert_eq!(refused, Some(cloister_imaging::Error::NonZeroBackground));
         views.push(mammogram.view.as_str());
     }
     assert_eq!(views, ["L-CC", "L-MLO", "R-CC", "R-MLO", "L-CC", "L-MLO", "R-CC", "R-MLO"]);

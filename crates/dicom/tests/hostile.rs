@@ -1,5 +1,5 @@
 //! Files that were made to do harm are refused, quickly and in little memory.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
@@ -33,7 +33,7 @@ fn rle(rows: u16, columns: u16, frame: &[u8]) -> Vec<u8> {
 
 /// A frame of RLE with these segments.
 fn frame(segments: &[&[u8]]) -> Vec<u8> {
-    let mut header = vec![0u32; 16];
+    let mut header = [0u32; 16];
     header[0] = segments.len() as u32;
     let mut at = 64;
     for (slot, segment) in header[1..].iter_mut().zip(segments) {

@@ -107,7 +107,8 @@ def transfer_syntaxes():
         file = base(values, bits)
         file.compress(JPEG2000, j2k_cr=[8], generate_instance_uid=False)
         file.LossyImageCompression = "01"
-        read(f"j2k-lossy-{bits}", file, tolerance=1, findings=["LossyCompression"])
+        # The wavelet is of real numbers, and two decoders round differently.
+        read(f"j2k-lossy-{bits}", file, tolerance=2 if bits == 16 else 1, findings=["LossyCompression"])
         read(f"gdcm-lossless-{bits}", gdcm_lossless(f"gdcm-lossless-{bits}", base(values, bits)), original=values)
         for predictor in range(1, 8):
             file = base(values, bits)
