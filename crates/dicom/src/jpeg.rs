@@ -1,4 +1,4 @@
-//! JPEG lossless (ITU-T T.81, annex H; process 14 of PS3.5, A.4.2), one component.
+//! JPEG lossless (ITU-T T.81, annex H; process 14 of PS3.5, A.4.1), one component.
 //!
 //! Our own, and not jpeg-decoder's (0.3.2): that one takes ten bytes a pixel, and does not begin anew after restart markers, so that
 //! images with them come out wrong and nobody is told.

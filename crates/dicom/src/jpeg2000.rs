@@ -90,7 +90,7 @@ fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), Refusal> {
     Ok((*marker, content.get(2..).ok_or(DAMAGED)?, after))
 }
 
-/// SIZ (A.5.1): one component that is the image, at the origin, in tiles that are not tiny.
+/// The size segment (A.5.1): one component that is the image, at the origin, in tiles that are not tiny.
 fn check_size(content: &[u8], format: &Format) -> Result<bool, Refusal> {
     let (head, component) = content.split_first_chunk::<36>().ok_or(DAMAGED)?;
     let ([.., 0, 1], &[depth, 1, 1]) = (head, component) else { return Err(Refusal::Mismatch("components")) };
@@ -119,7 +119,7 @@ fn check_size(content: &[u8], format: &Format) -> Result<bool, Refusal> {
     Ok(signed)
 }
 
-/// COD (A.6.1): few layers and decompositions, code-blocks and precincts that are not tiny.
+/// The coding style (A.6.1): few layers and decompositions, code-blocks and precincts that are not tiny.
 fn check_style(content: &[u8]) -> Result<(), Refusal> {
     let &[style, _, layers_high, layers_low, components, levels, width, height, _, _, ref precincts @ ..] = content
     else {
@@ -138,7 +138,7 @@ fn check_style(content: &[u8]) -> Result<(), Refusal> {
     if usual { Ok(()) } else { Err(UNUSUAL) }
 }
 
-/// QCD (A.6.4): no more bit-planes than 16 bits a sample need.
+/// The quantization (A.6.4): no more bit-planes than 16 bits a sample need.
 fn check_quantization(content: &[u8]) -> Result<(), Refusal> {
     let (&style, steps) = content.split_first().ok_or(DAMAGED)?;
     let exponents: Vec<u8> = match style & 0x1F {

@@ -40,6 +40,6 @@ pub(crate) const MIN_PRECINCT_EXPONENT: u8 = 5;
 /// spare. Each costs time whether or not a byte of the file stands for it.
 pub(crate) const MAX_BIT_PLANES: u8 = 24;
 
-/// From this magnification on (PS3.3, C.8.11.7, Estimated Radiographic Magnification Factor) a view counts as magnified. Contact views
+/// From this magnification on (PS3.3, C.8.11.5, Estimated Radiographic Magnification Factor) a view counts as magnified. Contact views
 /// say 1.0 to 1.1; magnification stands give 1.5 to 2.
 pub(crate) const MAGNIFIED: f64 = 1.3;

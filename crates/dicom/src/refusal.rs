@@ -53,7 +53,7 @@ pub enum Refusal {
     /// A view that is not the plain one (PS3.16, CID 4015).
     #[error("the view is modified ({0}): send the standard view")]
     ModifiedView(Modifier),
-    /// Taken on a magnification stand (PS3.3, C.8.11.7).
+    /// Taken on a magnification stand (PS3.3, C.8.11.5).
     #[error(
         "EstimatedRadiographicMagnificationFactor (0018,1114) says that the view is magnified: send the standard view"
     )]

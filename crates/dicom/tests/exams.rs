@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -20,7 +20,7 @@ fn two_real_exams_are_read_as_pydicom_reads_them() {
     let exams = support::exams();
     let expected: BTreeMap<String, String> = serde_json::from_str(&support::python("exams.py", &[&exams])).unwrap();
     assert_eq!(expected.len(), 8);
-    let mut views = Vec::new();
+    let (mut views, mut patients, mut studies) = (Vec::new(), HashSet::new(), HashSet::new());
     for (name, digest_of_pixels) in &expected {
         let mammogram = read(&fs::read(exams.join(name)).unwrap(), &DecodeLimits::default()).unwrap();
         let bytes: Vec<u8> = mammogram.pixels.iter().flat_map(|grey| grey.to_le_bytes()).collect();
@@ -43,6 +43,10 @@ fn two_real_exams_are_read_as_pydicom_reads_them() {
         let refused = prepare(&fog, mammogram.view, network(mammogram.view)).err();
         assert_eq!(refused, Some(cloister_imaging::Error::NonZeroBackground));
         views.push(mammogram.view.as_str());
+        patients.insert(mammogram.patient.unwrap());
+        studies.insert(mammogram.study);
     }
     assert_eq!(views, ["L-CC", "L-MLO", "R-CC", "R-MLO", "L-CC", "L-MLO", "R-CC", "R-MLO"]);
+    // CBIS-DDSM made each image a patient with a study.
+    assert_eq!((patients.len(), studies.len()), (8, 8));
 }
