@@ -78,16 +78,14 @@ struct Walk<'a> {
 
 /// Walks over a little-endian data set up to its pixels, or to its end.
 pub(crate) fn scan(bytes: &[u8], implicit: bool) -> Result<DataSet<'_>, Refusal> {
-    let data = DataSet { found: Vec::new(), pixels: None, modality_lut: false };
-    let mut walk = Walk { bytes, at: 0, elements: 0, stack: Vec::new(), data };
+    let mut walk = Walk::new(bytes);
     walk.run(implicit)?;
     Ok(walk.data)
 }
 
 /// Reads the file meta information (PS3.10, 7.1), which is explicit VR little endian: its transfer syntax, and where it ends.
 pub(crate) fn scan_meta(bytes: &[u8]) -> Result<(&[u8], usize), Refusal> {
-    let data = DataSet { found: Vec::new(), pixels: None, modality_lut: false };
-    let mut walk = Walk { bytes, at: 0, elements: 0, stack: Vec::new(), data };
+    let mut walk = Walk::new(bytes);
     let mut syntax = None;
     while walk.peek(0).is_some_and(|tag| tag.0 >> 16 == 2) {
         walk.count()?;
@@ -115,6 +113,11 @@ struct Header {
 }
 
 impl<'a> Walk<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let data = DataSet { found: Vec::new(), pixels: None, modality_lut: false };
+        Self { bytes, at: 0, elements: 0, stack: Vec::new(), data }
+    }
+
     fn run(&mut self, implicit: bool) -> Result<(), Refusal> {
         loop {
             self.leave_ended()?;

@@ -243,3 +243,31 @@ fn jpeg_is_held_to_the_attributes() {
     let comments = [&image[..2], &[0xFF, 0xFE, 0, 2].repeat(100_000), &image[2..]].concat();
     assert_eq!(refusal(&jpeg_file(8, 9, &comments)), Refusal::TooMany(Counted::CodestreamParts));
 }
+
+#[test]
+fn pixels_have_the_form_that_the_transfer_syntax_names() {
+    let native = element(PIXEL_DATA, "OW", &[0; 2 * 8 * 9]);
+    for syntax in [RLE, JPEG] {
+        let file = [meta(syntax), attributes(8, 9), native.clone()].concat();
+        assert_eq!(refusal(&file), Refusal::Damaged(Damage::Encapsulation));
+    }
+    let file = [meta(EXPLICIT), attributes(8, 9), encapsulated(&[&[0; 2 * 8 * 9]])].concat();
+    assert_eq!(refusal(&file), Refusal::Damaged(Damage::Encapsulation));
+}
+
+#[test]
+fn what_an_icon_or_a_private_sequence_says_is_not_the_image() {
+    let icon =
+        [claim(ITEM, "", UNDEFINED, &[]), element(0x0020_0062, "CS", b"R"), encapsulated(&[&b"icon"[..]; 3])].concat();
+    let ends = [claim(0xFFFE_E00D, "", 0, &[]), claim(0xFFFE_E0DD, "", 0, &[])].concat();
+    let sequence = [claim(0x0088_0200, "SQ", UNDEFINED, &[]), icon, ends.clone()].concat();
+    // A sequence in implicit VR behind an unknown representation (PS3.5, 6.2.2).
+    let inner = claim(0x0020_0062, "", 2, b"R ");
+    let unknown = [claim(0x0089_1001, "UN", UNDEFINED, &claim(ITEM, "", UNDEFINED, &inner)), ends].concat();
+    let pixels = element(PIXEL_DATA, "OW", &[7; 2 * 8 * 9]);
+    let behind = element(0xFFFC_FFFC, "OB", &[0; 64]);
+    let file = [meta(EXPLICIT), attributes(8, 9), sequence, unknown, pixels, behind].concat();
+    let mammogram = read(&file, &DecodeLimits::default()).unwrap();
+    assert_eq!(mammogram.view.as_str(), "L-CC");
+    assert!(mammogram.pixels.iter().all(|&grey| grey == 0x0707));
+}
