@@ -113,8 +113,12 @@ async fn a_model_goes_from_its_owner_to_an_enclave_of_the_data_owners_and_to_the
     let shown = accounts.json(Provider, &allow("first"));
     assert_eq!(shown["changes"].as_array().unwrap().len(), 1);
     assert_eq!(accounts.changes(), before, "without --apply it is shown");
-    accounts.json(Provider, &format!("{} --apply", allow("first")));
+    let let_in = accounts.json(Provider, &format!("{} --apply", allow("first")));
     accounts.unchanged(Provider, &format!("{} --apply", allow("first")));
+    let undo = let_in["changes"][0]["undo"].as_str().unwrap().strip_prefix("cloister ").unwrap();
+    accounts.json(Provider, undo);
+    assert_eq!(accounts.json(Provider, &allow("first"))["changes"].as_array().unwrap().len(), 1, "it was taken back");
+    accounts.json(Provider, &format!("{} --apply", allow("first")));
     let booted = accounts.boot("first", &key, "model.sealed").await;
     let session = booted.session(&policy(&accounts, "first.toml")).await;
     assert_eq!(session.attested().label, "first");

@@ -142,7 +142,7 @@ async fn data_key(arguments: &Init, account: &Account, undo: &str) -> Result<(Pl
         let kept = statement::without_openings(&before, &found.arn)?;
         statements.iter().try_fold(kept, |policy, statement| statement::with(&policy, statement, &found.arn))
     });
-    let mut changed = account.plan_policy(&found.arn, &before, &after.map_err(failure)?);
+    let mut changed = account.plan_policy(&found.arn, &before, &after.map_err(failure)?, None);
     // Its owner opens it without an enclave: that is what it is for.
     let of_owners =
         |warning: &String| owners.iter().any(|owner| owner["Sid"].as_str().is_some_and(|sid| warning.contains(sid)));

@@ -44,6 +44,9 @@ pub struct KeyPolicy {
     /// Take back what was let in: this image, of this consumer where one is named.
     #[arg(long)]
     withdraw: bool,
+    /// Take back this statement of that image alone, by its Sid.
+    #[arg(long, value_name = "SID", requires = "withdraw")]
+    statement: Option<String>,
     /// Change the policy. Without it, the difference is shown.
     #[arg(long)]
     apply: bool,
@@ -59,12 +62,15 @@ pub async fn run(arguments: &KeyPolicy) -> Result<(), Failure> {
     let key = account.find_key(&arguments.key).await.map_err(failure)?.ok_or_else(missing)?;
     let before = account.key_policy(&key.arn).await.map_err(failure)?;
     let (kept, gone) = statement::without_gone(&before, &key.arn).map_err(failure)?;
-    let after = if arguments.withdraw {
-        statement::without_image(&kept, &pcrs, arguments.consumer.as_ref(), &key.arn).map_err(failure)?
-    } else {
-        with(arguments, &kept, &key.arn, pcrs)?
+    let (after, undo) = match (&arguments.statement, arguments.withdraw) {
+        (Some(sid), _) => (statement::without(&kept, &Value::from(sid.as_str()), &key.arn).map_err(failure)?, None),
+        (None, true) => {
+            let consumer = arguments.consumer.as_ref();
+            (statement::without_image(&kept, &pcrs, consumer, &key.arn).map_err(failure)?, None)
+        }
+        (None, false) => with(arguments, &kept, &key.arn, pcrs).map(|(after, undo)| (after, Some(undo)))?,
     };
-    let mut plan = account.plan_policy(&key.arn, &before, &after);
+    let mut plan = account.plan_policy(&key.arn, &before, &after, undo.filter(|_| gone.is_empty()).as_deref());
     plan.warnings.extend(gone.iter().map(|sid| {
         format!("the statement {sid:?} names a role that is gone, and is taken out: a role of the same name has to be let in anew")
     }));
@@ -75,13 +81,19 @@ pub async fn run(arguments: &KeyPolicy) -> Result<(), Failure> {
     arguments.common.preview_if(!arguments.apply).carry_out("provider policy", &account, &plan, result).await
 }
 
-fn with(arguments: &KeyPolicy, before: &Value, arn: &str, pcrs: statement::Pcrs) -> Result<Value, Failure> {
+/// The policy with what lets the image in, and the command that takes just that back.
+fn with(arguments: &KeyPolicy, before: &Value, arn: &str, pcrs: statement::Pcrs) -> Result<(Value, String), Failure> {
     let Some(consumer) = arguments.consumer.clone() else {
         return Err(Failure::usage("--consumer ACCOUNT[:ROLE] says whose enclaves are let in"));
     };
     let attested = Attested { consumer, pcrs, context: model_context(arguments, arn)?, purpose: Purpose::Model };
     attested.check().map_err(failure)?;
-    statement::with(before, &attested.to_statement(), arn).map_err(failure)
+    let statement = attested.to_statement();
+    let (key, file) = (&arguments.key, arguments.measurements.display());
+    let sid = statement["Sid"].as_str().unwrap_or_default();
+    let undo =
+        format!("cloister provider policy --key {key} --measurements {file} --withdraw --statement {sid} --apply");
+    Ok((statement::with(before, &statement, arn).map_err(failure)?, undo))
 }
 
 fn model_context(arguments: &KeyPolicy, arn: &str) -> Result<BTreeMap<String, String>, Failure> {

@@ -194,11 +194,13 @@ impl Account {
     }
 
     /// What has to change for a key to have that policy, with every opening of it that asks for no enclave as a warning.
-    pub fn plan_policy(&self, arn: &str, before: &Value, after: &Value) -> Plan {
+    /// Without a command that takes it back, that is the one which puts the policy of before in its place.
+    pub fn plan_policy(&self, arn: &str, before: &Value, after: &Value, undo: Option<&str>) -> Plan {
         let mut plan = Plan { warnings: warnings(after), ..Plan::default() };
         if !difference(before, after).is_empty() {
             let policy = quoted(&before.to_string());
-            let undo = format!("aws kms put-key-policy --key-id {arn} --policy-name default --policy {policy}");
+            let put = format!("aws kms put-key-policy --key-id {arn} --policy-name default --policy {policy}");
+            let undo = undo.map_or(put, str::to_owned);
             let change = self.change(Action::Update, arn, before.clone(), after.clone(), &undo);
             plan.push(Call::Key(KeyCall::Policy { arn: arn.to_owned(), policy: after.clone() }), change);
         }
