@@ -159,6 +159,7 @@ async fn all_that_was_made_is_taken_back_by_the_commands_that_were_named() {
     assert!(kept["warnings"].to_string().contains("holds images"), "{kept}");
     let undo = published["changes"][0]["undo"].as_str().unwrap().strip_prefix("cloister ").unwrap().to_owned();
     accounts.json(Provider, &undo);
+    accounts.unchanged(Provider, &undo);
     let mut retired = Value::Null;
     for (party, undo) in [
         (Provider, format!("provider unshare --consumer {CONSUMER} --repository cloister")),
@@ -327,6 +328,10 @@ async fn what_goes_wrong_on_aws_is_waited_out_or_said() {
     let failed = accounts.run(Provider, "provider status --tag first --wait");
     assert_eq!(failed.code, UNAVAILABLE);
     assert!(failed.stderr.contains("consumer accept"), "{}", failed.stderr);
+    accounts.json(Provider, &format!("provider unshare --consumer {CONSUMER}"));
+    let nowhere = accounts.run(Provider, "provider status --tag first --wait");
+    assert_eq!(nowhere.code, UNAVAILABLE);
+    assert!(nowhere.stderr.contains("copied nowhere"), "{}", nowhere.stderr);
     let missing = accounts.run(Provider, "provider status --tag nothing");
     assert_eq!(missing.code, INPUT);
 }
@@ -352,6 +357,15 @@ async fn a_data_key_opens_for_its_owner_and_for_the_enclaves_of_a_policy() {
     );
     assert!(!policy.contains(&format!("{PROVIDER}:")), "{policy}");
     // Another policy file: its image, and no longer the first.
+    accounts.json(Consumer, &init("second"));
+    // Another owner in the first one's place, and another door for the pods.
+    let other = init("second")
+        .replace("radiology", "mammography")
+        .replace("--pod-identity", "--oidc-issuer https://oidc.example/id/A");
+    let changed = accounts.json(Consumer, &other)["changes"].to_string();
+    assert!(changed.contains("oidc.example"), "{changed}");
+    assert!(!accounts.key_policy(Consumer, &data_key).contains("radiology"));
+    accounts.unchanged(Consumer, &other);
     accounts.json(Consumer, &init("second"));
     let policy = accounts.key_policy(Consumer, &data_key);
     assert!(policy.contains(&of("second")) && !policy.contains(&of("first")), "{policy}");

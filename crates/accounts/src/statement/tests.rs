@@ -110,6 +110,14 @@ fn a_role_that_is_gone_is_taken_out() {
 }
 
 #[test]
+fn doors_that_are_not_wanted_are_closed_and_those_of_others_stay_open() {
+    let door = |sid: &str| json!({"Sid": sid, "Effect": "Allow"});
+    let policy = json!({"Statement": [door("CloisterIrsa1"), door("CloisterPodIdentity"), door("theirs")]});
+    let left = without_doors(&policy, &[door("CloisterIrsa1")], "").unwrap();
+    assert_eq!(left, json!({"Statement": [door("CloisterIrsa1"), door("theirs")]}));
+}
+
+#[test]
 fn lists_of_one_are_that_one() {
     let policy = with(&key_policy(), &attested(1).to_statement(), "").unwrap();
     let mut listed = policy.clone();
