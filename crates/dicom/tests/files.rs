@@ -128,7 +128,7 @@ fn a_touched_file_is_read_or_refused() {
             Ok(())
         })
         .unwrap();
-    assert!(slowest.get() < Duration::from_secs(5), "{:?}", slowest.get());
+    assert!(slowest.get() < Duration::from_secs(60), "{:?}", slowest.get());
     println!(
         "{cases} touched files, of which {} could still be read; the slowest took {:?}",
         still.get(),
