@@ -12,6 +12,7 @@ mod clock;
 mod container;
 mod credentials;
 mod deploy;
+mod dicom;
 mod ending;
 mod first_process;
 mod flaky;

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::files::Readers;
 use crate::output::UploadBar;
 use crate::words::{meaning, rfc3339};
-use crate::{files, output, policy};
+use crate::{files, output, picture, policy};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
 pub fn waiting() -> RangedU64ValueParser {
@@ -70,12 +70,12 @@ pub struct Verify {
 pub struct Classify {
     #[command(flatten)]
     target: Target,
-    /// The mammogram: an 8- or 16-bit greyscale PNG, or one that cloister image seal sealed.
+    /// The mammogram: an 8- or 16-bit greyscale PNG, a DICOM file, or one that cloister image seal sealed.
     #[arg(long)]
     image: PathBuf,
-    /// L-CC, R-CC, L-MLO or R-MLO.
+    /// L-CC, R-CC, L-MLO or R-MLO. A DICOM file says it itself, and must not say another.
     #[arg(long)]
-    view: View,
+    view: Option<View>,
     /// Crops to average; 1 is the noiseless one. Ten by default.
     #[arg(long)]
     crops: Option<u32>,
@@ -107,6 +107,9 @@ pub struct Exam {
     /// Crops to average for each view.
     #[arg(long)]
     crops: Option<u32>,
+    /// Take DICOM files of several patients or studies as one exam, as they are in some public collections.
+    #[arg(long)]
+    allow_mixed: bool,
     /// Keep the enclave's signed receipt in this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -151,12 +154,17 @@ pub async fn verify(arguments: &Verify) -> Result<(), Failure> {
 pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     let image = files::read(&arguments.image)?;
     match (&arguments.result, cloister_seal::is_sealed(&image)) {
-        (Some(result), true) => return classify_sealed(arguments, image, result).await,
+        (Some(result), true) => {
+            let view = arguments
+                .view
+                .ok_or_else(|| Failure::usage("the image is sealed: give the --view that it was sealed as"))?;
+            return classify_sealed(arguments, view, image, result).await;
+        }
         (None, true) => return Err(Failure::usage("the image is sealed: name a file for its sealed --result")),
         (Some(_), false) => {
             return Err(Failure::usage("the image is not sealed, and neither is its answer: leave out --result"));
         }
-        (None, false) => {}
+        (None, false) => picture::check_named(&image, arguments.view)?,
     }
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
@@ -171,6 +179,7 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
         return output::json(&Proven { result: answer, verified: proof });
     }
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
+    findings("", &answer.findings)?;
     let [top, bottom, left, right] = answer.window;
     let [y, x] = answer.best_center;
     output::line(format_args!(
@@ -182,10 +191,10 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     proof.print()
 }
 
-async fn classify_sealed(arguments: &Classify, image: Vec<u8>, out: &Path) -> Result<(), Failure> {
+async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: &Path) -> Result<(), Failure> {
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
-    let result = session.classify_sealed(image, arguments.view, arguments.crops, Some(bar.progress())).await;
+    let result = session.classify_sealed(image, view, arguments.crops, Some(bar.progress())).await;
     let result = result.map_err(failure)?;
     drop(bar);
     files::write(out, &result)?;
@@ -193,11 +202,7 @@ async fn classify_sealed(arguments: &Classify, image: Vec<u8>, out: &Path) -> Re
     if arguments.target.json {
         return output::json(&Proven { result: SealedResult { sealed_result: out }, verified: proof });
     }
-    output::line(format_args!(
-        "{}  sealed result in {}; cloister sealed open opens it",
-        arguments.view,
-        out.display()
-    ))?;
+    output::line(format_args!("{view}  sealed result in {}; cloister sealed open opens it", out.display()))?;
     proof.print()
 }
 
@@ -213,7 +218,12 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
         paths.into_iter().map(|(view, path)| Ok((view, files::read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
-    let answer = session.exam(images, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
+    let (crops, progress) = (arguments.crops, Some(bar.progress()));
+    let answer = match arguments.allow_mixed {
+        true => session.exam_mixed(images, crops, progress).await,
+        false => session.exam(images, crops, progress).await,
+    };
+    let answer = answer.map_err(failure)?;
     drop(bar);
     if let Some(path) = &arguments.receipt {
         files::replace(path, Readers::Owner, |file| file.write_all(&answer.receipt.0))?;
@@ -227,7 +237,9 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     }
     for view in &answer.views {
         output::line(format_args!("  {:<5}       {}", view.view, scores(&view.scores)))?;
+        findings("  ", &view.findings)?;
     }
+    findings("", &answer.findings)?;
     output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
     proof.print()
 }
@@ -322,6 +334,10 @@ pub fn failure(error: Error) -> Failure {
         }
         other => Failure::unavailable(other),
     }
+}
+
+fn findings(indent: &str, findings: &[String]) -> Result<(), Failure> {
+    findings.iter().try_for_each(|finding| output::line(format_args!("{indent}  finding  {}", finding.escape_debug())))
 }
 
 fn scores(scores: &Scores) -> String {

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_imaging::View;
 use cloister_kms::context::{self, ImageName};
 use cloister_seal::{Header, Purpose, limits};
 
 use crate::failure::Failure;
 use crate::key_service::{self, KeyService};
+use crate::picture::Picture;
 use crate::{files, output, seal};
 
 /// The verbs of `cloister image`.
@@ -21,12 +22,12 @@ pub enum Command {
 /// What `cloister image seal` takes.
 #[derive(Args)]
 pub struct Seal {
-    /// The mammogram: an 8- or 16-bit greyscale PNG.
+    /// The mammogram: an 8- or 16-bit greyscale PNG, or a DICOM file.
     #[arg(long)]
     image: PathBuf,
-    /// L-CC, R-CC, L-MLO or R-MLO. It is sealed in: the enclave takes the image as no other view.
+    /// L-CC, R-CC, L-MLO or R-MLO. It is sealed in: the enclave takes the image as no other view. A DICOM file says it itself.
     #[arg(long)]
-    view: View,
+    view: Option<View>,
     /// The KMS key, as a full ARN: an alias could be pointed elsewhere.
     #[arg(long, value_name = "ARN")]
     key_id: String,
@@ -48,11 +49,10 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     let Command::Seal(seal) = command;
     let image = files::read(&seal.image)?;
     // Once it is sealed nobody looks at it before the enclave does.
-    decode(&image, &DecodeLimits::default())
-        .map_err(|error| Failure::input(format!("{}: {error}", seal.image.display())))?;
+    let view = Picture::read(&seal.image, &image)?.view(&seal.image, seal.view)?;
     check_length(&seal.image, image.len())?;
     let name = ImageName::random().ok_or_else(|| Failure::unavailable("the system gave no random bytes"))?;
-    let context = context::for_image(seal.view.as_str(), &name);
+    let context = context::for_image(view.as_str(), &name);
     let (key, wrapped_key) = crate::asynchronous(async {
         let client = seal.service.client(&seal.key_id).await?;
         let made = cloister_kms::generate_data_key(&client, &seal.key_id, &context).await;
@@ -68,9 +68,8 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     };
     seal::write(&seal.out, &header, &key, |writer| writer.write_all(&image))?;
     output::line(format_args!(
-        "sealed {} as {} under {} into {}",
+        "sealed {} as {view} under {} into {}",
         seal.image.display(),
-        seal.view,
         seal.key_id,
         seal.out.display()
     ))

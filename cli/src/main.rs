@@ -7,6 +7,7 @@ mod attestation;
 mod bench;
 mod bundle;
 mod consumer;
+mod dicom;
 mod eif;
 mod enclave;
 mod failure;
@@ -15,6 +16,7 @@ mod image;
 mod key_service;
 mod model;
 mod output;
+mod picture;
 mod policy;
 mod provider;
 mod receipt;
@@ -48,6 +50,9 @@ enum Command {
     /// Seal images under a key of their owner's.
     #[command(subcommand)]
     Image(image::Command),
+    /// Say what is read of a DICOM file.
+    #[command(subcommand)]
+    Dicom(dicom::Command),
     /// Read sealed files, and open images and results.
     #[command(subcommand)]
     Sealed(sealed::Command),
@@ -120,6 +125,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Model(command) => model::run(command),
         Command::Image(command) => image::run(&command),
+        Command::Dicom(command) => dicom::run(&command),
         Command::Sealed(command) => sealed::run(&command),
         Command::Attestation(command) => attestation::run(command),
         Command::Policy(command) => policy::run(command),

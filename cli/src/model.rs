@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_imaging::View;
 use cloister_model::{
     CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
     convert_checkpoint, demo_options, kernels, limits, random_checkpoint,
@@ -12,6 +12,7 @@ use cloister_model::{
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::picture::Picture;
 use crate::{files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
@@ -109,12 +110,12 @@ pub(crate) struct Run {
     /// The package's folder.
     #[arg(long)]
     package: PathBuf,
-    /// The image: a greyscale PNG.
+    /// The image: a greyscale PNG, or a DICOM file.
     #[arg(long)]
     image: PathBuf,
-    /// The image's view: L-CC, R-CC, L-MLO or R-MLO.
+    /// The image's view: L-CC, R-CC, L-MLO or R-MLO. A DICOM file says it itself, and must not say another.
     #[arg(long)]
-    view: View,
+    view: Option<View>,
     /// How many crops are averaged; 1 is the noiseless crop.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
     crops: u32,
@@ -238,10 +239,11 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
     let package = Package::open(&arguments.package).map_err(failure)?;
     let bytes = files::read(&arguments.image)?;
     let unusable = |error| Failure::input(format!("{}: {error}", arguments.image.display()));
-    let image = decode(&bytes, &DecodeLimits::default()).map_err(unusable)?;
+    let picture = Picture::read(&arguments.image, &bytes)?;
+    let view = picture.view(&arguments.image, arguments.view)?;
     let threads = arguments.threads.map_or_else(cores, usize::from);
     let classifier = Classifier::load(&package, threads).map_err(failure)?;
-    let answer = classifier.classify(&image, arguments.view, arguments.crops).map_err(|error| match error {
+    let answer = classifier.classify(&picture.pixels, view, arguments.crops).map_err(|error| match error {
         Error::Image(error) => unusable(error),
         other => failure(other),
     })?;

@@ -9,11 +9,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
 use cloister_attest::Policy;
 use cloister_client::receipt::{self, VerifiedReceipt};
-use cloister_imaging::{DecodeLimits, decode};
 use cloister_receipt::{Receipt, Unverified, View, pixels_sha256};
 use ndarray::Array2;
 
 use crate::failure::Failure;
+use crate::picture::Picture;
 use crate::{files, output, policy};
 use report::Report;
 
@@ -115,7 +115,7 @@ impl<'a> Image<'a> {
     fn read(path: &'a Path) -> Result<Self, Failure> {
         let refused = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", path.display()));
         let bytes = files::read(path)?;
-        let pixels = decode(&bytes, &DecodeLimits::default()).map_err(|error| refused(&error))?;
+        let pixels = Picture::read(path, &bytes)?.pixels;
         let side = |pixels: usize| u32::try_from(pixels).map_err(|error| refused(&error));
         let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
         let pixels_sha256 = pixels_sha256(rows, columns, pixels.iter().copied());

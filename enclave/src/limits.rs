@@ -69,6 +69,9 @@ pub const DECODED_BUDGET_BYTES: usize = 512 * 1024 * 1024;
 /// A decoded image's pixels (2, from 8 bits 3), the mask of its breast (1) and the breast cut out (2), rounded up.
 pub const DECODED_BYTES_PER_PIXEL: usize = 8;
 
+/// The part of it that is left once an image is prepared, while the next one of an exam is decoded: the breast cut out.
+pub const PREPARED_BYTES_PER_PIXEL: usize = 2;
+
 /// Crops of one image when the caller does not say: as many as the published pipeline takes.
 pub const DEFAULT_CROPS: u32 = 10;
 

@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod attestation;
 mod connection;
+mod decoding;
 mod discard;
 mod exams;
 mod health;

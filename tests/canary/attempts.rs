@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloister_imaging::View;
-use cloister_tests::{Front, image};
+use cloister_tests::{Dicom, Front, image};
 use cloister_transport::Address;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -156,6 +156,9 @@ fn images() -> Vec<Attempt> {
         post("an image cut short", good, canary_png()[..400_000].to_vec()),
         post("an image with a broken checksum", good, broken(canary_png())),
         post("a DICOM file", good, dicom()),
+        post("a DICOM mammogram", "crops=1", mammogram(View::LCc)).scored(),
+        post("a DICOM mammogram of another view", "view=R-CC&crops=1", mammogram(View::LCc)),
+        post("a DICOM mammogram cut short", "crops=1", mammogram(View::LCc)[..400_000].to_vec()),
         post("words", good, CORE.repeat(100).into_bytes()),
         post("nothing but a signature", good, [b"\x89PNG\r\n\x1a\n", CORE.as_bytes()].concat()),
         Attempt::new("a type of words", "POST", &format!("/v1/images?{good}"), CORE, canary_png()),
@@ -173,6 +176,7 @@ fn exams() -> Vec<Attempt> {
     let end = format!("--b{CORE}--\r\n").into_bytes();
     let kind = format!("multipart/form-data; boundary=b{CORE}");
     let all = View::ALL.map(|view| part(view.as_str(), png(view))).concat();
+    let mammograms = View::ALL.map(|view| part("image", mammogram(view))).concat();
     vec![
         post("an exam", &kind, [all.clone(), end.clone()].concat()),
         post("an exam cut short", &kind, all.clone()),
@@ -181,8 +185,9 @@ fn exams() -> Vec<Attempt> {
         post(
             "a DICOM file among the parts",
             &kind,
-            [View::ALL.map(|view| part(view.as_str(), dicom())).concat(), end].concat(),
+            [View::ALL.map(|view| part(view.as_str(), dicom())).concat(), end.clone()].concat(),
         ),
+        post("an exam of DICOM mammograms", &kind, [mammograms, end.clone()].concat()),
         post("no parts", &kind, CORE.repeat(100_000).into_bytes()),
         post("no boundary", "multipart/form-data", CORE.as_bytes().to_vec()),
         post("no exam", CORE, canary_png()),
@@ -264,6 +269,11 @@ fn broken(mut png: Vec<u8>) -> Vec<u8> {
     let at = png.windows(7).position(|window| window == b"Comment").unwrap();
     png[at] ^= 1;
     png
+}
+
+/// A mammogram that is read, with the canaries in its pixels and in what is said of the patient.
+fn mammogram(view: View) -> Vec<u8> {
+    Dicom::of(view, &png(view), 1).with(0x0010_0020, "LO", CORE).with(0x0020_4000, "LT", CORE).bytes()
 }
 
 /// A Part 10 file (DICOM PS3.10) with a patient in it.

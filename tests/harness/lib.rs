@@ -2,6 +2,7 @@
 
 mod accounts;
 mod authority;
+mod dicom;
 mod eavesdropper;
 mod enclave;
 mod flaky;
@@ -16,6 +17,7 @@ mod world;
 
 pub use accounts::{Accounts, Booted, CONSUMER, PROVIDER, Party, cache};
 pub use authority::{ClientAuthority, ClientPair};
+pub use dicom::{Dicom, PATIENT_NAME};
 pub use eavesdropper::{Eavesdropper, holds};
 pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;

@@ -22,7 +22,7 @@ pub struct Model {
 /// One image's answer.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Classification {
-    /// The view that the caller named.
+    /// The view that the caller named, or that the DICOM file says.
     pub view: View,
     /// The breast's window in the image: top, bottom, left, right, in pixels, ends exclusive.
     pub window: [usize; 4],
@@ -33,6 +33,9 @@ pub struct Classification {
     pub scores: Scores,
     /// How many crops were averaged.
     pub crops: u32,
+    /// What a DICOM file says that is a reason to look twice, as docs/dicom.md lists it. It is not in the receipt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// The model that answered; absent inside an exam, which names it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
@@ -65,6 +68,9 @@ pub struct Exam {
     pub breasts: BTreeMap<String, Breast>,
     /// Each view's answer, in the order L-CC, R-CC, L-MLO, R-MLO.
     pub views: Vec<Classification>,
+    /// What the DICOM files say of the exam as a whole, as docs/dicom.md lists it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// The model that answered.
     pub model: Model,
     /// The signed receipt for all of it.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use cloister_attest::Policy;
+use cloister_dicom::{DecodeLimits, Outline, is_dicom, outline};
 use cloister_imaging::View;
 use cloister_receipt::Receipt as Claims;
 
@@ -21,7 +22,36 @@ const ROUNDING: f64 = 1e-12;
 /// One request, as the receipt must name it.
 pub(crate) struct Sent {
     pub(crate) nonce: [u8; limits::NONCE_BYTES],
-    images: BTreeMap<View, Vec<u8>>,
+    images: Vec<SentImage>,
+}
+
+/// One image of it.
+struct SentImage {
+    sha256: Vec<u8>,
+    /// As the request names it; a DICOM file may go without.
+    view: Option<View>,
+    /// What a DICOM file says of itself, if this program can read it. The enclave decides whether it can.
+    outline: Option<Outline>,
+}
+
+impl SentImage {
+    fn new(view: Option<View>, image: &[u8]) -> Self {
+        let outline = is_dicom(image).then(|| outline(image, &DecodeLimits::default()).ok()).flatten();
+        Self { sha256: digest(&SHA256, image).as_ref().to_vec(), view, outline }
+    }
+
+    /// The view that a receipt must name, unless the file alone knows it.
+    fn view(&self) -> Option<View> {
+        self.view.or(self.outline.as_ref().map(|outline| outline.view))
+    }
+
+    /// Whether the receipt speaks of this image and, where it is DICOM, refers to it by its own identifier.
+    fn is(&self, claim: &cloister_receipt::View) -> bool {
+        let uid = self.outline.as_ref().map(|outline| outline.sop_instance_uid.as_str());
+        self.sha256 == claim.bytes_sha256
+            && self.view().is_none_or(|view| view.as_str() == claim.view)
+            && uid.is_none_or(|uid| claim.sop_instance_uid.as_deref() == Some(uid))
+    }
 }
 
 /// What the answer shows.
@@ -46,11 +76,10 @@ impl<'a> Shown<'a> {
 }
 
 impl Sent {
-    pub(crate) fn new<'a>(images: impl IntoIterator<Item = (View, &'a [u8])>) -> Result<Self, Error> {
+    pub(crate) fn new<'a>(images: impl IntoIterator<Item = (Option<View>, &'a [u8])>) -> Result<Self, Error> {
         let mut nonce = [0; limits::NONCE_BYTES];
         rand::fill(&mut nonce).map_err(|_| Error::Random)?;
-        let hash = |image: &[u8]| digest(&SHA256, image).as_ref().to_vec();
-        Ok(Self { nonce, images: images.into_iter().map(|(view, image)| (view, hash(image))).collect() })
+        Ok(Self { nonce, images: images.into_iter().map(|(view, image)| SentImage::new(view, image)).collect() })
     }
 
     /// Gives what the receipt signs: a later enclave may show more than that, and only what is signed is to be shown on.
@@ -71,9 +100,7 @@ impl Sent {
         }
         check_time(claims.time, SystemTime::now(), policy)?;
         for claim in &claims.views {
-            let sent =
-                self.images.iter().find(|(view, _)| view.as_str() == claim.view).map(|(_, hash)| hash.as_slice());
-            same(sent == Some(&claim.bytes_sha256), "image")?;
+            same(self.images.iter().any(|image| image.is(claim)), "image")?;
         }
         same(claims.views.len() == self.images.len(), "set of views")?;
         shown.agree(claims)?;

@@ -193,7 +193,8 @@ impl Session {
         String::from_utf8(body).map_err(|error| Error::Malformed { what: WHAT, reason: error.to_string() })
     }
 
-    /// Classifies one image. `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one. The answer's receipt was held
+    /// Classifies one image. Of a DICOM file the enclave finds the view, and `view` may be `None`; another view than the file's is refused.
+    /// `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one. The answer's receipt was held
     /// against the image, the answer and this session.
     ///
     /// # Errors
@@ -201,13 +202,15 @@ impl Session {
     pub async fn classify(
         &mut self,
         image: Vec<u8>,
-        view: View,
+        view: impl Into<Option<View>>,
         crops: Option<u32>,
         progress: Option<Progress>,
     ) -> Result<Classification, Error> {
-        let crops = crops.map(|n| format!("&crops={n}")).unwrap_or_default();
+        let view = view.into();
+        let crops = crops.map(|n| format!("crops={n}&")).unwrap_or_default();
+        let named = view.map(|view| format!("view={view}&")).unwrap_or_default();
         let sent = Sent::new([(view, image.as_slice())])?;
-        let path = format!("/v1/images?view={view}{crops}&nonce={}", hex::encode(sent.nonce));
+        let path = format!("/v1/images?{named}{crops}nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
         let mut answer: Classification = parse("the classification", &body)?;
         let signed = sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
@@ -236,7 +239,7 @@ impl Session {
         Ok(result)
     }
 
-    /// Classifies the four views of one exam.
+    /// Classifies the four views of one exam. DICOM files of several patients or studies are refused.
     ///
     /// # Errors
     /// [`Error::Views`] unless each view is there once, else as [`Session::classify`].
@@ -246,6 +249,29 @@ impl Session {
         crops: Option<u32>,
         progress: Option<Progress>,
     ) -> Result<Exam, Error> {
+        self.exam_of(images, crops, progress, "").await
+    }
+
+    /// The same for DICOM files of whatever patients and studies: the answer has a finding then.
+    ///
+    /// # Errors
+    /// As [`Session::exam`].
+    pub async fn exam_mixed(
+        &mut self,
+        images: Vec<(View, Vec<u8>)>,
+        crops: Option<u32>,
+        progress: Option<Progress>,
+    ) -> Result<Exam, Error> {
+        self.exam_of(images, crops, progress, "mixed=allow&").await
+    }
+
+    async fn exam_of(
+        &mut self,
+        images: Vec<(View, Vec<u8>)>,
+        crops: Option<u32>,
+        progress: Option<Progress>,
+        mixed: &str,
+    ) -> Result<Exam, Error> {
         for view in View::ALL {
             match images.iter().filter(|(v, _)| *v == view).count() {
                 0 => return Err(Error::Views { view, problem: "missing" }),
@@ -254,11 +280,11 @@ impl Session {
             }
         }
         let boundary = boundary()?;
-        let sent = Sent::new(images.iter().map(|(view, image)| (*view, image.as_slice())))?;
+        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())))?;
         let body = multipart(&images, &boundary);
         drop(images);
         let crops = crops.map(|n| format!("crops={n}&")).unwrap_or_default();
-        let path = format!("/v1/exams?{crops}nonce={}", hex::encode(sent.nonce));
+        let path = format!("/v1/exams?{crops}{mixed}nonce={}", hex::encode(sent.nonce));
         let kind = format!("multipart/form-data; boundary={boundary}");
         let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
         let mut answer: Exam = parse("the exam", &body)?;
@@ -340,7 +366,11 @@ fn parse<T: serde::de::DeserializeOwned>(what: &'static str, body: &[u8]) -> Res
 
 /// The media type that the bytes say they are: the enclave looks for itself.
 fn media_type(image: &[u8]) -> &'static str {
-    if image.starts_with(b"\x89PNG") { "image/png" } else { "application/octet-stream" }
+    match image {
+        png if png.starts_with(b"\x89PNG") => "image/png",
+        dicom if cloister_dicom::is_dicom(dicom) => "application/dicom",
+        _ => "application/octet-stream",
+    }
 }
 
 /// A boundary that cannot be met in an image but by guessing 128 bits (RFC 2046, section 5.1.1).

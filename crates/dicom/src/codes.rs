@@ -175,6 +175,20 @@ pub(crate) enum Syntax {
     Rle,
 }
 
+impl Syntax {
+    /// Its name in PS3.6, annex A, as far as it matters here.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit VR little endian",
+            Self::Explicit => "explicit VR little endian",
+            Self::Deflated => "deflated explicit VR little endian",
+            Self::JpegLossless => "JPEG lossless",
+            Self::Jpeg2000 => "JPEG 2000",
+            Self::Rle => "RLE",
+        }
+    }
+}
+
 /// Which transfer syntax a UID names, or a word for one that is not read.
 pub(crate) fn syntax(uid: &str) -> Result<Syntax, &'static str> {
     match uid {

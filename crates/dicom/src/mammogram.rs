@@ -8,12 +8,12 @@ use ndarray::Array2;
 
 use crate::{
     ComparisonKey, Counted, Damage, Refusal, Uid,
-    attributes::{Format, Greys, check_breast, check_kind, text},
-    codes::{self, SopClass, Syntax},
+    attributes::{Greys, text},
+    codes::{self, Syntax},
+    outline::outlined,
     pixels,
     scan::{DataSet, scan, scan_meta},
     tag::Tag,
-    which,
 };
 
 /// The preamble and the four letters that every file starts with (PS3.10, 7.1).
@@ -70,6 +70,18 @@ pub enum Finding {
     ViewInPatientOrientation,
 }
 
+impl Finding {
+    /// Its name for programs, which does not change.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::BurnedInAnnotation => "burned-in-annotation",
+            Self::LossyCompression => "lossy-compression",
+            Self::SecondaryCapture => "secondary-capture",
+            Self::ViewInPatientOrientation => "view-in-patient-orientation",
+        }
+    }
+}
+
 impl fmt::Debug for Mammogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mammogram")
@@ -80,27 +92,67 @@ impl fmt::Debug for Mammogram {
     }
 }
 
+/// Whether the bytes begin as a DICOM file does (PS3.10, 7.1).
+pub fn is_dicom(bytes: &[u8]) -> bool {
+    after_prefix(bytes).is_some()
+}
+
+fn after_prefix(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(PREAMBLE..).and_then(|rest| rest.strip_prefix(PREFIX))
+}
+
 /// Reads a DICOM file (PS3.10, section 7) that holds one mammogram for presentation.
 ///
 /// Takes, beside `bytes`, 2 bytes a pixel for native, RLE and JPEG lossless pixels, and 15 for JPEG 2000; a deflated file is
-/// inflated first, to no more than `limits.file_bytes`. What is allocated follows the image's size after that was checked.
+/// inflated first, to no more than `limits.file_bytes`. What is allocated follows the image's size after that was checked;
+/// [`crate::cost`] says how much.
 ///
 /// # Errors
 /// A [`Refusal`] that says what is wrong and repeats nothing that could tell whose file it is.
 pub fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<Mammogram, Refusal> {
+    with_data(bytes, limits, |data, syntax| {
+        let (outline, format, class) = outlined(data, syntax, limits)?;
+        let greys = Greys::read(data, format.signed)?;
+        let stored = data.pixels.as_ref().ok_or(Refusal::Missing(Tag::PIXEL_DATA))?;
+        Ok(Mammogram {
+            view: outline.view,
+            sop_class_uid: class.uid(),
+            sop_instance_uid: outline.sop_instance_uid,
+            series_instance_uid: data.uid(Tag::SERIES_INSTANCE)?,
+            study_instance_uid: data.uid(Tag::STUDY_INSTANCE)?,
+            spacing: spacing(data)?,
+            patient: outline.patient,
+            study: outline.study,
+            findings: outline.findings,
+            pixels: pixels::read(stored, syntax, &format, &greys)?,
+        })
+    })
+}
+
+/// Splits a file into its transfer syntax and what stands behind the file meta information.
+pub(crate) fn split<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<(Syntax, &'a [u8]), Refusal> {
     if bytes.len() > limits.file_bytes {
         return Err(Refusal::FileTooLarge { bytes: bytes.len(), limit: limits.file_bytes });
     }
-    let meta = bytes.get(PREAMBLE..).and_then(|rest| rest.strip_prefix(PREFIX)).ok_or(Refusal::NotDicom)?;
+    let meta = after_prefix(bytes).ok_or(Refusal::NotDicom)?;
     let (syntax, end) = scan_meta(meta)?;
     let syntax = text(syntax).ok_or(Refusal::Value(Tag::TRANSFER_SYNTAX))?;
     let syntax = codes::syntax(syntax).map_err(Refusal::TransferSyntax)?;
-    let rest = meta.get(end..).ok_or(Refusal::Truncated)?;
+    Ok((syntax, meta.get(end..).ok_or(Refusal::Truncated)?))
+}
+
+/// Walks over a file's data set, inflated if it has to be, and gives it to `look`.
+pub(crate) fn with_data<T>(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    look: impl FnOnce(&DataSet<'_>, Syntax) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let (syntax, rest) = split(bytes, limits)?;
     let rest = match syntax {
         Syntax::Deflated => Cow::Owned(inflate(rest, limits.file_bytes)?),
         _ => Cow::Borrowed(rest),
     };
-    mammogram(&scan(&rest, syntax == Syntax::Implicit)?, syntax, limits)
+    look(&scan(&rest, syntax == Syntax::Implicit)?, syntax)
 }
 
 /// The data set behind a deflated transfer syntax (PS3.5, A.5).
@@ -109,49 +161,6 @@ fn inflate(deflated: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     DeflateDecoder::new(deflated).take(most).read_to_end(&mut inflated).map_err(|_| Damage::Deflate)?;
     if inflated.len() > limit { Err(Refusal::TooMany(Counted::Inflated)) } else { Ok(inflated) }
-}
-
-fn mammogram(data: &DataSet<'_>, syntax: Syntax, limits: &DecodeLimits) -> Result<Mammogram, Refusal> {
-    let class = check_kind(data)?;
-    check_breast(data)?;
-    let (view, in_orientation) = which::view(data)?;
-    let format = Format::read(data, limits)?;
-    let greys = Greys::read(data, format.signed)?;
-    let stored = data.pixels.as_ref().ok_or(Refusal::Missing(Tag::PIXEL_DATA))?;
-    let mut findings = Vec::new();
-    if data.is_yes(Tag::BURNED_IN)? {
-        findings.push(Finding::BurnedInAnnotation);
-    }
-    if data.text(Tag::LOSSY)? == Some("01") {
-        findings.push(Finding::LossyCompression);
-    }
-    if class == SopClass::SecondaryCapture {
-        findings.push(Finding::SecondaryCapture);
-    }
-    findings.extend(in_orientation);
-    let study_instance_uid = data.uid(Tag::STUDY_INSTANCE)?;
-    let study = ComparisonKey::new("study", study_instance_uid.as_str().as_bytes())?;
-    Ok(Mammogram {
-        view,
-        sop_class_uid: class.uid(),
-        sop_instance_uid: data.uid(Tag::SOP_INSTANCE)?,
-        series_instance_uid: data.uid(Tag::SERIES_INSTANCE)?,
-        study_instance_uid,
-        spacing: spacing(data)?,
-        patient: patient(data)?,
-        study,
-        findings,
-        pixels: pixels::read(stored, syntax, &format, &greys)?,
-    })
-}
-
-fn patient(data: &DataSet<'_>) -> Result<Option<ComparisonKey>, Refusal> {
-    // Not always ASCII (SpecificCharacterSet), and only compared.
-    let padding = |byte: &u8| matches!(byte, b' ' | 0);
-    let id = data.value(Tag::PATIENT_ID).unwrap_or_default();
-    let Some(start) = id.iter().position(|byte| !padding(byte)) else { return Ok(None) };
-    let end = id.iter().rposition(|byte| !padding(byte)).unwrap_or(start);
-    ComparisonKey::new("patient", id.get(start..=end).unwrap_or_default()).map(Some)
 }
 
 /// ImagerPixelSpacing, which mammograms have, or else PixelSpacing.

@@ -1,19 +1,23 @@
 //! `POST /v1/exams`: the four views of one exam, one part a view.
 
+mod views;
+
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::{Extension, Json};
 use cloister_imaging::{Laterality, View};
-use cloister_model::{Classification, Classifier};
+use cloister_model::Classifier;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::images::{NO_THREAD, Scored, declared_length, decoded_bytes, in_worker, prepare, ready};
+use super::decoding::{Image, decoded_bytes};
+use super::images::{NO_THREAD, Viewed, declared_length, in_worker, prepare, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, Scores};
@@ -29,8 +33,11 @@ pub(super) struct Answer {
     /// `left` and `right`: by label, the mean of that side's CC and MLO views.
     breasts: BTreeMap<&'static str, Scores>,
     /// L-CC, R-CC, L-MLO, R-MLO.
-    #[schema(value_type = Vec<Scored>)]
-    views: Vec<Classification>,
+    views: Vec<Viewed>,
+    /// What the DICOM files say of the exam as a whole, absent when there is nothing: `mixed-patients`, `mixed-studies`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    findings: Vec<&'static str>,
     model: ModelIdentity,
     /// The enclave's signed receipt, in base64: a COSE_Sign1 that names inputs, model and scores.
     receipt: String,
@@ -41,6 +48,24 @@ pub(super) struct Answer {
 pub(super) struct Parameters {
     crops: Option<u32>,
     nonce: Option<String>,
+    mixed: Option<String>,
+}
+
+/// A request's word that DICOM files of several patients or studies are one exam, as they are in collections without identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mixed {
+    Allow,
+}
+
+impl FromStr for Mixed {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        match text {
+            "allow" => Ok(Self::Allow),
+            _ => Err(Problem::Query("mixed takes allow alone".to_owned())),
+        }
+    }
 }
 
 /// Classifies the four views of one exam.
@@ -49,9 +74,10 @@ pub(super) struct Parameters {
     params(
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
+        ("mixed" = Option<String>, Query, description = "allow: take DICOM files of several patients or studies, and say so in the answer"),
     ),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
-        each an image as /v1/images takes it"),
+        each an image as /v1/images takes it; a part that is a DICOM file may be named `image`, and its view is what the file says"),
     responses(
         (status = 200, body = Answer),
         super::problem::Refusals,
@@ -65,14 +91,15 @@ pub(super) async fn post(
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
-    four(&shared, asked, request).await.map(Json)
+    let mixed = parameters.mixed.as_deref().map(str::parse).transpose()?;
+    four(&shared, asked, mixed, request).await.map(Json)
 }
 
 /// Classifies views one after the other. While the network looks at one, the next is decoded and prepared: what is held of both is no more than
 /// was reserved for one, because a decoded image is dropped when it is prepared.
-fn classify_all(classifier: &Classifier, images: Vec<(View, Vec<u8>)>, crops: u32) -> Result<Vec<Computed>, Problem> {
-    let ready = &|(view, image): (View, Vec<u8>)| {
-        (view, prepare(classifier, &image, view, crops).map_err(|problem| problem.with_view(view)))
+fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, crops: u32) -> Result<Vec<Computed>, Problem> {
+    let ready = &|(view, image): (View, Image)| {
+        (view, prepare(classifier, &image, crops).map_err(|problem| problem.with_view(view)))
     };
     let mut images = images.into_iter();
     let mut ahead = images.next().map(ready);
@@ -93,41 +120,61 @@ fn classify_all(classifier: &Classifier, images: Vec<(View, Vec<u8>)>, crops: u3
 }
 
 /// Receives, queues and classifies the four views.
-pub(super) async fn four(shared: &Shared, asked: Asked, request: Request) -> Result<Answer, Problem> {
+pub(super) async fn four(
+    shared: &Shared,
+    asked: Asked,
+    mixed: Option<Mixed>,
+    request: Request,
+) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?).await?;
-    let largest = images.iter().map(|(_, image)| decoded_bytes(image)).max().unwrap_or(0);
-    let turn = loaded.admission.turn(images.len(), largest).await?;
+    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
+        let views::Exam { images, findings } = views::arrange(images, mixed)?;
         let scored = classify_all(&loaded.classifier, images, asked.crops())?;
         let breasts = breasts(&scored);
         let claims: Vec<_> = scored.iter().collect();
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;
-        let views = scored.into_iter().map(|scored| scored.classification).collect();
-        Ok(Answer { breasts, views, model: loaded.model.clone(), receipt })
+        let views = scored.into_iter().map(|scored| scored.viewed).collect();
+        Ok(Answer { breasts, views, findings, model: loaded.model.clone(), receipt })
     })
     .await
 }
 
-/// The four images in the order of [`View::ALL`].
-async fn receive(mut parts: Parts) -> Result<Vec<(View, Vec<u8>)>, Problem> {
+/// What a part is named that is a DICOM file, where the file is to say its view.
+const ANY_VIEW: &str = "image";
+
+/// The four images, as they came.
+async fn receive(mut parts: Parts) -> Result<Vec<Image>, Problem> {
     let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
-    let mut images = BTreeMap::new();
+    let mut images: Vec<Image> = Vec::new();
     while let Some(part) = before(deadline, parts.next()).await?? {
-        let name = part.name();
-        let view: View = name.parse().map_err(|_| Problem::PartUnknown(name.chars().take(40).collect()))?;
-        if images.contains_key(&view) {
+        let unknown = Problem::PartUnknown(part.name().chars().take(40).collect());
+        let view: Option<View> = match part.name() {
+            ANY_VIEW => None,
+            name => Some(name.parse().map_err(|_| unknown.clone())?),
+        };
+        if let Some(view) = view
+            && images.iter().any(|image| image.view() == Some(view))
+        {
             return Err(Problem::PartTwice(view));
         }
+        if images.len() == View::ALL.len() {
+            return Err(Problem::TooManyParts);
+        }
+        let kind = part.content_type().map(str::to_owned);
         let image = receive_part(part, deadline).await?;
         if cloister_seal::is_sealed(&image) {
-            return Err(Refusal::Part(view).into());
+            return Err(view.map_or(unknown, |view| Refusal::Part(view).into()));
         }
-        images.insert(view, image);
+        images.push(Image::new(image, kind.as_deref(), view).ok_or(unknown)?);
     }
-    View::ALL.into_iter().map(|view| Ok((view, images.remove(&view).ok_or(Problem::PartMissing(view))?))).collect()
+    if images.iter().all(|image| image.view().is_some()) {
+        views::check_missing(&images)?;
+    }
+    Ok(images)
 }
 
 async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>, Problem> {
@@ -141,7 +188,7 @@ async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>,
 /// The mean of each side's views, label by label.
 fn breasts(views: &[Computed]) -> BTreeMap<&'static str, Scores> {
     let side = |laterality| {
-        let views = views.iter().map(|scored| &scored.classification);
+        let views = views.iter().map(|scored| &scored.viewed.classification);
         let of_side: Vec<_> = views.filter(|c| c.view.laterality() == laterality).collect();
         let labels = of_side.first().map(|c| c.scores.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "two views")]
@@ -154,6 +201,8 @@ fn breasts(views: &[Computed]) -> BTreeMap<&'static str, Scores> {
 
 #[cfg(test)]
 mod tests {
+    use cloister_model::Classification;
+
     use super::*;
 
     fn scored(view: View, malignant: f64) -> Computed {
@@ -164,7 +213,14 @@ mod tests {
             scores: BTreeMap::from([("malignant".to_owned(), malignant)]),
             crops: 1,
         };
-        Computed { classification, bytes_sha256: [0; 32], pixels_sha256: [0; 32], rows: 1, columns: 1 }
+        Computed {
+            viewed: Viewed { classification, findings: Vec::new() },
+            bytes_sha256: [0; 32],
+            pixels_sha256: [0; 32],
+            rows: 1,
+            columns: 1,
+            sop_instance_uid: None,
+        }
     }
 
     #[test]

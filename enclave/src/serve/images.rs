@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_imaging::View;
 use cloister_model::{Classification, Classifier, ToScore};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
+use super::decoding::{Decoded, Image, decoded_bytes};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed};
 use super::sealed::Reply;
@@ -31,11 +32,23 @@ use crate::state::{Loaded, ModelIdentity, Phase};
 #[derive(Serialize, ToSchema)]
 pub(super) struct Answer {
     #[serde(flatten)]
-    #[schema(value_type = Scored)]
-    pub(super) classification: Classification,
+    pub(super) viewed: Viewed,
     pub(super) model: ModelIdentity,
     /// The enclave's signed receipt, in base64: a COSE_Sign1 that names inputs, model and scores.
     pub(super) receipt: String,
+}
+
+/// One view's scores, and what a person should know of its file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Viewed {
+    #[serde(flatten)]
+    #[schema(value_type = Scored)]
+    pub(super) classification: Classification,
+    /// What a DICOM file says that is no reason to refuse it, and a reason to look twice; absent when there is nothing:
+    /// `burned-in-annotation`, `lossy-compression`, `secondary-capture`, `view-in-patient-orientation`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) findings: Vec<&'static str>,
 }
 
 /// What a classification says of one view.
@@ -61,7 +74,7 @@ pub(super) struct Scored {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
-    view: String,
+    view: Option<String>,
     crops: Option<u32>,
     nonce: Option<String>,
 }
@@ -70,13 +83,14 @@ pub(super) struct Parameters {
 #[utoipa::path(
     post, path = "/v1/images", tag = "classification",
     params(
-        ("view" = String, Query, description = "L-CC, R-CC, L-MLO or R-MLO"),
+        ("view" = Option<String>, Query, description = "L-CC, R-CC, L-MLO or R-MLO; a DICOM file says it itself, and must not say another"),
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
     ),
     request_body(
-        description = "An 8- or 16-bit greyscale PNG, background 0; or one that is sealed under one of the enclave's data keys",
-        content((Vec<u8> = "image/png"), (Vec<u8> = "application/vnd.cloister.sealed"))
+        description = "An 8- or 16-bit greyscale PNG, background 0; a DICOM file of one mammogram for presentation; or either, sealed under \
+            one of the enclave's data keys",
+        content((Vec<u8> = "image/png"), (Vec<u8> = "application/dicom"), (Vec<u8> = "application/vnd.cloister.sealed"))
     ),
     responses(
         (status = 200, description = "The scores; of a sealed image, sealed as a result under the image's data key", content(
@@ -94,7 +108,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Reply, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
-    let view = view(&parameters.view)?;
+    let view = parameters.view.as_deref().map(view).transpose()?;
     let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
     one(&shared, view, asked, &headers, body).await
 }
@@ -102,7 +116,7 @@ pub(super) async fn post(
 /// Receives, queues and classifies one image, plain or sealed.
 pub(super) async fn one(
     shared: &Shared,
-    view: View,
+    view: Option<View>,
     asked: Asked,
     headers: &HeaderMap,
     body: Body,
@@ -111,19 +125,21 @@ pub(super) async fn one(
     let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
     let body = receive(Upload::new(body, reserved.clone())).await?;
     let (image, reserved, envelope) = if cloister_seal::is_sealed(&body) {
+        let view = view.ok_or_else(no_view)?;
         let opened = shared.data_keys.open(&loaded.admission, (body, reserved), view).await?;
-        (opened.image, opened.reserved, Some(opened.envelope))
+        (Image::new(opened.image, None, Some(view)), opened.reserved, Some(opened.envelope))
     } else {
-        (body, reserved, None)
+        (Image::new(body, content_type(headers), view), reserved, None)
     };
-    let turn = loaded.admission.turn(1, decoded_bytes(&image)).await?;
+    let image = image.ok_or_else(no_view)?;
+    let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let prepared = prepare(&loaded.classifier, &image, view, asked.crops())?;
+        let prepared = prepare(&loaded.classifier, &image, asked.crops())?;
         drop(image);
         let scored = prepared.score()?;
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
-        let answer = Answer { classification: scored.classification, model: loaded.model.clone(), receipt };
+        let answer = Answer { viewed: scored.viewed, model: loaded.model.clone(), receipt };
         match envelope {
             None => Ok(Reply::Plain(Box::new(answer))),
             Some(envelope) => envelope.seal(&answer).map(Reply::Sealed),
@@ -142,6 +158,14 @@ pub(super) fn ready(shared: &Shared) -> Result<Arc<Loaded>, Problem> {
 
 pub(super) fn view(text: &str) -> Result<View, Problem> {
     text.parse().map_err(|_| Problem::Query(format!("view {text:?} is none of L-CC, R-CC, L-MLO and R-MLO")))
+}
+
+fn no_view() -> Problem {
+    Problem::Query("view is missing: name it, such as view=L-CC; only a plain DICOM file says it itself".to_owned())
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
 pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -173,6 +197,8 @@ pub(super) struct Prepared<'a> {
     pixels_sha256: [u8; 32],
     rows: u32,
     columns: u32,
+    sop_instance_uid: Option<String>,
+    findings: Vec<&'static str>,
     to_score: ToScore<'a>,
 }
 
@@ -180,35 +206,32 @@ pub(super) struct Prepared<'a> {
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
 /// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
-pub(super) fn prepare<'a>(
-    classifier: &'a Classifier,
-    image: &[u8],
-    view: View,
-    crops: u32,
-) -> Result<Prepared<'a>, Problem> {
+pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32) -> Result<Prepared<'a>, Problem> {
     let begun = Instant::now();
-    let pixels = decode(image, &DecodeLimits::default()).map_err(|error| Problem::Image(None, error))?;
+    let Decoded { pixels, view, sop_instance_uid, findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
     std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
         let digests = std::thread::Builder::new().spawn_scoped(scope, || {
             let pixels = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
-            (sha256(image), pixels)
+            (sha256(image.bytes()), pixels)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
         let to_score = classifier.prepare(&pixels, view, crops).map_err(no_scores);
         let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
-        Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, to_score: to_score? })
+        let to_score = to_score?;
+        Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score })
     })
 }
 
 impl Prepared<'_> {
     /// Runs the network.
     pub(super) fn score(self) -> Result<Computed, Problem> {
-        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, to_score } = self;
+        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score } = self;
         let classification = to_score.score().map_err(no_scores)?;
         metrics::classified(begun.elapsed());
-        Ok(Computed { classification, bytes_sha256, pixels_sha256, rows, columns })
+        let viewed = Viewed { classification, findings };
+        Ok(Computed { viewed, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid })
     }
 }
 
@@ -231,16 +254,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 fn side(pixels: usize) -> Result<u32, Problem> {
     u32::try_from(pixels).map_err(|_| Problem::Internal("an image is larger than it was allowed to be"))
-}
-
-/// What an image takes in memory once it is decoded, as its header says (PNG, third edition, section 11.2.1); what its decoder
-/// would refuse as too large takes none.
-pub(super) fn decoded_bytes(image: &[u8]) -> usize {
-    let side = |at: usize| image.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    let (Some(width), Some(height)) = (side(16), side(20)) else { return 0 };
-    let pixels = u64::from(width) * u64::from(height);
-    let pixels = usize::try_from(pixels).ok().filter(|&pixels| pixels <= DecodeLimits::default().pixels);
-    pixels.unwrap_or(0) * limits::DECODED_BYTES_PER_PIXEL
 }
 
 /// Reads a body whole.
@@ -271,15 +284,5 @@ mod tests {
         let reserved =
             super::super::admission::Admission::new(Capacity { queue: 1, threads: 1 }).reserve(None, 10).unwrap();
         assert!(matches!(receive(Upload::new(Body::empty(), reserved)).await, Err(Problem::Empty)));
-    }
-
-    #[test]
-    fn an_image_counts_as_its_header_says_and_what_will_be_refused_counts_as_nothing() {
-        let png = |width: u32, height: u32| {
-            [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()].concat()
-        };
-        assert_eq!(decoded_bytes(&png(1000, 2000)), 16_000_000);
-        assert_eq!(decoded_bytes(&png(u32::MAX, u32::MAX)), 0);
-        assert_eq!(decoded_bytes(b"\x89PNG"), 0);
     }
 }

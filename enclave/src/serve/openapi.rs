@@ -23,7 +23,14 @@ use super::{attestation, exams, health, images, problem, sagemaker};
         ping,
         get
     ),
-    components(schemas(images::Answer, images::Scored, exams::Answer, problem::Details, crate::state::ModelIdentity))
+    components(schemas(
+        images::Answer,
+        images::Scored,
+        images::Viewed,
+        exams::Answer,
+        problem::Details,
+        crate::state::ModelIdentity
+    ))
 )]
 struct Interface;
 

@@ -55,6 +55,10 @@ impl Part<'_> {
         self.field.name().unwrap_or_default()
     }
 
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.field.content_type()
+    }
+
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         let chunk = self.field.chunk().await.map_err(|error| broken(&error))?;
         self.kept.store(0, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cloister_dicom as dicom;
 use cloister_imaging as imaging;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -78,6 +79,11 @@ pub(super) enum Problem {
     PartUnknown(String),
     PartTwice(imaging::View),
     PartMissing(imaging::View),
+    TooManyParts,
+    DecodedTooLarge,
+    Dicom { part: Option<String>, refusal: dicom::Refusal },
+    OtherView { named: imaging::View, found: imaging::View },
+    ExamMixed(&'static str),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
     Sealed(Refusal),
@@ -109,6 +115,17 @@ impl Problem {
             Self::PartUnknown(_) => (StatusCode::BAD_REQUEST, "part-unknown", "A part is not named by a view"),
             Self::PartTwice(_) => (StatusCode::BAD_REQUEST, "part-twice", "A view is there twice"),
             Self::PartMissing(_) => (StatusCode::BAD_REQUEST, "part-missing", "A view is missing"),
+            Self::TooManyParts => (StatusCode::BAD_REQUEST, "parts-too-many", "An exam has four parts"),
+            Self::DecodedTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", "The image is too large"),
+            Self::Dicom { refusal, .. } => dicom_parts(refusal),
+            Self::OtherView { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "dicom-other-view",
+                "The DICOM file shows another view than the request names",
+            ),
+            Self::ExamMixed(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "exam-mixed", "The DICOM files are not of one exam")
+            }
             Self::Image(_, error) => image_parts(error),
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
@@ -138,6 +155,17 @@ impl Problem {
             )),
             Self::Image(None, error) => Some(error.to_string()),
             Self::Image(Some(view), error) => Some(format!("{view}: {error}")),
+            Self::TooManyParts => Some("one for each view".to_owned()),
+            Self::DecodedTooLarge => Some(format!(
+                "decoded, it would take more than {} bytes; without JPEG 2000 it takes less",
+                limits::DECODED_BUDGET_BYTES
+            )),
+            Self::Dicom { part: None, refusal } => Some(refusal.to_string()),
+            Self::Dicom { part: Some(part), refusal } => Some(format!("{part}: {refusal}")),
+            Self::OtherView { named, found } => Some(format!("named as {named}; the file says {found}")),
+            Self::ExamMixed(what) => {
+                Some(format!("{what}; mixed=allow takes them all the same, and says so in the answer"))
+            }
             Self::Sealed(refusal) => refusal.detail(),
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound
@@ -153,6 +181,7 @@ impl Problem {
 
     pub(super) fn with_view(self, view: imaging::View) -> Self {
         match self {
+            Self::Dicom { part: None, refusal } => Self::Dicom { part: Some(view.to_string()), refusal },
             Self::Image(None, error) => Self::Image(Some(view), error),
             other => other,
         }
@@ -163,6 +192,43 @@ impl Problem {
 fn cut(mut detail: String) -> String {
     detail.truncate(detail.floor_char_boundary(limits::MAX_DETAIL_BYTES));
     detail
+}
+
+impl From<dicom::Refusal> for Problem {
+    fn from(refusal: dicom::Refusal) -> Self {
+        Self::Dicom { part: None, refusal }
+    }
+}
+
+/// What a DICOM file is refused for. Its refusals repeat nothing that is about a patient.
+fn dicom_parts(refusal: &dicom::Refusal) -> (StatusCode, &'static str, &'static str) {
+    use dicom::Refusal as R;
+    const UNREADABLE: StatusCode = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+    match refusal {
+        R::FileTooLarge { .. } | R::Size { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", "The image is too large")
+        }
+        R::NotDicom => (UNREADABLE, "not-dicom", "The file is not a DICOM file"),
+        R::Truncated | R::Damaged(_) | R::TooMany(_) | R::Missing(_) | R::Value(_) | R::Pixels(_) | R::Mismatch(_) => {
+            (UNREADABLE, "dicom-damaged", "The DICOM file is damaged")
+        }
+        R::TransferSyntax(_) => {
+            (UNREADABLE, "dicom-transfer-syntax", "The DICOM file is encoded in a way that is not read")
+        }
+        R::Colour => (UNREADABLE, "image-colour", "The image is not plain greyscale"),
+        R::Bits { .. } => (UNREADABLE, "image-bit-depth", "The image has other grey levels than mammograms have"),
+        R::SopClass(_) | R::Modality | R::Frames => (UNFIT, "dicom-not-a-mammogram", "The DICOM file is no mammogram"),
+        R::ForProcessing => (UNFIT, "dicom-for-processing", "The DICOM file holds a detector's raw data"),
+        R::Implant => (UNFIT, "dicom-implant", "There is an implant in the breast"),
+        R::PartialView | R::ModifiedView(_) | R::Magnified | R::OtherView(_) => {
+            (UNFIT, "dicom-view-not-taken", "The DICOM file shows a view that is not taken")
+        }
+        R::NoView | R::NoLaterality => (UNFIT, "dicom-no-view", "The DICOM file does not say which view it is"),
+        R::Contradiction(..) => (UNFIT, "dicom-contradiction", "The DICOM file contradicts itself"),
+        R::Greys(_) => (UNFIT, "dicom-greys", "The DICOM file's greys are not those of an image for presentation"),
+        R::Random => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside the enclave"),
+    }
 }
 
 /// What an image is refused for: the same alone and in an exam.

@@ -10,6 +10,7 @@ use cloister_model::Classification;
 use cloister_nsm::Nsm;
 use cloister_receipt::{Crops, Model, Receipt, View};
 
+use super::images::Viewed;
 use super::problem::Problem;
 use crate::disclose::{Disclose, Record, log};
 use crate::identity::Identity;
@@ -57,11 +58,13 @@ fn nonce(text: &str) -> Result<Vec<u8>, Problem> {
 
 /// One view's scores, and which image they are of.
 pub(super) struct Computed {
-    pub(super) classification: Classification,
+    pub(super) viewed: Viewed,
     pub(super) bytes_sha256: [u8; 32],
     pub(super) pixels_sha256: [u8; 32],
     pub(super) rows: u32,
     pub(super) columns: u32,
+    /// Of a DICOM file.
+    pub(super) sop_instance_uid: Option<String>,
 }
 
 /// Signs what was computed, as base64 for the answer. It may ask the security module, and so blocks.
@@ -73,7 +76,7 @@ pub(super) fn issue(
     breasts: BTreeMap<&'static str, Scores>,
 ) -> Result<String, Problem> {
     let preprocessing = loaded.classifier.preprocessing();
-    let count = views.first().map_or(0, |scored| scored.classification.crops);
+    let count = views.first().map_or(0, |scored| scored.viewed.classification.crops);
     let receipt = Receipt {
         nonce: asked.nonce.clone(),
         // The signer dates it.
@@ -94,14 +97,14 @@ pub(super) fn issue(
 }
 
 fn claim(scored: &Computed) -> View {
-    let Classification { view, window, best_center, scores, .. } = &scored.classification;
+    let Classification { view, window, best_center, scores, .. } = &scored.viewed.classification;
     View {
         view: view.to_string(),
         bytes_sha256: scored.bytes_sha256,
         pixels_sha256: scored.pixels_sha256,
         rows: scored.rows,
         columns: scored.columns,
-        sop_instance_uid: None,
+        sop_instance_uid: scored.sop_instance_uid.clone(),
         window: window.map(|edge| u32::try_from(edge).unwrap_or(u32::MAX)),
         best_center: *best_center,
         scores: scores.clone(),
