@@ -124,7 +124,7 @@ async fn an_answer_identifies_nobody_but_for_the_images_uid_in_its_receipt() {
         assert!(answer.status >= 400 && identifies(&answer.body).is_none() && !holds(&answer.body, uid));
     }
     let metrics = front.get("/metrics").await.body;
-    let mut left = vec![world.enclave.process.words(), world.parent.words(), world.proxy.words()].concat().into_bytes();
+    let mut left = [world.enclave.process.words(), world.parent.words(), world.proxy.words()].concat().into_bytes();
     left.extend(metrics);
     for overheard in &world.overheard {
         left.extend([overheard.from_clients(), overheard.from_server()].concat());
