@@ -212,7 +212,7 @@ fn describe(change: &Change) -> Result<(), Failure> {
         Action::Remove => "remove",
     };
     output::line(format_args!("will {verb} {}", change.resource))?;
-    let [before, after] = [&change.before, &change.after].map(|value| parts(value));
+    let [before, after] = [&change.before, &change.after].map(parts);
     for (sign, rest) in [('-', before.0), ('+', after.0)] {
         if !rest.is_null() {
             output::line(format_args!("    {sign} {rest}"))?;

@@ -229,8 +229,7 @@ mod tests {
             header.set_cksum();
             builder.append(&header, &b"x"[..]).unwrap();
             builder.finish().unwrap();
-            let refused = unpacked(&archive).err().map(|failure| failure.to_string());
-            refused
+            unpacked(&archive).err().map(|failure| failure.to_string())
         };
         assert_eq!(evil("good", EntryType::Regular, "good"), None);
         for (name, kind) in [

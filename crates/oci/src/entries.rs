@@ -82,6 +82,15 @@ struct Name {
 }
 
 impl Name {
+    /// Takes the next entry's name, which may have one.
+    fn named(&mut self, path: Vec<u8>, what: &str) -> Result<()> {
+        if self.path.replace(path).is_none() {
+            return Ok(());
+        }
+        let problem = "an entry of it has two names, and readers differ in which they take".to_owned();
+        Err(Error::BadArchive { what: what.to_owned(), problem })
+    }
+
     /// Takes an entry that only says something of the next, if it is one.
     fn extend(&mut self, kind: EntryType, size: u64, entry: &mut impl Read, what: &str) -> Result<bool> {
         let bad = |problem: &str| Error::BadArchive { what: what.to_owned(), problem: problem.to_owned() };
@@ -104,19 +113,13 @@ impl Name {
             EntryType::GNULongName => {
                 let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
                 bytes.truncate(end);
-                if self.path.replace(bytes).is_some() {
-                    return Err(bad("an entry of it has two names, and readers differ in which they take"));
-                }
+                self.named(bytes, what)?;
             }
             EntryType::XHeader | EntryType::XGlobalHeader => {
                 for record in PaxExtensions::new(&bytes) {
                     let record = record.map_err(|error| Error::archive(what, error))?;
                     match record.key_bytes() {
-                        b"path" if kind == EntryType::XHeader => {
-                            if self.path.replace(record.value_bytes().to_vec()).is_some() {
-                                return Err(bad("an entry of it has two names, and readers differ in which they take"));
-                            }
-                        }
+                        b"path" if kind == EntryType::XHeader => self.named(record.value_bytes().to_vec(), what)?,
                         // They would change how the next entries are to be read.
                         b"path" | b"size" => return Err(bad("an extended header in it sets path or size")),
                         key if key.starts_with(b"GNU.sparse") => return Err(bad("it has sparse entries")),
