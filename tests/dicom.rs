@@ -75,7 +75,7 @@ async fn what_is_not_read_is_refused_for_its_reason() {
     for (query, kind, body, status, problem, words) in [
         ("view=R-CC", DICOM, whole.clone(), 422, "dicom-other-view", "L-CC"),
         ("", DICOM, processing, 422, "dicom-for-processing", "FOR PROCESSING"),
-        ("", DICOM, cut, 415, "dicom-damaged", "export it again"),
+        ("", DICOM, cut, 415, "dicom-damaged", "cut short"),
         ("", DICOM, whole[..100].to_vec(), 415, "not-dicom", "PACS"),
         ("", DICOM, image(View::LCc, 1), 415, "not-dicom", "PACS"),
         ("", "image/png", image(View::LCc, 1), 400, "query", "view"),
@@ -124,7 +124,7 @@ async fn an_answer_identifies_nobody_but_for_the_images_uid_in_its_receipt() {
         assert!(answer.status >= 400 && identifies(&answer.body).is_none() && !holds(&answer.body, uid));
     }
     let metrics = front.get("/metrics").await.body;
-    let mut left = vec![world.enclave.process.words(), world.parent.words(), world.proxy.words()].concat().into_bytes();
+    let mut left = [world.enclave.process.words(), world.parent.words(), world.proxy.words()].concat().into_bytes();
     left.extend(metrics);
     for overheard in &world.overheard {
         left.extend([overheard.from_clients(), overheard.from_server()].concat());
