@@ -45,12 +45,17 @@ await() {
     done
 }
 
-say "SIMULATION: this shows the protocol; it keeps nothing secret. The network's weights are random, so its scores mean nothing."
+say "SIMULATION: this shows the protocol; it keeps nothing secret. The network was trained on synthetic images alone, and is not for patients."
 
-say "a model owner makes a package, and a clinic has four images (both synthetic)"
-"$cloister" model demo --out "$work/package" --seed 1
+say "a model owner has a package (models/demo), and a clinic has the four images of a synthetic exam: a mass in the right breast, none in the left"
+package=models/demo/package
+"$cloister" model inspect "$package"
 for view in L-CC R-CC L-MLO R-MLO; do
-    "$cloister" synthetic --view "$view" --seed 7 --width 640 --height 832 --masses 1 --calcifications 5 --out "$work/$view.png"
+    case "$view" in
+        R-*) masses=1 ;;
+        *) masses=0 ;;
+    esac
+    "$cloister" synthetic --view "$view" --seed 7 --width 640 --height 832 --masses "$masses" --out "$work/$view.png"
 done
 
 say "the image's measurement (here: a digest of the enclave's program), and a KMS key that opens for it alone"
@@ -78,12 +83,12 @@ echo "key $key"
 
 say "the model owner seals the package under that key"
 AWS_ACCESS_KEY_ID=CLOISTERSIMMODELOWNER AWS_SECRET_ACCESS_KEY=simulated-secret-of-the-model-owner \
-    "$cloister" model seal --package "$work/package" --key-id "$key" --out "$work/model.sealed" \
+    "$cloister" model seal --package "$package" --key-id "$key" --out "$work/model.sealed" \
     --endpoint "$endpoint" --ca "$work/kms-ca.pem"
 
 say "the parent instance: proxy and relay; then the enclave"
 {
-    printf 'version = 1\n[model]\nname = "demo-random"\nminimum_version = 1\nkey_arns = ["%s"]\n' "$key"
+    printf 'version = 1\n[model]\nname = "demo-synthetic"\nminimum_version = 1\nkey_arns = ["%s"]\n' "$key"
     printf '[kms]\nendpoint = "%s"\nca = """\n%s\n"""\n' "$endpoint" "$(cat "$work/kms-ca.pem")"
     printf '[parent]\ncontrol = "unix://%s/control"\negress = "unix://%s/egress"\n' "$work" "$work"
     printf '[serve]\nlisten = "unix://%s/enclave"\n' "$work"
@@ -102,25 +107,34 @@ server="$(sed -n 's/.*"relay": *"\([^"]*\)".*/\1/p' "$work/parent.json")"
 
 say "the clinic pins image, model and configuration, verifies, and only then sends"
 "$cloister" policy make --label "demo image" --pcr "0=$pcr0" --pcr "1=$pcr1" --pcr "2=$pcr2" \
-    --package "$work/package" --config "$work/enclave.toml" --root "$work/nsm/root.pem" --out "$work/policy.toml"
+    --package "$package" --config "$work/enclave.toml" --root "$work/nsm/root.pem" --out "$work/policy.toml"
 "$cloister" classify --server "$server" --policy "$work/policy.toml" --image "$work/L-CC.png" --view L-CC --wait 120 \
     --receipt "$work/receipt.cbor"
 
 say "the receipt is checked offline, by whoever keeps the policy, and computed again by whoever has the model"
 "$cloister" receipt verify "$work/receipt.cbor" --policy "$work/policy.toml" --image "$work/L-CC.png"
-"$cloister" receipt reproduce "$work/receipt.cbor" --policy "$work/policy.toml" --package "$work/package" --image "$work/L-CC.png"
+"$cloister" receipt reproduce "$work/receipt.cbor" --policy "$work/policy.toml" --package "$package" --image "$work/L-CC.png"
 
 say "a whole exam"
 "$cloister" exam --server "$server" --policy "$work/policy.toml" --l-cc "$work/L-CC.png" --r-cc "$work/R-CC.png" \
-    --l-mlo "$work/L-MLO.png" --r-mlo "$work/R-MLO.png" --crops 2
+    --l-mlo "$work/L-MLO.png" --r-mlo "$work/R-MLO.png" --crops 10 | tee "$work/exam"
+
+# breast SIDE: that breast's score for masses, which this network has under the label malignant.
+breast() { sed -n "s/^$1 *breast .*malignant  *\([0-9.]*\).*/\1/p" "$work/exam"; }
+left="$(breast left)"
+right="$(breast right)"
+say "the score for a mass, which was drawn into the right breast alone: right $right, left $left"
+awk -v right="$right" -v left="$left" 'BEGIN { exit !(right != "" && left != "" && right + 0 > left + 0) }' ||
+    die "the breast with the mass does not score higher"
+echo "the right breast scores higher, as it should"
 
 say "a client that pins another image sends nothing"
 "$cloister" policy make --label "another image" --pcr "0=$pcr1" --pcr "1=$pcr1" --pcr "2=$pcr2" \
-    --package "$work/package" --root "$work/nsm/root.pem" --out "$work/other.toml"
+    --package "$package" --root "$work/nsm/root.pem" --out "$work/other.toml"
 if "$cloister" classify --server "$server" --policy "$work/other.toml" --image "$work/L-CC.png" --view L-CC; then
     die "an enclave with another measurement was accepted"
 else
     [ "$?" -eq 77 ] || die "the refusal had another exit code than 77"
 fi
 
-say "done: the protocol worked. SIMULATION protects nothing, and random weights say nothing about any breast."
+say "done: the protocol worked. SIMULATION protects nothing, and a network that was trained on synthetic images says nothing about any patient."
