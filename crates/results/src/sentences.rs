@@ -1,0 +1,75 @@
+//! What the documents say in words.
+
+use cloister_imaging::{Laterality, View};
+
+use crate::exam::{Exam, Scored, Scores};
+
+/// Stands in every object.
+pub(crate) const NOTICE: &str = "Not for clinical use: a research result. A neural network scored whole images. It looked for no \
+    lesions and marks no places: that nothing is marked does not mean that nothing is there. A score is neither a probability of \
+    cancer nor a diagnosis.";
+
+pub(crate) const SIDES: [Laterality; 2] = [Laterality::Left, Laterality::Right];
+
+fn scores(scores: Scores) -> String {
+    format!("malignant {:.6}, benign {:.6}", scores.malignant, scores.benign)
+}
+
+fn title(side: Laterality) -> &'static str {
+    match side {
+        Laterality::Left => "Left breast",
+        Laterality::Right => "Right breast",
+    }
+}
+
+/// The scores of one image.
+pub(crate) fn view(scored: &Scored) -> String {
+    format!("{}: {}.", scored.source.view, scores(scored.scores))
+}
+
+/// The scores of a breast, and which of its views they are of.
+pub(crate) fn breast(exam: &Exam, side: Laterality) -> String {
+    let Some(mean) = exam.mean(side) else {
+        return format!("{}: no view was given, and nothing is said about it.", title(side));
+    };
+    let there: Vec<View> = exam.of(side).map(|scored| scored.source.view).collect();
+    let missing = View::ALL.into_iter().find(|view| view.laterality() == side && !there.contains(view));
+    let of = match (there.as_slice(), missing) {
+        ([alone], Some(missing)) => format!("from {alone} alone: no {missing} was given"),
+        _ => format!("the mean of {}", there.iter().map(|view| view.as_str()).collect::<Vec<_>>().join(" and ")),
+    };
+    format!("{}: {}, {of}.", title(side), scores(mean))
+}
+
+/// How the breasts stand to the operating point.
+pub(crate) fn operating_point(exam: &Exam) -> String {
+    let point = &exam.operating_point;
+    let stand = |side| {
+        let word = match exam.mean(side) {
+            Some(mean) if mean.malignant >= point.malignant => "reached",
+            Some(_) => "not reached",
+            None => "not known",
+        };
+        format!("{} {word}", title(side))
+    };
+    let stands = SIDES.map(stand).join("; ");
+    format!("Operating point \"{}\", a mean malignant score of {} or more: {stands}.", point.label, point.malignant)
+}
+
+/// Who computed it, when, and what vouches for it.
+pub(crate) fn provenance(exam: &Exam) -> [String; 3] {
+    let model = &exam.model;
+    let time = exam.time;
+    let [hours, minutes] = [time.offset().whole_hours(), time.offset().minutes_past_hour()].map(i8::unsigned_abs);
+    let sign = if time.offset().is_negative() { '-' } else { '+' };
+    [
+        format!("Model {}, version {}, SHA-384 {}.", model.name, model.version, hex::encode(model.digest)),
+        format!("Receipt, SHA-384 {}.", hex::encode(exam.receipt_digest)),
+        format!(
+            "Computed by {} on {} at {}, UTC{sign}{hours:02}:{minutes:02}.",
+            exam.software,
+            exam.date(),
+            exam.clock()
+        ),
+    ]
+}
