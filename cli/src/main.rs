@@ -9,6 +9,7 @@ mod bundle;
 mod consumer;
 mod eif;
 mod enclave;
+mod evaluate;
 mod failure;
 mod files;
 mod image;
