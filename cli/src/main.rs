@@ -10,6 +10,7 @@ mod consumer;
 mod dicom;
 mod eif;
 mod enclave;
+mod evaluate;
 mod failure;
 mod files;
 mod image;

@@ -1,4 +1,4 @@
-//! `cloister model`: convert, inspect, run and seal model packages.
+//! `cloister model`: convert, inspect, run, evaluate and seal model packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::picture::Picture;
-use crate::{files, output, reseal, seal};
+use crate::{evaluate, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Score one image on this machine.
     Run(Run),
+    /// Measure a package on images of which the truth is known: area under the ROC curve, sensitivity, specificity, calibration.
+    Evaluate(evaluate::Evaluate),
     /// Seal a package under a KMS key that opens for one measured enclave image.
     Seal(seal::Seal),
     /// Seal anew what an older public workflow sealed: a checkpoint, or a package, as a Fernet token under a key that KMS wrapped.
@@ -134,6 +136,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Run(arguments) => run_image(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Seal(seal) => seal::run(&seal),
         Command::Reseal(reseal) => reseal::run(&reseal),
     }
@@ -277,7 +280,7 @@ fn window(text: &str) -> Result<(usize, usize), String> {
     })
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -211,3 +211,30 @@ fn arguments_that_make_no_sense_are_bad_usage() {
         assert_eq!(cloister(wrong).status.code(), Some(USAGE), "{wrong:?}");
     }
 }
+
+#[test]
+fn an_evaluation_counts_what_the_list_says_and_tells_no_single_score() {
+    let world = World::new();
+    let (package, list, plot) = (world.path("package"), world.path("list.csv"), world.path("roc.svg"));
+    let evaluate = |more: &[&str]| {
+        let mut arguments = vec!["model", "evaluate", "--package", text(&package), "--list", text(&list)];
+        arguments.extend(more);
+        cloister(&arguments)
+    };
+    fs::write(&list, "path,view,malignant\nimage.png,R-CC,1\nimage.png,R-CC,0\nimage.png,R-CC,0\n").unwrap();
+    let measured = json(&evaluate(&["--crops", "1", "--plot", text(&plot), "--json"]));
+    assert_eq!((&measured["images"], &measured["crops"]), (&Value::from(3), &Value::from(1)));
+    let malignant = &measured["labels"]["malignant"];
+    assert_eq!((&malignant["positive"], &malignant["negative"]), (&Value::from(1), &Value::from(2)));
+    assert_eq!(malignant["auc"]["value"], 0.5, "one image has one score");
+    assert!(fs::read_to_string(&plot).unwrap().contains("<polyline"));
+    let words = said(&evaluate(&["--crops", "1"]));
+    for expected in ["demo-random version 1, 3 images", "malignant: 1 with it, 2 without", "mean nothing"] {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+
+    fs::write(&list, "path,view,malignant\nimage.png,L-CC,1\n").unwrap();
+    refused(&evaluate(&["--crops", "1"]), INPUT, "image.png");
+    fs::write(&list, "path,view,cancer\nimage.png,L-CC,1\n").unwrap();
+    refused(&evaluate(&["--crops", "1"]), INPUT, "no label cancer");
+}
