@@ -26,6 +26,24 @@ pub(crate) trait Serve: Send + Sync + 'static {
     fn serve(&self, request: Request<Incoming>) -> impl Future<Output = Response<Full<Bytes>>> + Send;
 }
 
+/// Why there is no listening.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} cannot be listened on: {error}")]
+pub struct ListenError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub error: std::io::Error,
+}
+
+/// Listens there, and says where that is.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let failed = |error| ListenError { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// The names that a server's certificate is for: the given ones, the loopback's, and the address that it listens on.
 pub(crate) fn names(given: Vec<String>, address: SocketAddr) -> Vec<String> {
     let mut names = given;

@@ -13,3 +13,4 @@ pub mod python;
 mod upstream;
 
 pub use certificate::{CertificateError, TlsAuthority};
+pub use https::ListenError;

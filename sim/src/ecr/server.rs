@@ -10,7 +10,6 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,7 +20,7 @@ use super::replication::{self, Configuration, Destination, Replications, State, 
 use crate::calls::Calls;
 use crate::certificate::{CertificateError, TlsAuthority};
 use crate::exception::Exception;
-use crate::https::{self, Serve};
+use crate::https::{self, ListenError, Serve};
 use crate::kms::random_uuid;
 use crate::upstream::{Answer, Api, Upstream, UpstreamError};
 
@@ -62,13 +61,8 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("{address} cannot be listened on: {error}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// Its certificates.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -106,9 +100,7 @@ impl Server {
     /// A [`StartError`] when the address or the registry cannot be used.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let authority = config.authority.map_or_else(TlsAuthority::make, Ok)?;
-        let failed = |error| StartError::Listen { address: config.listen, error };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = https::listen(config.listen).await?;
         let tls = authority.server(&https::names(config.host_names, address))?;
         let shared = Arc::new(Shared {
             upstream: Upstream::new(config.control_plane),

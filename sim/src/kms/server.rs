@@ -12,7 +12,6 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -27,7 +26,7 @@ use super::sigv4;
 use crate::calls::Calls;
 use crate::certificate::{CertificateError, TlsAuthority};
 use crate::exception::Exception;
-use crate::https::{self, JSON, Serve};
+use crate::https::{self, JSON, ListenError, Serve};
 
 const TARGET_PREFIX: &str = "TrentService.";
 
@@ -76,13 +75,8 @@ impl Config {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("{address} cannot be listened on: {error}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The attestation root is no certificate.
     #[error("the attestation root is not a certificate in PEM: {0}")]
     Root(cloister_attest::PolicyError),
@@ -132,9 +126,7 @@ impl Server {
             Some(path) => Keys::in_file(path, &config.region, || fresh)?,
             None => (Keys::in_memory(&config.region), fresh),
         };
-        let failed = |error| StartError::Listen { address: config.listen, error };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = https::listen(config.listen).await?;
         let mut names = config.host_names;
         names.push(format!("kms.{}.amazonaws.com", config.region));
         let acceptor = TlsAcceptor::from(Arc::new(authority.server(&https::names(names, address))?));
