@@ -30,14 +30,17 @@ struct SentImage {
     sha256: Vec<u8>,
     /// As the request names it; a DICOM file may go without.
     view: Option<View>,
+    /// Whether it has an identifier of its own.
+    dicom: bool,
     /// What a DICOM file says of itself, if this program can read it. The enclave decides whether it can.
     outline: Option<Outline>,
 }
 
 impl SentImage {
     fn new(view: Option<View>, image: &[u8]) -> Self {
-        let outline = is_dicom(image).then(|| outline(image, &DecodeLimits::default()).ok()).flatten();
-        Self { sha256: digest(&SHA256, image).as_ref().to_vec(), view, outline }
+        let dicom = is_dicom(image);
+        let outline = dicom.then(|| outline(image, &DecodeLimits::default()).ok()).flatten();
+        Self { sha256: digest(&SHA256, image).as_ref().to_vec(), view, dicom, outline }
     }
 
     /// The view that a receipt must name, unless the file alone knows it.
@@ -45,12 +48,13 @@ impl SentImage {
         self.view.or(self.outline.as_ref().map(|outline| outline.view))
     }
 
-    /// Whether the receipt speaks of this image and, where it is DICOM, refers to it by its own identifier.
+    /// Whether the receipt speaks of this image, and refers to it by its own identifier, or by none where it has none.
     fn is(&self, claim: &cloister_receipt::View) -> bool {
         let uid = self.outline.as_ref().map(|outline| outline.sop_instance_uid.as_str());
         self.sha256 == claim.bytes_sha256
             && self.view().is_none_or(|view| view.as_str() == claim.view)
             && uid.is_none_or(|uid| claim.sop_instance_uid.as_deref() == Some(uid))
+            && (self.dicom || claim.sop_instance_uid.is_none())
     }
 }
 

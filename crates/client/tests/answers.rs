@@ -51,6 +51,8 @@ enum Lie {
     Garbage,
     Nonce,
     Image,
+    /// An identifier of DICOM's, for an image that has none.
+    Identifier,
     View,
     Score,
     Time,
@@ -92,6 +94,7 @@ impl Enclave {
         match lie {
             Lie::Nonce => receipt.nonce = Some(vec![7; 32]),
             Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
+            Lie::Identifier => receipt.views[0].sop_instance_uid = Some("1.2.3".to_owned()),
             Lie::View => receipt.views[0].view = "R-CC".to_owned(),
             Lie::Score => receipt.views[0].scores.insert("benign".to_owned(), 0.25).map_or((), drop),
             Lie::Measurement => receipt.model.digest = [7; 48],
@@ -251,8 +254,13 @@ async fn an_answer_whose_receipt_says_something_else_is_refused() {
     assert!(matches!(mismatch(Lie::Nonce).await, ReceiptMismatch::OtherNonce));
     // Two hours from now, within the life of the certificate that vouches for the key.
     assert!(matches!(mismatch(Lie::Time).await, ReceiptMismatch::OtherTime { .. }));
-    for (lie, different) in [(Lie::Image, "image"), (Lie::View, "image"), (Lie::Score, "score"), (Lie::Model, "model")]
-    {
+    for (lie, different) in [
+        (Lie::Image, "image"),
+        (Lie::Identifier, "image"),
+        (Lie::View, "image"),
+        (Lie::Score, "score"),
+        (Lie::Model, "model"),
+    ] {
         let found = mismatch(lie).await;
         assert!(matches!(found, ReceiptMismatch::Other { what } if what == different), "{lie:?}: {found}");
     }
