@@ -80,12 +80,14 @@ pub fn unpack(archive: &Path, into: &Path) -> Result<(), Failure> {
     let mut tar = tar::Archive::new(file);
     // Raw, because what names an entry in an entry before it is read into memory whole.
     let mut entries = tar.entries().map_err(|error| about(archive, &error))?.raw(true);
-    let first = entries.next().ok_or_else(|| refused("it is empty".to_owned()))?;
-    let mut missing = sums(first.map_err(|error| about(archive, &error))?).map_err(refused)?;
+    // The reader's own words would repeat what strangers wrote.
+    let damaged = |_: io::Error| refused("it is damaged, or no bundle: what follows is no tar entry".to_owned());
+    let first = entries.next().ok_or_else(|| refused("it holds no files: it is no bundle".to_owned()))?;
+    let mut missing = sums(first.map_err(damaged)?).map_err(refused)?;
     let mut left = MAX_BYTES;
     for entry in entries {
-        let mut entry = entry.map_err(|error| about(archive, &error))?;
-        let name = entry.path().map_err(|error| about(archive, &error))?.into_owned();
+        let mut entry = entry.map_err(damaged)?;
+        let name = entry.path().map_err(damaged)?.into_owned();
         let said = name.display().to_string();
         if entry.header().entry_type() != EntryType::Regular || !plain(&name) {
             return Err(refused(format!("{said:?} is no file that may be in it")));
@@ -210,6 +212,17 @@ mod tests {
         for length in [0, 10, 512, 1500, 50_000] {
             fs::write(&archive, &whole[..length]).unwrap();
             assert!(unpacked(&archive).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_no_archive_is_called_that_and_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        for content in [Vec::new(), vec![0; 100_000], b"SEKRET".repeat(1000)] {
+            fs::write(&file, content).unwrap();
+            let said = unpacked(&file).err().unwrap().to_string();
+            assert!(said.contains("no bundle") && !said.contains("SEKRET"), "{said}");
         }
     }
 
