@@ -8,7 +8,7 @@ scripts/lint.sh
 
 # The pod's script reads JSON with jq; its container image is built, pushed to a registry, and read by other code than ours;
 # results in DICOM are held against dicom3tools' validator.
-debian_packages buildah dicom3tools docker-registry jq skopeo
+debian_packages buildah dicom3tools docker-registry jq openssl skopeo
 
 say "build"
 build_all
