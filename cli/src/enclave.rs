@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::files::Readers;
 use crate::output::UploadBar;
 use crate::words::{meaning, rfc3339};
-use crate::{files, output, picture, policy};
+use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
 pub fn waiting() -> RangedU64ValueParser {
@@ -113,6 +113,8 @@ pub struct Exam {
     /// Keep the enclave's signed receipt in this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    #[command(flatten)]
+    results: results::Asked,
 }
 
 /// What was verified, for people's and programs' eyes.
@@ -216,6 +218,7 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     ];
     let images =
         paths.into_iter().map(|(view, path)| Ok((view, files::read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let sources = arguments.results.sources(&images)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
     let (crops, progress) = (arguments.crops, Some(bar.progress()));
@@ -228,6 +231,7 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     if let Some(path) = &arguments.receipt {
         files::replace(path, Readers::Owner, |file| file.write_all(&answer.receipt.0))?;
     }
+    let written = sources.map(|sources| sources.write(&answer)).transpose()?;
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         return output::json(&Proven { result: answer, verified: proof });
@@ -241,6 +245,9 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     }
     findings("", &answer.findings)?;
     output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
+    for path in written.iter().flatten() {
+        output::line(format_args!("written  {}", path.display()))?;
+    }
     proof.print()
 }
 

@@ -24,6 +24,7 @@ mod receipt;
 mod registry;
 mod release;
 mod reseal;
+mod results;
 mod seal;
 mod sealed;
 mod synthetic;
