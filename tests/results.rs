@@ -36,11 +36,14 @@ async fn an_exams_answer_becomes_dicom_files_that_others_read() {
     let files = View::ALL.map(|view| write(&world, &format!("{view}.dcm"), file(view).bytes()));
     let folder = world.folder().join("results");
     let receipt = world.folder().join("receipt.cbor");
+    let maps = world.folder().join("maps");
     let more = ["--operating-point", "sensitive=0.0", "--utc-offset", "+08:00", "--json", "--receipt"];
-    let answer = exam(&world, &files, &folder, &[&more[..], &[receipt.to_str().unwrap()]].concat()).success();
+    let places = [receipt.to_str().unwrap(), "--maps", maps.to_str().unwrap()];
+    let answer = exam(&world, &files, &folder, &[&more[..], &places].concat()).success();
     let answer: Value = serde_json::from_str(&answer).unwrap();
 
-    for name in ["cad-sr.dcm", "text-sr.dcm"] {
+    let captures = View::ALL.map(|view| format!("secondary-capture-{view}.dcm"));
+    for name in ["cad-sr.dcm", "text-sr.dcm"].into_iter().chain(captures.iter().map(String::as_str)) {
         let said = readers::dciodvfy(&folder.join(name));
         assert!(!said.contains("Error"), "{said}");
     }
@@ -61,6 +64,16 @@ async fn an_exams_answer_becomes_dicom_files_that_others_read() {
             let score = answer["breasts"][side]["malignant"].as_f64().unwrap();
             assert!(tree.contains(&format!("malignant {score:.6}")), "{score} in {tree}");
         }
+    }
+    for (name, view) in captures.iter().zip(View::ALL) {
+        let found = &found[name];
+        assert_eq!(found.source, format!("1.2.826.0.1.3680043.8.1.{}", view as u32 + 1));
+        assert_eq!((found.shape.as_slice(), found.preserved.as_str()), ([832, 640, 3].as_slice(), "YES"));
+        assert!(found.comments.contains(&digest), "{}", found.comments);
+        // A map is drawn in red and yellow, and its peak is always there.
+        let map = ::image::open(maps.join(format!("{view}.png"))).unwrap().into_luma8();
+        let anything = map.pixels().any(|pixel| pixel.0[0] > 0);
+        assert_eq!(found.sum[0] > found.sum[2], anything, "{view}: {:?}", found.sum);
     }
 }
 

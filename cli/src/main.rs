@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod image;
 mod key_service;
+mod maps;
 mod model;
 mod output;
 mod picture;

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::Args;
-use cloister_client::{Exam, Scores};
+use cloister_client::{Classification, Exam, Scores};
 use cloister_imaging::{DecodeLimits, View};
-use cloister_results::{Model, OperatingPoint, Picture, Read, Scored, files as results};
+use cloister_results::{Map, Model, OperatingPoint, Picture, Read, Scored, files as results};
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::failure::Failure;
@@ -115,7 +115,7 @@ impl Sources<'_> {
     /// Writes the results of a verified answer, and gives their paths.
     pub fn write(&self, answer: &Exam) -> Result<Vec<PathBuf>, Failure> {
         let exam = self.exam(answer)?;
-        let pictures: Vec<Picture<'_>> = Vec::new();
+        let pictures: Vec<_> = answer.views.iter().filter_map(|view| self.picture(view)).collect();
         let failed = |error: cloister_results::Error| Failure::input(format!("no results can be written: {error}"));
         let mut no_random = false;
         let random = || {
@@ -138,6 +138,13 @@ impl Sources<'_> {
         Ok(paths)
     }
 
+    /// An image with its map, where one was asked for.
+    fn picture<'a>(&'a self, view: &'a Classification) -> Option<Picture<'a>> {
+        let (read, map) = (self.images.get(&view.view)?, view.map.as_ref()?);
+        let map = Map { rows: map.rows as usize, columns: map.columns as usize, values: &map.values };
+        Some(Picture { view: view.view, pixels: &read.pixels, map })
+    }
+
     fn exam(&self, answer: &Exam) -> Result<cloister_results::Exam, Failure> {
         let claims = cloister_receipt::Unverified::parse(&answer.receipt.0)
             .map_err(|error| Failure::not_verified(format!("the receipt cannot be read: {error}")))?
@@ -145,7 +152,7 @@ impl Sources<'_> {
             .clone();
         let mut receipt_digest = [0; 48];
         receipt_digest.copy_from_slice(digest(&SHA384, &answer.receipt.0).as_ref());
-        let scored = |view: &cloister_client::Classification| {
+        let scored = |view: &Classification| {
             let read = self.images.get(&view.view)?;
             Some(scores(&view.scores).map(|scores| Scored { source: read.source.clone(), scores }))
         };

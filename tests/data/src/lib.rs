@@ -46,6 +46,7 @@ pub fn receipt() -> Receipt {
         window: [1, 2, 3, 4],
         best_center: [5, 6],
         scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
+        map: None,
     };
     Receipt {
         nonce: None,
