@@ -27,6 +27,7 @@ mod pod;
 mod receipts;
 mod reference;
 mod reseal;
+mod results;
 mod rollback;
 mod rotation;
 mod sealed;

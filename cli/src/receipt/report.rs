@@ -80,6 +80,14 @@ struct ViewReport<'a> {
     window: [u32; 4],
     best_center: [i64; 2],
     scores: &'a Scores,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<MapReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct MapReport<'a> {
+    label: &'a str,
+    sha256: String,
 }
 
 impl<'a> From<&'a View> for ViewReport<'a> {
@@ -95,6 +103,7 @@ impl<'a> From<&'a View> for ViewReport<'a> {
             window: view.window,
             best_center: view.best_center,
             scores: &view.scores,
+            map: view.map.as_ref().map(|map| MapReport { label: &map.label, sha256: hex::encode(map.sha256) }),
         }
     }
 }
@@ -168,6 +177,9 @@ impl Display for Report<'_> {
             row(f, "", format_args!("pixels SHA-256 {}", view.pixels_sha256))?;
             if let Some(uid) = view.sop_instance_uid {
                 row(f, "", format_args!("SOP Instance UID {uid}"))?;
+            }
+            if let Some(MapReport { label, sha256 }) = &view.map {
+                row(f, "", format_args!("map for {label}, SHA-256 {sha256}"))?;
             }
         }
         let Crops { seed, count } = &self.crops;

@@ -33,6 +33,9 @@ pub struct Classification {
     pub scores: Scores,
     /// How many crops were averaged.
     pub crops: u32,
+    /// Where the network looked, where that was asked for; the receipt has its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<Map>,
     /// What a DICOM file says that is a reason to look twice, as docs/dicom.md lists it. It is not in the receipt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
@@ -42,6 +45,30 @@ pub struct Classification {
     /// The signed receipt; absent inside an exam, which has one for all its views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+}
+
+/// Where a network looked for one label, over the whole of an image as it was sent: each cell stands for the same part of its height and of
+/// its width (docs/maps.md).
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Map {
+    /// The label.
+    pub label: String,
+    /// Rows of cells.
+    pub rows: u32,
+    /// Cells in a row.
+    pub columns: u32,
+    /// `rows x columns` values, row after row from the top left; in base64 where the answer is JSON. 255 is the peak.
+    #[serde(with = "base64_text")]
+    pub values: Vec<u8>,
+}
+
+impl Map {
+    /// Whether it is the map of a receipt, and has as many values as it says.
+    pub(crate) fn is(&self, signed: &cloister_receipt::Map) -> bool {
+        u64::from(self.rows) * u64::from(self.columns) == self.values.len() as u64
+            && self.label == signed.label
+            && cloister_receipt::map_sha256(&self.label, self.rows, self.columns, &self.values) == signed.sha256
+    }
 }
 
 impl Classification {
@@ -93,7 +120,7 @@ mod base64_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text).map_err(|_| serde::de::Error::custom("the receipt is not base64"))
+        STANDARD.decode(text).map_err(|_| serde::de::Error::custom("it is not base64"))
     }
 }
 

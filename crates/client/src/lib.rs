@@ -19,8 +19,8 @@ mod session;
 mod tls;
 mod upload;
 
-pub use answer::{Breast, Classification, Exam, Model, Receipt, Scores};
+pub use answer::{Breast, Classification, Exam, Map, Model, Receipt, Scores};
 pub use credentials::{ClientCertificate, CredentialError, Credentials, Token};
 pub use error::{Error, ReceiptMismatch};
-pub use session::{Attested, Options, Session, Unverified, connect};
+pub use session::{Asked, Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

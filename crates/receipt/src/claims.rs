@@ -79,6 +79,17 @@ pub struct View {
     pub best_center: [i64; 2],
     /// The scores as the answer shows them.
     pub scores: Scores,
+    /// The map of where the network looked, where one was asked for: of all views then, for the same label.
+    pub map: Option<Map>,
+}
+
+/// A map of where the network looked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Map {
+    /// The label that it is for.
+    pub label: String,
+    /// [`crate::map_sha256`] of the map.
+    pub sha256: [u8; limits::INPUT_DIGEST],
 }
 
 impl View {
@@ -97,7 +108,9 @@ impl View {
         let [top, bottom, left, right] = self.window;
         let inside = top < bottom && bottom <= self.rows && left < right && right <= self.columns;
         require(inside, "window", "a rectangle in the image")?;
-        check_scores(&self.scores, labels)
+        check_scores(&self.scores, labels)?;
+        let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
+        require(scored, "map", "for a label that is scored")
     }
 }
 
@@ -137,6 +150,9 @@ impl Receipt {
         let labels = labels
             .ok_or(Error::Field { field: "views", wanted: "some of L-CC, R-CC, L-MLO and R-MLO, in this order" })?;
         self.views.iter().try_for_each(|view| view.check(labels))?;
+        let mapped = |view: &View| view.map.as_ref().map(|map| map.label.clone());
+        let same = self.views.windows(2).all(|pair| mapped(&pair[0]) == mapped(&pair[1]));
+        require(same, "map", "of all views, for the same label, or of none")?;
         for (breast, scores) in &self.breasts {
             let side = BREASTS.into_iter().find(|(name, _)| name == breast).map(|(_, side)| side);
             let shown = side.is_some() && self.views.iter().any(|view| view.laterality() == side);

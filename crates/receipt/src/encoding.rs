@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ciborium::Value;
 use ciborium::value::Integer;
 
-use crate::claims::{Crops, Model, Receipt, Scores, View};
+use crate::claims::{Crops, Map, Model, Receipt, Scores, View};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -53,7 +53,12 @@ fn view(view: &View) -> Value {
         ("window", Some(Value::Array(view.window.map(Value::from).to_vec()))),
         ("best_center", Some(Value::Array(view.best_center.map(Value::from).to_vec()))),
         ("scores", Some(scores(&view.scores))),
+        ("map", view.map.as_ref().map(encode_map)),
     ])
+}
+
+fn encode_map(described: &Map) -> Value {
+    map([("label", Some(text(&described.label))), ("sha256", Some(Value::Bytes(described.sha256.to_vec())))])
 }
 
 fn scores(scores: &Scores) -> Value {
@@ -133,6 +138,7 @@ fn read_view(value: Value) -> Result<View> {
         window: fields.numbers("window")?,
         best_center: fields.numbers("best_center")?,
         scores: read_scores(fields.take("scores")?)?,
+        map: fields.optional("map").map(read_map).transpose()?,
     };
     fields.end()?;
     if view.laterality() == Some(laterality.as_str()) {
@@ -140,6 +146,13 @@ fn read_view(value: Value) -> Result<View> {
     } else {
         Err(Error::Field { field: "laterality", wanted: "the side that the view shows" })
     }
+}
+
+fn read_map(value: Value) -> Result<Map> {
+    let mut fields = Fields::of(value)?;
+    let map = Map { label: fields.text("label")?, sha256: fields.digest("sha256")? };
+    fields.end()?;
+    Ok(map)
 }
 
 fn read_breasts(value: Value) -> Result<BTreeMap<String, Scores>> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, SHA384, digest};
-use cloister_receipt::{Crops, Model, Receipt, Scores, Unverified, View, pixels_sha256};
+use cloister_receipt::{Crops, Map, Model, Receipt, Scores, Unverified, View, map_sha256, pixels_sha256};
 
 const RECEIPT: &[u8] = include_bytes!("vector/receipt.cbor");
 const KEY: &[u8] = include_bytes!("vector/key.der");
@@ -26,6 +26,10 @@ fn view(name: &str, sop_instance_uid: Option<&str>, scores: Scores) -> View {
         window: [0, 2, 1, 3],
         best_center: [1, -70_000],
         scores,
+        map: Some(Map {
+            label: "malignant".to_owned(),
+            sha256: map_sha256("malignant", 2, 3, &[0, 1, 2, 253, 254, 255]),
+        }),
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) struct Parameters {
     crops: Option<u32>,
     nonce: Option<String>,
     mixed: Option<String>,
+    map: Option<String>,
 }
 
 /// A request's word that DICOM files of several patients or studies are one exam, as they are in collections without identities.
@@ -75,6 +76,7 @@ impl FromStr for Mixed {
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
         ("mixed" = Option<String>, Query, description = "allow: take DICOM files of several patients or studies, and say so in the answer"),
+        ("map" = Option<String>, Query, description = "A label of the model's, such as malignant: each view's answer then holds a map of where the network looked for it"),
     ),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
         each an image as /v1/images takes it; a part that is a DICOM file may be named `image`, and its view is what the file says"),
@@ -90,16 +92,16 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
-    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?.with_map(parameters.map);
     let mixed = parameters.mixed.as_deref().map(str::parse).transpose()?;
     four(&shared, asked, mixed, request).await.map(Json)
 }
 
 /// Classifies views one after the other. While the network looks at one, the next is decoded and prepared: what is held of both is no more than
 /// was reserved for one, because a decoded image is dropped when it is prepared.
-fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, crops: u32) -> Result<Vec<Computed>, Problem> {
+fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, asked: &Asked) -> Result<Vec<Computed>, Problem> {
     let ready = &|(view, image): (View, Image)| {
-        (view, prepare(classifier, &image, crops).map_err(|problem| problem.with_view(view)))
+        (view, prepare(classifier, &image, asked).map_err(|problem| problem.with_view(view)))
     };
     let mut images = images.into_iter();
     let mut ahead = images.next().map(ready);
@@ -127,13 +129,14 @@ pub(super) async fn four(
     request: Request,
 ) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
+    asked.check_map(&loaded.classifier, &View::ALL)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?).await?;
     let turn = loaded.admission.turn(images.len(), decoded_bytes(&images)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let views::Exam { images, findings } = views::arrange(images, mixed)?;
-        let scored = classify_all(&loaded.classifier, images, asked.crops())?;
+        let scored = classify_all(&loaded.classifier, images, &asked)?;
         let breasts = breasts(&scored);
         let claims: Vec<_> = scored.iter().collect();
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;
@@ -212,6 +215,7 @@ mod tests {
             best_center: [0, 0],
             scores: BTreeMap::from([("malignant".to_owned(), malignant)]),
             crops: 1,
+            map: None,
         };
         Computed {
             viewed: Viewed { classification, findings: Vec::new() },

@@ -69,6 +69,22 @@ pub(super) struct Scored {
     /// See `benign`.
     #[schema(value_type = f64, minimum = 0, maximum = 1)]
     malignant: f64,
+    /// Where the network looked, if `map` asked for that.
+    map: Option<Mapped>,
+}
+
+/// A map of where the network looked, over the whole image as it was sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes cloister_model::Map, which knows nothing of OpenAPI")]
+pub(super) struct Mapped {
+    /// The label that it is for.
+    label: String,
+    /// Rows of cells, at most 128.
+    rows: u32,
+    /// Cells in a row, at most 128.
+    columns: u32,
+    /// A byte for each cell, row after row from the top left, in base64. The largest is 255, unless all are 0.
+    values: String,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +93,7 @@ pub(super) struct Parameters {
     view: Option<String>,
     crops: Option<u32>,
     nonce: Option<String>,
+    map: Option<String>,
 }
 
 /// Classifies one image.
@@ -86,6 +103,7 @@ pub(super) struct Parameters {
         ("view" = Option<String>, Query, description = "L-CC, R-CC, L-MLO or R-MLO; a DICOM file says it itself, and must not say another"),
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
+        ("map" = Option<String>, Query, description = "A label of the model's, such as malignant: the answer then holds a map of where the network looked for it"),
     ),
     request_body(
         description = "An 8- or 16-bit greyscale PNG, background 0; a DICOM file of one mammogram for presentation; or either, sealed under \
@@ -109,7 +127,7 @@ pub(super) async fn post(
 ) -> Result<Reply, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let view = parameters.view.as_deref().map(view).transpose()?;
-    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?.with_map(parameters.map);
     one(&shared, view, asked, &headers, body).await
 }
 
@@ -122,6 +140,7 @@ pub(super) async fn one(
     body: Body,
 ) -> Result<Reply, Problem> {
     let loaded = ready(shared)?;
+    asked.check_map(&loaded.classifier, view.as_slice())?;
     let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
     let body = receive(Upload::new(body, reserved.clone())).await?;
     let (image, reserved, envelope) = if cloister_seal::is_sealed(&body) {
@@ -135,7 +154,7 @@ pub(super) async fn one(
     let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let prepared = prepare(&loaded.classifier, &image, asked.crops())?;
+        let prepared = prepare(&loaded.classifier, &image, &asked)?;
         drop(image);
         let scored = prepared.score()?;
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
@@ -206,7 +225,7 @@ pub(super) struct Prepared<'a> {
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
 /// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
-pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32) -> Result<Prepared<'a>, Problem> {
+pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, asked: &Asked) -> Result<Prepared<'a>, Problem> {
     let begun = Instant::now();
     let Decoded { pixels, view, sop_instance_uid, findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
@@ -217,7 +236,11 @@ pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32)
             (sha256(image.bytes()), pixels)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
-        let to_score = classifier.prepare(&pixels, view, crops).map_err(no_scores);
+        let to_score = classifier.prepare(&pixels, view, asked.crops()).and_then(|to_score| match &asked.map {
+            Some(label) => to_score.with_map(label),
+            None => Ok(to_score),
+        });
+        let to_score = to_score.map_err(no_scores);
         let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
         let to_score = to_score?;
         Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score })
@@ -235,9 +258,11 @@ impl Prepared<'_> {
     }
 }
 
-fn no_scores(error: cloister_model::Error) -> Problem {
+pub(super) fn no_scores(error: cloister_model::Error) -> Problem {
     match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
+        cloister_model::Error::MapLabel(labels) => Problem::MapUnknownLabel(labels),
+        cloister_model::Error::NoMap { reason, .. } => Problem::MapNotAvailable(reason),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
         other => {
             log(Record::NoScores { reason: other.words() });

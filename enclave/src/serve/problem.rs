@@ -86,6 +86,8 @@ pub(super) enum Problem {
     ExamMixed(&'static str),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
+    MapUnknownLabel(String),
+    MapNotAvailable(&'static str),
     Sealed(Refusal),
     Attestation,
     Receipt,
@@ -130,6 +132,12 @@ impl Problem {
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
             }
+            Self::MapUnknownLabel(_) => {
+                (StatusCode::BAD_REQUEST, "map-unknown-label", "The model does not score what a map is asked for")
+            }
+            Self::MapNotAvailable(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "map-not-available", "The model has no maps of where it looked")
+            }
             Self::Sealed(refusal) => refusal.parts(),
             Self::Attestation => {
                 (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
@@ -166,6 +174,8 @@ impl Problem {
             Self::ExamMixed(what) => {
                 Some(format!("{what}; mixed=allow takes them all the same, and says so in the answer"))
             }
+            Self::MapUnknownLabel(labels) => Some(format!("ask for one of {labels}")),
+            Self::MapNotAvailable(reason) => Some((*reason).to_owned()),
             Self::Sealed(refusal) => refusal.detail(),
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloister_model::Classification;
+use cloister_model::{Classification, Classifier};
 use cloister_nsm::Nsm;
-use cloister_receipt::{Crops, Model, Receipt, View};
+use cloister_receipt::{Crops, Map, Model, Receipt, View, map_sha256};
 
 use super::images::Viewed;
 use super::problem::Problem;
@@ -28,12 +28,23 @@ pub(super) struct Asked {
     pub(super) crops: Option<u32>,
     /// The caller's nonce.
     pub(super) nonce: Option<Vec<u8>>,
+    /// The label that maps are wanted for.
+    pub(super) map: Option<String>,
 }
 
 impl Asked {
     /// Checks what came as text.
     pub(super) fn new(identity: Arc<Identity>, crops: Option<u32>, nonce: Option<&str>) -> Result<Self, Problem> {
-        Ok(Self { identity, crops: self::crops(crops)?, nonce: nonce.map(self::nonce).transpose()? })
+        Ok(Self { identity, crops: self::crops(crops)?, nonce: nonce.map(self::nonce).transpose()?, map: None })
+    }
+
+    pub(super) fn with_map(self, map: Option<String>) -> Self {
+        Self { map, ..self }
+    }
+
+    /// Refuses maps that no classification of these views would have.
+    pub(super) fn check_map(&self, classifier: &Classifier, views: &[cloister_imaging::View]) -> Result<(), Problem> {
+        self.map.as_ref().map_or(Ok(()), |label| classifier.check_map(label, views)).map_err(super::images::no_scores)
     }
 
     pub(super) fn crops(&self) -> u32 {
@@ -97,7 +108,7 @@ pub(super) fn issue(
 }
 
 fn claim(scored: &Computed) -> View {
-    let Classification { view, window, best_center, scores, .. } = &scored.viewed.classification;
+    let Classification { view, window, best_center, scores, map, .. } = &scored.viewed.classification;
     View {
         view: view.to_string(),
         bytes_sha256: scored.bytes_sha256,
@@ -108,6 +119,10 @@ fn claim(scored: &Computed) -> View {
         window: window.map(|edge| u32::try_from(edge).unwrap_or(u32::MAX)),
         best_center: *best_center,
         scores: scores.clone(),
+        map: map.as_ref().map(|map| Map {
+            label: map.label.clone(),
+            sha256: map_sha256(&map.label, map.rows, map.columns, &map.values),
+        }),
     }
 }
 

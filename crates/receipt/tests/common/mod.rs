@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cloister_receipt::{Crops, Model, Receipt, Scores, View};
+use cloister_receipt::{Crops, Map, Model, Receipt, Scores, View};
 
 /// Stands for an attestation document, which is not this crate's to read.
 pub const DOCUMENT: &[u8] = b"a document";
@@ -25,6 +25,7 @@ pub fn view(name: &str) -> View {
         window: [100, 2400, 0, 1500],
         best_center: [1200, -3],
         scores: scores(0.1),
+        map: Some(Map { label: "malignant".to_owned(), sha256: [3; 32] }),
     }
 }
 
@@ -53,6 +54,6 @@ pub fn exam() -> Receipt {
 /// The smallest receipt: nothing optional in it.
 pub fn least() -> Receipt {
     let crops = Crops { seed: None, count: 1 };
-    let views = vec![View { sop_instance_uid: None, ..view("R-MLO") }];
+    let views = vec![View { sop_instance_uid: None, map: None, ..view("R-MLO") }];
     Receipt { nonce: None, crops, views, ..image() }
 }
