@@ -227,7 +227,8 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let sources = arguments.results.sources(&images)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
-    let asked = Asked { crops: arguments.crops, map: arguments.maps.label().map(str::to_owned) };
+    let map = arguments.maps.label().map(str::to_owned);
+    let asked = Asked { crops: arguments.crops, map, ..Asked::default() };
     let progress = Some(bar.progress());
     let answer = match arguments.allow_mixed {
         true => session.exam_mixed(images, asked, progress).await,
@@ -262,7 +263,7 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
 
 impl Classify {
     fn asked(&self) -> Asked {
-        Asked { crops: self.crops, map: self.map.label().map(str::to_owned) }
+        Asked { crops: self.crops, map: self.map.label().map(str::to_owned), ..Asked::default() }
     }
 }
 

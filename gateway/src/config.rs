@@ -133,6 +133,8 @@ pub struct Exams {
     pub missing: Missing,
     /// Take DICOM files of several patients or studies as one exam, as they are in some public collections.
     pub mixed: bool,
+    /// Ask for maps of where the network looked, for the operating point's label; an enclave that has none is asked without.
+    pub maps: bool,
     /// From which score on somebody wants to know.
     pub operating_point: OperatingPoint,
     /// Minutes east of UTC that studies' times are in, for the times in results.
@@ -170,8 +172,8 @@ impl Default for OperatingPoint {
 
 impl Default for Exams {
     fn default() -> Self {
-        let (crops, missing, mixed) = (None, Missing::default(), false);
-        Self { crops, missing, mixed, operating_point: OperatingPoint::default(), utc_offset_minutes: 0 }
+        let (crops, missing, mixed, maps) = (None, Missing::default(), false, true);
+        Self { crops, missing, mixed, maps, operating_point: OperatingPoint::default(), utc_offset_minutes: 0 }
     }
 }
 

@@ -95,7 +95,7 @@ fn workers(gateway: &Gateway) -> JoinSet<()> {
 /// Says in the program's log where the audit log is, so that a copy of the one tells on the other.
 async fn tell_head(gateway: Gateway) {
     loop {
-        let audit::Head { number, hash } = gateway.audit_head();
+        let Head { number, hash } = gateway.audit_head();
         tracing::info!(number, %hash, "the audit log's head");
         sleep(limits::HEAD_INTERVAL).await;
     }

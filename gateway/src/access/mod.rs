@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use password::hash_password;
-pub(crate) use session::{SESSION_SECONDS, Session};
+pub(crate) use session::Session;
 
 use crate::audit::{Agent, Event};
 use crate::config::Config;

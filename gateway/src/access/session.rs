@@ -15,7 +15,7 @@ use crate::{Error, limits, random};
 const MEANT: &str = "x-cloister-csrf";
 
 /// A session's longest life, in seconds, as a cookie says it.
-pub(crate) const SESSION_SECONDS: u64 = limits::SESSION_LIFETIME.as_secs();
+const SESSION_SECONDS: u64 = limits::SESSION_LIFETIME.as_secs();
 
 /// A session, to whoever has it.
 #[derive(Clone)]

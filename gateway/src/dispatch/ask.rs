@@ -1,6 +1,6 @@
 //! The request itself: the one place that knows what the client library can be asked for.
 
-use cloister_client::{Error, Exam, Session};
+use cloister_client::{Asked, Error, Exam, Session};
 use cloister_imaging::View;
 
 use crate::gateway::Gateway;
@@ -27,18 +27,30 @@ pub(super) async fn images(gateway: &Gateway, work: &Work) -> Result<Vec<(View, 
 /// Sends the exam and gives what was answered, its receipt held against images and enclave.
 pub(super) async fn ask(
     gateway: &Gateway,
+    index: usize,
+    work: &Work,
     session: &mut Session,
     images: Vec<(View, Vec<u8>)>,
-    _missing_allowed: bool,
 ) -> Result<Exam, Error> {
     let exams = &gateway.config.exams;
+    let map = (exams.maps && gateway.enclaves.has_maps(index)).then(|| exams.operating_point.label.clone());
+    let asked = Asked { crops: exams.crops, map, nonce: Some(work.nonce) };
     match exams.mixed {
-        true => session.exam_mixed(images, exams.crops, None).await,
-        false => session.exam(images, exams.crops, None).await,
+        true => session.exam_mixed(images, asked, None).await,
+        false => session.exam(images, asked, None).await,
     }
 }
 
+/// Whether an enclave refused because its model has no maps, or none of that label.
+pub(super) fn is_without_maps(kind: &str) -> bool {
+    kind.starts_with("map-")
+}
+
 /// The maps that came with an answer, taken out of it.
-pub(super) fn maps(_answer: &mut Exam) -> Vec<StoredMap> {
-    Vec::new()
+pub(super) fn maps(answer: &mut Exam) -> Vec<StoredMap> {
+    let stored = answer.views.iter_mut().filter_map(|view| {
+        let map = view.map.take()?;
+        Some(StoredMap { view: view.view, rows: map.rows, columns: map.columns, cells: map.values })
+    });
+    stored.collect()
 }

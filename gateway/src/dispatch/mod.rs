@@ -109,7 +109,7 @@ async fn send(
     let name = gateway.enclaves.seen(index).map(|seen| seen.name).unwrap_or_default();
     gateway.audit(audit::Event::sent(&work.id, &name, &session.attested().label)).await?;
     step(gateway, work, State::Sent).await?;
-    let answer = ask::ask(gateway, &mut session, images, work.missing_allowed).await;
+    let answer = ask::ask(gateway, index, work, &mut session, images).await;
     let outcome = match answer {
         Ok(answer) => outcome::of_answer(gateway, index, work, &session, checks, name, answer).await,
         Err(error) => outcome::of_error(gateway, index, error),

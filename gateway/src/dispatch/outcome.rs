@@ -105,6 +105,10 @@ fn report(gateway: &Gateway, attested: &Attested, answer: &Exam) -> serde_json::
 pub(super) fn of_error(gateway: &Gateway, index: usize, error: ClientError) -> Outcome {
     let sentence = format!("{error}.");
     match &error {
+        ClientError::Refused { kind, .. } if ask::is_without_maps(bare(kind)) => {
+            gateway.enclaves.without_maps(index);
+            Outcome::Again { after: Some(Duration::ZERO), reason: Reason::new(bare(kind), sentence) }
+        }
         ClientError::Refused { status: 408 | 429 | 500..=599, retry_after, kind, .. } => {
             Outcome::Again { after: *retry_after, reason: Reason::new(bare(kind), sentence) }
         }

@@ -2,6 +2,7 @@
 
 mod checks;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -83,6 +84,8 @@ struct Shared {
     options: Options,
     addresses: Vec<Address>,
     seen: Vec<Mutex<Enclave>>,
+    /// Whether each has answered that it has no maps.
+    mapless: Vec<AtomicBool>,
     changes: broadcast::Sender<()>,
 }
 
@@ -113,9 +116,10 @@ impl Pool {
             })
         };
         let seen = config.enclaves.iter().map(unknown).collect();
-        let addresses = config.enclaves.iter().map(|enclave| enclave.address.clone()).collect();
+        let addresses: Vec<Address> = config.enclaves.iter().map(|enclave| enclave.address.clone()).collect();
+        let mapless = addresses.iter().map(|_| AtomicBool::new(false)).collect();
         let (changes, _) = broadcast::channel(16);
-        Ok(Self { shared: Arc::new(Shared { policy, options, addresses, seen, changes }) })
+        Ok(Self { shared: Arc::new(Shared { policy, options, addresses, seen, mapless, changes }) })
     }
 
     /// How many there are.
@@ -181,6 +185,18 @@ impl Pool {
                 self.see(index, |seen| seen.not_verified(&error));
                 Err(error)
             }
+        }
+    }
+
+    /// Whether an enclave may be asked for maps.
+    pub(crate) fn has_maps(&self, index: usize) -> bool {
+        !self.shared.mapless.get(index).is_some_and(|mapless| mapless.load(Ordering::Relaxed))
+    }
+
+    /// Notes that an enclave has no maps, until the gateway starts anew.
+    pub(crate) fn without_maps(&self, index: usize) {
+        if let Some(mapless) = self.shared.mapless.get(index) {
+            mapless.store(true, Ordering::Relaxed);
         }
     }
 

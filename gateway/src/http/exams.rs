@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::problem::{Details, Problem};
 use crate::access::Caller;
@@ -28,7 +28,7 @@ pub(crate) struct Page {
 }
 
 /// Which exams.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// At most so many.
@@ -64,7 +64,13 @@ pub(super) async fn get(gateway: &Gateway, id: &str) -> Result<Exam, Problem> {
 
 /// The work list.
 #[utoipa::path(
-    get, path = "/api/v1/exams", tag = "exams", params(Wanted),
+    get, path = "/api/v1/exams", tag = "exams",
+    params(
+        ("limit" = Option<u32>, Query, description = "At most so many"),
+        ("before" = Option<String>, Query, description = "What `next` said"),
+        ("state" = Option<String>, Query, description = "In that state alone"),
+        ("q" = Option<String>, Query, description = "With that in label, patient's name or identifier"),
+    ),
     responses((status = 200, body = Page), (status = 401, body = Details))
 )]
 pub(crate) async fn list(
@@ -80,7 +86,7 @@ pub(crate) async fn list(
 }
 
 /// What may be said of an exam that is sent.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sent {
     /// `allow`: take an exam without one of its views.
@@ -89,7 +95,8 @@ pub(crate) struct Sent {
 
 /// Takes an exam: four files, as parts that are named by their views, or `image` where the file says it; `label` is a text.
 #[utoipa::path(
-    post, path = "/api/v1/exams", tag = "exams", params(Sent),
+    post, path = "/api/v1/exams", tag = "exams",
+    params(("missing" = Option<String>, Query, description = "allow: take an exam without one of its views")),
     request_body(content = String, content_type = "multipart/form-data"),
     responses(
         (status = 201, body = Exam), (status = 400, body = Details), (status = 401, body = Details),

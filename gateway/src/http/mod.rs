@@ -21,6 +21,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, header};
 
+pub(crate) use assets::is_built;
 pub(crate) use connection::serve;
 pub(crate) use events::Streams;
 pub(crate) use problem::sentence;

@@ -64,7 +64,7 @@ impl Claims {
             pixels_sha256: hex::encode(view.pixels_sha256),
             scores: view.scores.clone(),
             sop_instance_uid: view.sop_instance_uid.clone(),
-            map_sha256: None,
+            map_sha256: view.map.as_ref().map(|map| hex::encode(map.sha256)),
         };
         Self {
             time: words(receipt.time),

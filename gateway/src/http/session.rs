@@ -33,8 +33,7 @@ pub(crate) struct Shown {
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Credentials {
     user: String,
-    #[schema(value_type = String)]
-    password: Zeroizing<String>,
+    password: String,
 }
 
 fn shown(gateway: &Gateway, session: Option<Session>) -> Json<Shown> {
@@ -67,7 +66,7 @@ pub(crate) async fn begin(
     if user.len() > limits::MAX_JSON_BYTES {
         return Err(Problem::SignInRefused);
     }
-    match gateway.access.password(&user, password, from).await {
+    match gateway.access.password(&user, Zeroizing::new(password), from).await {
         Ok(user) => signed_in(&gateway, user, from.map(|from| from.to_string())).await,
         Err(denied) => {
             gateway.audit(refused(denied, from)).await?;

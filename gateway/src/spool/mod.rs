@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use writer::{Incoming, Spooled};
+pub(crate) use writer::{Incoming, NotWritten, Spooled};
 
 use crate::{Error, files, limits};
 

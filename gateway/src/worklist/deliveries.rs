@@ -48,25 +48,24 @@ pub(crate) struct Due {
     pub(crate) exam: String,
     pub(crate) result: String,
     pub(crate) kind: ResultKind,
-    pub(crate) instance_uid: Option<String>,
     pub(crate) study_uid: Option<String>,
     pub(crate) target: String,
 }
 
 /// What is to be delivered next to a target, if its time has come.
 pub(crate) fn due(connection: &Connection, target: &str) -> Result<Option<Due>, Error> {
-    let mut query = connection.prepare_cached(
-        "SELECT exam.number, exam.id, result.id, result.kind, result.instance_uid, exam.study_uid, delivery.target
+    let mut query = connection.prepare(
+        "SELECT exam.number, exam.id, result.id, result.kind, exam.study_uid, delivery.target
          FROM delivery JOIN exam ON exam.number = delivery.exam
             JOIN result ON result.exam = delivery.exam AND result.id = delivery.result
          WHERE delivery.done_at IS NULL AND delivery.not_before <= ?1 AND delivery.target = ?2 ORDER BY exam.number, result.id LIMIT 1",
     )?;
     let found = query.query_row(params![now(), target], |row| {
         let kind: String = row.get(3)?;
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, kind, row.get(4)?, row.get(5)?, row.get(6)?))
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, kind, row.get(4)?, row.get(5)?))
     });
-    let Some((number, exam, result, kind, instance_uid, study_uid, target)) = found.optional()? else { return Ok(None) };
-    Ok(Some(Due { number, exam, result, kind: kind.parse()?, instance_uid, study_uid, target }))
+    let Some((number, exam, result, kind, study_uid, target)) = found.optional()? else { return Ok(None) };
+    Ok(Some(Due { number, exam, result, kind: kind.parse()?, study_uid, target }))
 }
 
 /// Notes a delivery. Tells whether it was the exam's last.

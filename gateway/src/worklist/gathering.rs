@@ -111,10 +111,10 @@ fn close(transaction: &Transaction<'_>, exam: i64) -> Result<(), Error> {
 /// Exams that have had no new image since that time: number, identifier, the views that they have.
 pub(crate) fn quiet_since(connection: &Connection, since: Millis) -> Result<Vec<(i64, String, Vec<View>)>, Error> {
     let sql = "SELECT number, id FROM exam WHERE state = 'receiving' AND updated_at <= ?1";
-    let mut query = connection.prepare_cached(sql)?;
+    let mut query = connection.prepare(sql)?;
     let exams = query.query_map([since], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let exams: Vec<(i64, String)> = exams.collect::<Result<_, _>>()?;
-    let mut query = connection.prepare_cached("SELECT view FROM file WHERE exam = ?1 AND view IS NOT NULL")?;
+    let mut query = connection.prepare("SELECT view FROM file WHERE exam = ?1 AND view IS NOT NULL")?;
     let mut quiet = Vec::new();
     for (number, id) in exams {
         let views = query.query_map([number], |row| row.get::<_, String>(0))?;

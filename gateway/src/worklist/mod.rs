@@ -19,7 +19,7 @@ use tokio::sync::{Notify, broadcast};
 pub(crate) use deliveries::{Due, NewResult};
 pub use exam::*;
 pub(crate) use gathering::{Gathered, NewFile};
-pub(crate) use reading::{Cursor, Filter};
+pub(crate) use reading::Filter;
 pub(crate) use schema::VERSION;
 pub(crate) use work::{Answered, NewExam, StoredMap, Work};
 

@@ -125,7 +125,7 @@ fn position(connection: &Connection, exam: i64, state: State) -> Result<Option<u
 }
 
 fn steps(connection: &Connection, exam: i64) -> Result<Vec<Step>, Error> {
-    let mut query = connection.prepare_cached("SELECT state, at FROM step WHERE exam = ?1 ORDER BY rowid")?;
+    let mut query = connection.prepare("SELECT state, at FROM step WHERE exam = ?1 ORDER BY rowid")?;
     let rows = query.query_map([exam], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
     rows.map(|row| {
         let (state, at) = row?;
@@ -135,7 +135,7 @@ fn steps(connection: &Connection, exam: i64) -> Result<Vec<Step>, Error> {
 }
 
 fn views(connection: &Connection, exam: i64, answer: Option<&Answer>) -> Result<Vec<ExamView>, Error> {
-    let mut query = connection.prepare_cached(
+    let mut query = connection.prepare(
         "SELECT number, view, media, bytes, rows, columns, sha256,
             EXISTS (SELECT 1 FROM map WHERE map.exam = file.exam AND map.view = file.view)
          FROM file WHERE exam = ?1 ORDER BY number",
@@ -167,7 +167,7 @@ fn views(connection: &Connection, exam: i64, answer: Option<&Answer>) -> Result<
 }
 
 fn results(connection: &Connection, exam: i64) -> Result<Vec<ResultName>, Error> {
-    let mut query = connection.prepare_cached(
+    let mut query = connection.prepare(
         "SELECT id, kind, view, (SELECT group_concat(target, ', ') FROM delivery
             WHERE delivery.exam = result.exam AND delivery.result = result.id AND done_at IS NOT NULL)
          FROM result WHERE exam = ?1 ORDER BY id",
@@ -189,7 +189,7 @@ fn results(connection: &Connection, exam: i64) -> Result<Vec<ResultName>, Error>
 /// An exam.
 pub(crate) fn get(connection: &Connection, id: &str, point: &OperatingPoint) -> Result<Option<Exam>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM exam WHERE id = ?1");
-    let stored = connection.prepare_cached(&sql)?.query_row([id], Stored::read).optional()?;
+    let stored = connection.prepare(&sql)?.query_row([id], Stored::read).optional()?;
     stored.map(|stored| stored.exam(connection, point)).transpose()
 }
 
@@ -215,7 +215,7 @@ pub(crate) fn list(
     }
     sql.push_str(" ORDER BY number DESC LIMIT ?");
     values.push(Value::Integer(i64::from(filter.limit) + 1));
-    let mut query = connection.prepare_cached(&sql)?;
+    let mut query = connection.prepare(&sql)?;
     let mut stored: Vec<Stored> =
         query.query_map(params_from_iter(values), Stored::read)?.collect::<Result<_, _>>()?;
     let more = stored.len() > filter.limit as usize;

@@ -30,6 +30,7 @@ pub(crate) struct Work {
     pub(crate) number: i64,
     pub(crate) id: String,
     pub(crate) missing_allowed: bool,
+    pub(crate) nonce: [u8; 32],
     pub(crate) files: Vec<(u32, Option<View>)>,
 }
 
@@ -115,21 +116,21 @@ pub(crate) fn kept_bytes(connection: &Connection) -> Result<u64, Error> {
 
 /// The first exam whose time has come, other than those that are being sent.
 pub(crate) fn next(connection: &mut Connection, but: &[i64]) -> Result<Option<Work>, Error> {
-    let mut query = connection.prepare_cached(
-        "SELECT number, id, missing_allowed FROM exam
+    let mut query = connection.prepare(
+        "SELECT number, id, missing_allowed, nonce FROM exam
          WHERE state IN ('received', 'verified', 'sent') AND not_before <= ?1 ORDER BY number LIMIT ?2",
     )?;
     let most = i64::try_from(but.len()).unwrap_or(i64::MAX).saturating_add(1);
-    let rows = query.query_map(params![now(), most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let rows: Vec<(i64, String, bool)> = rows.collect::<Result<_, _>>()?;
-    let Some((number, id, missing_allowed)) = rows.into_iter().find(|(number, ..)| !but.contains(number)) else {
+    let rows = query.query_map(params![now(), most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let rows: Vec<(i64, String, bool, [u8; 32])> = rows.collect::<Result<_, _>>()?;
+    let Some((number, id, missing_allowed, nonce)) = rows.into_iter().find(|(number, ..)| !but.contains(number)) else {
         return Ok(None);
     };
-    let mut query = connection.prepare_cached("SELECT number, view FROM file WHERE exam = ?1 ORDER BY number")?;
+    let mut query = connection.prepare("SELECT number, view FROM file WHERE exam = ?1 ORDER BY number")?;
     let files = query.query_map([number], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?)))?;
     let files = files.collect::<Result<Vec<(u32, Option<String>)>, _>>()?.into_iter();
     let files = files.map(|(number, view)| (number, view.and_then(|view| view.parse().ok()))).collect();
-    Ok(Some(Work { number, id, missing_allowed, files }))
+    Ok(Some(Work { number, id, missing_allowed, nonce, files }))
 }
 
 /// Notes that an enclave was verified, or that the exam is about to leave by that connection.
@@ -243,7 +244,7 @@ pub(crate) fn delete(connection: &Connection, id: &str) -> Result<bool, Error> {
 
 /// Exams whose images have served their purpose by `served`, or that ended without delivery before `idle`.
 pub(crate) fn images_due(connection: &Connection, idle: Millis) -> Result<Vec<String>, Error> {
-    let mut query = connection.prepare_cached(
+    let mut query = connection.prepare(
         "SELECT id FROM exam WHERE images_kept = 1 AND (
             (state = 'delivered' AND EXISTS (SELECT 1 FROM delivery WHERE delivery.exam = exam.number))
             OR (state IN ('answered', 'delivered', 'failed', 'abstained') AND updated_at < ?1
@@ -261,7 +262,7 @@ pub(crate) fn images_gone(connection: &Connection, id: &str) -> Result<(), Error
 
 /// Exams that ended before that time, with nothing left to deliver.
 pub(crate) fn exams_due(connection: &Connection, before: Millis) -> Result<Vec<String>, Error> {
-    let mut query = connection.prepare_cached(
+    let mut query = connection.prepare(
         "SELECT id FROM exam WHERE state IN ('answered', 'delivered', 'failed', 'abstained') AND updated_at < ?1
             AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.exam = exam.number AND done_at IS NULL)",
     )?;
