@@ -14,24 +14,17 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Deletes what is due, for ever.
 pub(crate) async fn serve(gateway: Gateway) {
+    let mut changes = gateway.worklist.changes();
     loop {
         if let Err(error) = one_look(&gateway).await {
             tracing::error!(%error, "what is due cannot be deleted");
         }
-        // A delivery may be what made images due.
-        tokio::select! {
-            () = sleep(limits::RETENTION_INTERVAL) => {}
-            () = settled(&gateway) => {}
-        }
+        // A delivery may be what makes images due; too many changes to be told of are a change too.
+        let _ = tokio::time::timeout(limits::RETENTION_INTERVAL, changes.recv()).await;
+        // A burst is one look.
+        sleep(limits::INTAKE_INTERVAL).await;
+        changes = changes.resubscribe();
     }
-}
-
-/// Until exams change, and then a moment, so that a burst is one look.
-async fn settled(gateway: &Gateway) {
-    let mut changes = gateway.worklist.changes();
-    // Too many at once are a change too.
-    let _ = changes.recv().await;
-    sleep(limits::INTAKE_INTERVAL).await;
 }
 
 fn before(span_: Duration) -> Millis {

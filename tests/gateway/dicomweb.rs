@@ -28,7 +28,7 @@ async fn a_study_that_a_pacs_sends_comes_back_to_it_as_results_that_others_read(
     let pacs = Pacs::start(2).await;
     let folder = world.folder().join("gateway");
     let results = folder.join("results");
-    let more = format!("[delivery]\nfolder = {results:?}\npacs = {{ url = {:?} }}\n", pacs.url);
+    let more = format!("[intake]\nquiet_seconds = 600\n[delivery]\nfolder = {results:?}\npacs = {{ url = {:?} }}\n", pacs.url);
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
     let client = gateway.client();
     let mut study = instances(7);

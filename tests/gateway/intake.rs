@@ -27,7 +27,7 @@ async fn a_watched_folder_gives_up_its_exams_and_keeps_what_is_none() {
     let folder = world.folder().join("gateway");
     let watched = folder.join("in");
     std::fs::create_dir_all(watched.join("case 12")).unwrap();
-    let more = format!("[intake.folder]\npath = {watched:?}\nsettled_milliseconds = 1500\n");
+    let more = format!("[intake]\nquiet_seconds = 600\n[intake.folder]\npath = {watched:?}\nsettled_milliseconds = 1500\n");
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
     let client = gateway.client();
 

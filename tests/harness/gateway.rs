@@ -184,7 +184,7 @@ impl Client {
                 return exam;
             }
             assert!(Instant::now() < end, "{exam:#}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -200,7 +200,7 @@ impl Client {
             if Instant::now() >= end {
                 panic!("{:#}", self.get("/api/v1/exams").await.json());
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }

@@ -143,7 +143,8 @@ pub fn verify(path: &Path, known: Option<&Head>) -> Result<Head, Error> {
     }
 }
 
-fn holds(path: &Path, known: &Head) -> Result<bool, Error> {
+/// Whether a log has that event.
+pub(super) fn holds(path: &Path, known: &Head) -> Result<bool, Error> {
     let file = File::open(path).map_err(Error::file(path))?;
     let end = format!("{SEAM}{}\"}}", known.hash);
     let at = usize::try_from(known.number.saturating_sub(1)).unwrap_or(usize::MAX);

@@ -77,6 +77,9 @@ impl State {
         if head.number < known.number || (head.number == known.number && head.hash != known.hash) {
             return Err(broken(Broken::Shorter { there: head.number, told: known.number }));
         }
+        if head.number > known.number && !chain::holds(&path, &known)? {
+            return Err(broken(Broken::Order { line: known.number }));
+        }
         if whole.torn > 0 {
             // A power cut in the middle of a line, which nobody was told was written.
             tracing::warn!(bytes = whole.torn, "the audit log ended in half a line, which is cut off");

@@ -4,8 +4,8 @@ use axum::body::Body;
 use cloister_imaging::View;
 use http::HeaderMap;
 
-use super::parts::{Parts, boundary};
-use super::{Looked, NotTaken, Refused, looked, room};
+use super::parts::{Parts, discard};
+use super::{Looked, NotTaken, Refused, looked};
 use crate::access::Caller;
 use crate::audit::Event;
 use crate::config::Missing;
@@ -32,14 +32,19 @@ pub(crate) async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<String, Refused> {
-    if !gateway.enclaves.can_send() {
-        return Err(Refused::NotVerified);
-    }
-    let Ok(_place) = gateway.uploads.clone().try_acquire_owned() else { return Err(Refused::Full) };
-    room(gateway).await?;
-    let boundary = boundary(headers, "form-data")
-        .ok_or_else(|| Refused::Malformed("the body is not multipart/form-data with a boundary".to_owned()))?;
-    let (label, parts) = receive(gateway, Parts::new(body, boundary, limits::MAX_EXAM_BYTES)).await?;
+    let admitted = match gateway.enclaves.can_send() {
+        true => super::admit(gateway, headers, "form-data").await,
+        false => Err(Refused::NotVerified),
+    };
+    let (_place, boundary) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refused) => return Err(discard(body, refused).await),
+    };
+    let mut parts = Parts::new(body, boundary, limits::MAX_EXAM_BYTES);
+    let (label, parts) = match receive(gateway, &mut parts).await {
+        Ok(received) => received,
+        Err(refused) => return Err(parts.discard(refused).await),
+    };
     let missing = missing.unwrap_or(Missing::Refuse);
     let mut files = Vec::new();
     let mut seen: Vec<Looked> = Vec::new();
@@ -60,7 +65,7 @@ pub(crate) async fn take(
 }
 
 /// Reads the body to its end.
-async fn receive(gateway: &Gateway, mut parts: Parts) -> Result<(Option<String>, Vec<Part>), Refused> {
+async fn receive(gateway: &Gateway, parts: &mut Parts) -> Result<(Option<String>, Vec<Part>), Refused> {
     let (mut label, mut files) = (None, Vec::new());
     while let Some(field) = parts.next().await? {
         let name = field.name().unwrap_or_default().to_owned();

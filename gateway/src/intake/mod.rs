@@ -14,6 +14,8 @@ pub(crate) use gather::{Image, Taken, gather, serve as serve_quiet};
 pub(crate) use look::{Looked, NotTaken, look};
 
 use cloister_imaging::View;
+use http::HeaderMap;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::gateway::Gateway;
 use crate::spool::Spooled;
@@ -65,6 +67,18 @@ pub(crate) async fn room(gateway: &Gateway) -> Result<(), Refused> {
     crate::metric::load(waiting, bytes);
     let bounds = &gateway.config.limits;
     if waiting >= bounds.queued || bytes >= bounds.spool_bytes { Err(Refused::Full) } else { Ok(()) }
+}
+
+/// Lets a body in: a place among those that come in, and what is between its parts.
+async fn admit(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    subtype: &str,
+) -> Result<(OwnedSemaphorePermit, String), Refused> {
+    let place = gateway.uploads.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
+    room(gateway).await?;
+    let wrong = || Refused::Malformed(format!("the body is not multipart/{subtype} with a boundary"));
+    Ok((place, parts::boundary(headers, subtype).ok_or_else(wrong)?))
 }
 
 /// Looks at a file, one of few at a time, on a thread that may take its time.

@@ -48,6 +48,17 @@ impl Parts {
         file.finish().await.map_err(refused)
     }
 
+    /// Reads what is left and drops it: whoever sends reads an answer when all is sent, and would see a broken connection before.
+    pub(super) async fn discard(&mut self, refused: Refused) -> Refused {
+        if matches!(refused, Refused::Stalled | Refused::Malformed(_)) {
+            return refused;
+        }
+        while let Ok(Some(mut field)) = self.next().await {
+            while let Ok(Some(_)) = in_time(self.deadline, field.chunk()).await {}
+        }
+        refused
+    }
+
     /// A part as a short text.
     pub(super) async fn text(&self, mut field: Field<'static>, most: usize) -> Result<String, Refused> {
         let mut text = Vec::new();
@@ -61,6 +72,20 @@ impl Parts {
         let text = String::from_utf8(text).map_err(|_| Refused::Malformed("a text is not UTF-8".to_owned()))?;
         Ok(text.chars().filter(|c| !c.is_control()).take(most).collect::<String>().trim().to_owned())
     }
+}
+
+/// The same for a body that is refused before anything of it was read.
+pub(super) async fn discard(body: Body, refused: Refused) -> Refused {
+    let deadline = Instant::now() + limits::UPLOAD_IDLE_TIMEOUT;
+    let mut data = body.into_data_stream();
+    let mut length = 0;
+    while let Ok(Some(Ok(piece))) = timeout_at(deadline, data.next()).await {
+        length += piece.len() as u64;
+        if length > limits::MAX_EXAM_BYTES {
+            break;
+        }
+    }
+    refused
 }
 
 fn refused(not: NotWritten) -> Refused {

@@ -5,12 +5,16 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::look::instance;
-use super::parts::{Parts, boundary};
+use super::parts::{Parts, discard};
 use super::{Image, Looked, NotTaken, Refused, gather, looked};
 use crate::access::Caller;
 use crate::gateway::Gateway;
+use crate::spool::Spooled;
 use crate::worklist::Source;
-use crate::limits;
+use crate::{Error, limits};
+
+/// SOP Class and Instance UID, as far as a file says them.
+type Names = (Option<String>, Option<String>);
 
 /// Failure Reasons (PS3.18, table I.2-2, and PS3.4, table B.2-1).
 mod reason {
@@ -49,7 +53,7 @@ impl Stored {
         answer
     }
 
-    fn add(&mut self, (class, instance): (Option<String>, Option<String>), failure: Option<u16>) {
+    fn add(&mut self, (class, instance): Names, failure: Option<u16>) {
         let mut item = json!({});
         for (tag, uid) in [("00081150", class), ("00081155", instance)] {
             item[tag] = match uid {
@@ -75,11 +79,23 @@ pub(crate) async fn take(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Stored, Refused> {
-    let Ok(_place) = gateway.uploads.clone().try_acquire_owned() else { return Err(Refused::Full) };
-    super::room(gateway).await?;
-    let boundary = boundary(headers, "related")
-        .ok_or_else(|| Refused::Malformed("the body is not multipart/related with a boundary".to_owned()))?;
+    let (_place, boundary) = match super::admit(gateway, headers, "related").await {
+        Ok(admitted) => admitted,
+        Err(refused) => return Err(discard(body, refused).await),
+    };
     let mut parts = Parts::new(body, boundary, limits::MAX_STOW_BYTES);
+    match each(gateway, caller, study, &mut parts).await {
+        Ok(stored) => Ok(stored),
+        Err(refused) => Err(parts.discard(refused).await),
+    }
+}
+
+async fn each(
+    gateway: &Gateway,
+    caller: &Caller,
+    study: Option<&str>,
+    parts: &mut Parts,
+) -> Result<Stored, Refused> {
     let mut stored = Stored::default();
     let mut count = 0;
     while let Some(field) = parts.next().await? {
@@ -88,8 +104,7 @@ pub(crate) async fn take(
             return Err(Refused::TooManyFiles);
         }
         let file = parts.spool(&gateway.spool, field).await?;
-        let bytes = file.read()?;
-        let names = tokio::task::spawn_blocking(move || instance(&bytes)).await.map_err(|_| crate::Error::Worker)?;
+        let (file, names) = named(file).await?;
         let (file, looked) = looked(gateway, file).await?;
         let failure = match admitted(looked, study) {
             Err(reason) => Some(reason),
@@ -110,6 +125,16 @@ pub(crate) async fn take(
         stored.add(names, failure);
     }
     if count == 0 { Err(Refused::NoFiles) } else { Ok(stored) }
+}
+
+/// SOP Class and Instance UID of a file.
+async fn named(file: Spooled) -> Result<(Spooled, Names), Error> {
+    tokio::task::spawn_blocking(move || {
+        let names = instance(&file.read()?);
+        Ok((file, names))
+    })
+    .await
+    .map_err(|_| Error::Worker)?
 }
 
 /// A mammogram of the study that the request is about, and that study.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cloister_client::Exam as Answer;
+use cloister_receipt::Unverified;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -26,7 +27,7 @@ pub(crate) struct Filter {
 }
 
 const COLUMNS: &str = "number, id, source, label, patient, study_uid, sender, state, reason_type, reason_sentence,
-    received_at, updated_at, images_kept, answer, answered_by, receipt_digest, receipt_key";
+    received_at, updated_at, images_kept, answer, answered_by, receipt_digest, receipt_key, receipt";
 
 /// A row of the table.
 struct Stored {
@@ -45,6 +46,7 @@ struct Stored {
     answer: Option<String>,
     answered_by: Option<String>,
     receipt: Option<(String, String)>,
+    receipt_bytes: Option<Vec<u8>>,
 }
 
 impl Stored {
@@ -68,12 +70,12 @@ impl Stored {
             answer: row.get(13)?,
             answered_by: row.get(14)?,
             receipt: pair(15, 16)?,
+            receipt_bytes: row.get(17)?,
         })
     }
 
     fn exam(self, connection: &Connection, point: &OperatingPoint) -> Result<Exam, Error> {
-        let answer: Option<Answer> =
-            self.answer.map(|json| serde_json::from_str(&json).map_err(|_| Error::Stored("answer"))).transpose()?;
+        let answer = answer(self.answer.as_deref(), self.receipt_bytes.as_deref())?;
         let enclave: Option<AnsweredBy> = self
             .answered_by
             .map(|json| serde_json::from_str(&json).map_err(|_| Error::Stored("enclave")))
@@ -107,6 +109,25 @@ impl Stored {
             receipt: self.receipt.map(|(digest, key_id)| ReceiptName { digest, key_id }),
         })
     }
+}
+
+/// The answer with the scores that the receipt signs, to the bit: reading JSON may round them once more.
+fn answer(json: Option<&str>, receipt: Option<&[u8]>) -> Result<Option<Answer>, Error> {
+    let Some(json) = json else { return Ok(None) };
+    let mut answer: Answer = serde_json::from_str(json).map_err(|_| Error::Stored("answer"))?;
+    let signed = Unverified::parse(receipt.unwrap_or_default()).map_err(|_| Error::Stored("receipt"))?;
+    let signed = signed.claims();
+    for view in &mut answer.views {
+        if let Some(claim) = signed.views.iter().find(|claim| claim.view == view.view.as_str()) {
+            view.scores.clone_from(&claim.scores);
+        }
+    }
+    for (side, breast) in &mut answer.breasts {
+        if let Some(scores) = signed.breasts.get(side) {
+            breast.scores.clone_from(scores);
+        }
+    }
+    Ok(Some(answer))
 }
 
 fn breasts(answer: &Answer) -> BTreeMap<String, BreastScores> {
@@ -271,11 +292,12 @@ pub(crate) fn audit_head(connection: &Connection) -> Result<Option<(u64, String)
     Ok(head.optional()?)
 }
 
-/// Notes the audit log's head.
+/// Notes the audit log's head; an earlier one that comes late changes nothing.
 pub(crate) fn set_audit_head(connection: &Connection, number: u64, hash: &str) -> Result<(), Error> {
     connection.execute(
         "INSERT INTO audit_head (one, number, hash) VALUES (1, ?1, ?2)
-         ON CONFLICT (one) DO UPDATE SET number = excluded.number, hash = excluded.hash",
+         ON CONFLICT (one) DO UPDATE SET number = excluded.number, hash = excluded.hash
+            WHERE excluded.number > audit_head.number",
         params![i64::try_from(number).unwrap_or(i64::MAX), hash],
     )?;
     Ok(())
