@@ -5,6 +5,7 @@ mod crash;
 mod dicomweb;
 mod exams;
 mod intake;
+mod life;
 mod pacs;
 mod provider;
 mod unverified;

@@ -51,6 +51,8 @@ impl Gateway {
         let _ = std::fs::remove_file(&addresses);
         let mut command = Command::new(binary("cloister"));
         command.args(["gateway", "--json-log", "--config"]).arg(config).arg("--address-file").arg(&addresses);
+        // For buckets; moto takes any.
+        command.env("AWS_ACCESS_KEY_ID", "simulated").env("AWS_SECRET_ACCESS_KEY", "simulated");
         let mut process = Process::start(folder, "gateway", &mut command);
         let address = process.until("listening", |_| {
             let bound: Value = serde_json::from_slice(&std::fs::read(&addresses).ok()?).ok()?;
