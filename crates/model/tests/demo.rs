@@ -76,8 +76,8 @@ const DETECTED: f64 = 0.5;
 /// Seeds that nothing about maps was decided on.
 const FIRST_SEED_OF_MAPS: u64 = 9_001_000;
 
-/// Of the detected masses, how many hold the map's peak, at least: what the card says, less two standard deviations of chance.
-const PEAKS_INSIDE: f64 = 0.5;
+/// Of the detected masses, how many hold the map's peak, at least, with one crop and with ten: what the card says, and room for other kernels.
+const PEAKS_INSIDE: [(u32, f64); 2] = [(1, 0.45), (10, 0.4)];
 
 /// Whether the mass was detected in a drawn image, and whether the map's peak lies in it.
 fn peak_in_mass(classifier: &Classifier, seed: u64, crops: u32) -> (bool, bool) {
@@ -100,7 +100,7 @@ fn peak_in_mass(classifier: &Classifier, seed: u64, crops: u32) -> (bool, bool) 
 #[test]
 fn the_peak_of_a_map_lies_in_the_detected_mass_as_often_as_the_card_says() {
     let classifier = Classifier::load(&package(), 1).unwrap();
-    for (crops, least) in [(1, PEAKS_INSIDE), (10, 0.0)] {
+    for (crops, least) in PEAKS_INSIDE {
         let seeds = FIRST_SEED_OF_MAPS..FIRST_SEED_OF_MAPS + 4 * PERSONS;
         let peaks: Vec<_> = seeds.into_par_iter().map(|seed| peak_in_mass(&classifier, seed, crops)).collect();
         let detected = peaks.iter().filter(|(detected, _)| *detected).count();
