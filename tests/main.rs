@@ -22,6 +22,7 @@ mod interface;
 mod killed;
 mod launch;
 mod load;
+mod maps;
 mod overload;
 mod pod;
 mod receipts;

@@ -304,6 +304,15 @@ mod tests {
         assert!(view("L-CC").is_ok());
     }
 
+    #[test]
+    fn a_network_without_maps_is_told_apart_from_one_that_fails() {
+        let network = || "n.onnx".to_owned();
+        let none = no_scores(cloister_model::Error::NoMap { network: network(), reason: "why" });
+        assert!(matches!(none, Problem::MapNotAvailable("why")));
+        let failed = no_scores(cloister_model::Error::MapScore { network: network() });
+        assert!(matches!(failed, Problem::Internal(_)));
+    }
+
     #[tokio::test]
     async fn an_empty_body_is_no_image() {
         let reserved =
