@@ -63,11 +63,12 @@ pub(crate) struct Shown<'a> {
     model: Option<&'a Model>,
     views: Vec<&'a Classification>,
     breasts: BTreeMap<&'a str, &'a Scores>,
+    findings: &'a [String],
 }
 
 impl<'a> Shown<'a> {
     pub(crate) fn image(answer: &'a Classification) -> Self {
-        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new() }
+        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new(), findings: &[] }
     }
 
     pub(crate) fn exam(answer: &'a Exam) -> Self {
@@ -75,6 +76,7 @@ impl<'a> Shown<'a> {
             model: Some(&answer.model),
             views: answer.views.iter().collect(),
             breasts: answer.breasts.iter().map(|(side, breast)| (side.as_str(), &breast.scores)).collect(),
+            findings: &answer.findings,
         }
     }
 }
@@ -129,7 +131,9 @@ impl Shown<'_> {
             same(answer.crops == claims.crops.count, "number of crops")?;
             same(answer.window.iter().zip(claim.window).all(|(shown, signed)| *shown == signed as usize), "window")?;
             same(answer.best_center == claim.best_center, "centre")?;
+            same(answer.findings == claim.findings, "list of findings")?;
         }
+        same(self.findings == claims.findings, "list of findings")?;
         let breasts = claims
             .breasts
             .iter()

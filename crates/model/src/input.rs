@@ -1,6 +1,6 @@
 //! What a network is given: the crops of a prepared mammogram, or the whole image scaled.
 
-use cloister_imaging::{CropPlan, Error as ImageError, Noise, Prepared, View, prepare};
+use cloister_imaging::{CropPlan, Error as ImageError, Finding, Noise, Prepared, View, prepare};
 use ndarray::{Array2, Axis};
 
 use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
@@ -65,6 +65,14 @@ impl Inputs {
                 [window.top, window.bottom, window.left, window.right]
             }
             Self::Whole { image, .. } => [0, image.0, 0, image.1],
+        }
+    }
+
+    /// What a person should look at in the image; nothing of one that is scaled whole, in which no breast was looked for.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Crops(prepared, _) => &prepared.findings,
+            Self::Whole { .. } => &[],
         }
     }
 

@@ -42,6 +42,7 @@ pub fn receipt() -> Receipt {
         window: [1, 2, 3, 4],
         best_center: [5, 6],
         scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
+        findings: Vec::new(),
     };
     Receipt {
         nonce: None,
@@ -53,5 +54,6 @@ pub fn receipt() -> Receipt {
         crops: Crops { seed: None, count: 1 },
         views: vec![view],
         breasts: BTreeMap::new(),
+        findings: Vec::new(),
     }
 }
