@@ -24,6 +24,7 @@ mod launch;
 mod load;
 mod overload;
 mod pod;
+mod quality;
 mod receipts;
 mod reference;
 mod reseal;
