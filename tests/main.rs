@@ -25,6 +25,7 @@ mod load;
 mod maps;
 mod overload;
 mod pod;
+mod quality;
 mod receipts;
 mod reference;
 mod reseal;
