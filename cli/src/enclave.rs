@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, value_parser};
 use cloister_attest::Policy;
-use cloister_client::{Asked, Attested, Error, Options, Scores, Session, connect};
+use cloister_client::{Allowed, Asked, Attested, Error, Options, Scores, Session, connect, finding_words};
 use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::files::Readers;
 use crate::maps::{MapFile, MapFolder};
 use crate::output::UploadBar;
-use crate::words::{meaning, rfc3339};
+use crate::words::{in_words, meaning, rfc3339};
 use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
@@ -97,22 +97,25 @@ pub struct Exam {
     target: Target,
     /// The left breast from above.
     #[arg(long)]
-    l_cc: PathBuf,
+    l_cc: Option<PathBuf>,
     /// The right breast from above.
     #[arg(long)]
-    r_cc: PathBuf,
+    r_cc: Option<PathBuf>,
     /// The left breast, oblique.
     #[arg(long)]
-    l_mlo: PathBuf,
+    l_mlo: Option<PathBuf>,
     /// The right breast, oblique.
     #[arg(long)]
-    r_mlo: PathBuf,
+    r_mlo: Option<PathBuf>,
     /// Crops to average for each view.
     #[arg(long)]
     crops: Option<u32>,
     /// Take DICOM files of several patients or studies as one exam, as they are in some public collections.
     #[arg(long)]
     allow_mixed: bool,
+    /// Take an exam of fewer than four views. A breast without both of its own gets no score.
+    #[arg(long)]
+    allow_missing: bool,
     /// Keep the enclave's signed receipt in this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
@@ -144,6 +147,9 @@ struct SealedResult<'a> {
 struct Proven<T> {
     #[serde(flatten)]
     result: T,
+    /// What the findings' codes mean.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    finding_words: BTreeMap<String, &'static str>,
     verified: Proof,
 }
 
@@ -184,7 +190,8 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: answer, verified: proof });
+        let finding_words = explained(&answer.findings);
+        return output::json(&Proven { result: answer, finding_words, verified: proof });
     }
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
     findings("", &answer.findings)?;
@@ -208,7 +215,8 @@ async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: 
     files::write(out, &result)?;
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: SealedResult { sealed_result: out }, verified: proof });
+        let result = SealedResult { sealed_result: out };
+        return output::json(&Proven { result, finding_words: BTreeMap::new(), verified: proof });
     }
     output::line(format_args!("{view}  sealed result in {}; cloister sealed open opens it", out.display()))?;
     proof.print()
@@ -222,19 +230,21 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
         (View::LMlo, &arguments.l_mlo),
         (View::RMlo, &arguments.r_mlo),
     ];
-    let images =
-        paths.into_iter().map(|(view, path)| Ok((view, files::read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let allowed = Allowed { mixed: arguments.allow_mixed, missing: arguments.allow_missing };
+    let mut images = Vec::new();
+    for (view, path) in paths {
+        match path {
+            Some(path) => images.push((view, files::read(path)?)),
+            None if allowed.missing => {}
+            None => return Err(Failure::usage(format!("{view} is missing: name its file, or say --allow-missing"))),
+        }
+    }
     let sources = arguments.results.sources(&images)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
     let map = arguments.maps.label().map(str::to_owned);
     let asked = Asked { crops: arguments.crops, map, ..Asked::default() };
-    let progress = Some(bar.progress());
-    let answer = match arguments.allow_mixed {
-        true => session.exam_mixed(images, asked, progress).await,
-        false => session.exam(images, asked, progress).await,
-    };
-    let answer = answer.map_err(failure)?;
+    let answer = session.exam_allowing(allowed, images, asked, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
     let maps = answer.views.iter().filter_map(|view| Some((view.view.to_string(), view.map.as_ref()?.into())));
     arguments.maps.write(maps)?;
@@ -244,7 +254,9 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let written = sources.map(|sources| sources.write(&answer)).transpose()?;
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: answer, verified: proof });
+        let found = answer.views.iter().flat_map(|view| &view.findings).chain(&answer.findings);
+        let finding_words = explained(found);
+        return output::json(&Proven { result: answer, finding_words, verified: proof });
     }
     for (side, breast) in &answer.breasts {
         output::line(format_args!("{side:<5} breast  {}", scores(&breast.scores)))?;
@@ -362,7 +374,12 @@ pub fn failure(error: Error) -> Failure {
 }
 
 fn findings(indent: &str, findings: &[String]) -> Result<(), Failure> {
-    findings.iter().try_for_each(|finding| output::line(format_args!("{indent}  finding  {}", finding.escape_debug())))
+    findings.iter().try_for_each(|code| output::line(format_args!("{indent}  finding  {}", in_words(code))))
+}
+
+/// What is known of these codes.
+fn explained<'a>(findings: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, &'static str> {
+    findings.into_iter().filter_map(|code| Some((code.clone(), finding_words(code)?))).collect()
 }
 
 fn scores(scores: &Scores) -> String {

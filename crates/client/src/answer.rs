@@ -36,7 +36,7 @@ pub struct Classification {
     /// Where the network looked, where that was asked for; the receipt has its digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map: Option<Map>,
-    /// What a DICOM file says that is a reason to look twice, as docs/dicom.md lists it. It is not in the receipt.
+    /// What is a reason to look twice, as docs/quality.md lists it: codes, which [`crate::finding_words`] has words for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// The model that answered; absent inside an exam, which names it once.
@@ -80,7 +80,7 @@ impl Classification {
     }
 }
 
-/// One breast of an exam: the mean of its two views.
+/// One breast of an exam: the mean of its two views. A breast without both has none.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Breast {
     /// Mean probability by label.
@@ -91,11 +91,11 @@ pub struct Breast {
 /// A whole exam's answer.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Exam {
-    /// `left` and `right`.
+    /// `left` and `right`, those that have both their views.
     pub breasts: BTreeMap<String, Breast>,
-    /// Each view's answer, in the order L-CC, R-CC, L-MLO, R-MLO.
+    /// Each view's answer, in the order L-CC, R-CC, L-MLO, R-MLO; fewer only where the request allowed it.
     pub views: Vec<Classification>,
-    /// What the DICOM files say of the exam as a whole, as docs/dicom.md lists it.
+    /// What is to be said of the exam as a whole, as docs/quality.md lists it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// The model that answered.

@@ -65,11 +65,12 @@ pub(crate) struct Shown<'a> {
     model: Option<&'a Model>,
     views: Vec<&'a Classification>,
     breasts: BTreeMap<&'a str, &'a Scores>,
+    findings: &'a [String],
 }
 
 impl<'a> Shown<'a> {
     pub(crate) fn image(answer: &'a Classification) -> Self {
-        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new() }
+        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new(), findings: &[] }
     }
 
     pub(crate) fn exam(answer: &'a Exam) -> Self {
@@ -77,6 +78,7 @@ impl<'a> Shown<'a> {
             model: Some(&answer.model),
             views: answer.views.iter().collect(),
             breasts: answer.breasts.iter().map(|(side, breast)| (side.as_str(), &breast.scores)).collect(),
+            findings: &answer.findings,
         }
     }
 }
@@ -143,7 +145,9 @@ impl Shown<'_> {
                 (shown, signed) => shown.is_none() && signed.is_none(),
             };
             same(map, "map")?;
+            same(answer.findings == claim.findings, "list of findings")?;
         }
+        same(self.findings == claims.findings, "list of findings")?;
         let breasts = claims
             .breasts
             .iter()

@@ -25,6 +25,22 @@ use crate::sent::{Sent, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Credentials, Error, tls};
 
+/// What an exam may be that is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// DICOM files of several patients or studies.
+    pub mixed: bool,
+    /// Fewer than four views, at least one. A breast without both of its own gets no score.
+    pub missing: bool,
+}
+
+impl Allowed {
+    fn query(self) -> String {
+        let words = [(self.mixed, "mixed=allow&"), (self.missing, "missing=allow&")];
+        words.into_iter().filter(|(allowed, _)| *allowed).map(|(_, words)| words).collect()
+    }
+}
+
 /// How long to wait for what, and what to show.
 #[derive(Clone)]
 pub struct Options {
@@ -278,32 +294,25 @@ impl Session {
         asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Exam, Error> {
-        self.exam_of(images, &asked.into(), progress, "").await
+        self.exam_allowing(Allowed::default(), images, asked, progress).await
     }
 
-    /// The same for DICOM files of whatever patients and studies: the answer has a finding then.
+    /// The same for exams that are refused otherwise: the answer has a finding then.
     ///
     /// # Errors
     /// As [`Session::exam`].
-    pub async fn exam_mixed(
+    pub async fn exam_allowing(
         &mut self,
+        allowed: Allowed,
         images: Vec<(View, Vec<u8>)>,
         asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Exam, Error> {
-        self.exam_of(images, &asked.into(), progress, "mixed=allow&").await
-    }
-
-    async fn exam_of(
-        &mut self,
-        images: Vec<(View, Vec<u8>)>,
-        asked: &Asked,
-        progress: Option<Progress>,
-        mixed: &str,
-    ) -> Result<Exam, Error> {
+        let asked = asked.into();
         let query = asked.query()?;
         for view in View::ALL {
             match images.iter().filter(|(v, _)| *v == view).count() {
+                0 if allowed.missing && !images.is_empty() => {}
                 0 => return Err(Error::Views { view, problem: "missing" }),
                 1 => {}
                 _ => return Err(Error::Views { view, problem: "there twice" }),
@@ -313,7 +322,7 @@ impl Session {
         let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), asked)?;
         let body = multipart(&images, &boundary);
         drop(images);
-        let path = format!("/v1/exams?{query}{mixed}nonce={}", hex::encode(sent.nonce));
+        let path = format!("/v1/exams?{query}{}nonce={}", allowed.query(), hex::encode(sent.nonce));
         let kind = format!("multipart/form-data; boundary={boundary}");
         let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
         let mut answer: Exam = parse("the exam", &body)?;

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloister_attest::{Binding, MODEL_PCR, Measurement, Policy, Root, extended};
 use cloister_client::receipt::ReceiptError;
-use cloister_client::{Asked, Error, Map, Options, ReceiptMismatch, Session, connect, limits};
+use cloister_client::{Allowed, Asked, Error, Map, Options, ReceiptMismatch, Session, connect, limits};
 use cloister_imaging::View;
 use cloister_nsm::{AttestRequest, Nsm};
 use cloister_receipt::SigningKey;
@@ -56,6 +56,12 @@ enum Lie {
     Identifier,
     View,
     Score,
+    /// Shows less than was found.
+    FindingHidden,
+    /// Shows more than was found.
+    FindingInvented,
+    /// Keeps what was found of the exam to itself.
+    FindingOfExam,
     Time,
     /// Dated after the end of the certificate that vouches for the key.
     Expired,
@@ -129,7 +135,9 @@ impl Enclave {
         receipt.model.digest = MODEL;
         receipt.views[0].bytes_sha256 = bytes_sha256;
         receipt.views[0].scores = BTreeMap::from([("benign".to_owned(), 0.5), ("malignant".to_owned(), 0.5)]);
+        receipt.views[0].findings = vec!["edge-line".to_owned()];
         match lie {
+            Lie::FindingOfExam => receipt.findings = vec!["missing-R-CC".to_owned()],
             Lie::Nonce => receipt.nonce = Some(vec![7; 32]),
             Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
             Lie::Identifier => receipt.views[0].sop_instance_uid = Some("1.2.3".to_owned()),
@@ -158,10 +166,16 @@ impl Enclave {
         let signed = receipt.sign(key, &document).unwrap();
         let mut json = serde_json::json!({
             "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "malignant": 0.5, "crops": 1, "new": {}, "took": 7,
+            "findings": ["edge-line"],
             "model": {"name": "m", "version": 1, "digest": hex::encode(MODEL)},
         });
         if let Some(map) = map {
             json["map"] = map;
+        }
+        match lie {
+            Lie::FindingHidden => json["findings"] = serde_json::json!([]),
+            Lie::FindingInvented => json["findings"] = serde_json::json!(["edge-line", "saturated"]),
+            _ => {}
         }
         match lie {
             Lie::NoReceipt => {}
@@ -287,6 +301,7 @@ async fn a_verified_enclave_s_answer_is_read() {
     let answer = classified_by(Other::Classification(Lie::Nothing)).await.unwrap();
     assert_eq!(answer.scores, BTreeMap::from([("benign".to_owned(), 0.5), ("malignant".to_owned(), 0.5)]));
     assert_eq!(answer.map, None);
+    assert_eq!(answer.findings, ["edge-line"]);
 }
 
 fn asking(label: &str) -> Asked {
@@ -343,6 +358,9 @@ async fn an_answer_whose_receipt_says_something_else_is_refused() {
         (Lie::View, "image"),
         (Lie::Score, "score"),
         (Lie::Model, "model"),
+        (Lie::FindingHidden, "list of findings"),
+        (Lie::FindingInvented, "list of findings"),
+        (Lie::FindingOfExam, "list of findings"),
     ] {
         let found = mismatch(lie).await;
         assert!(matches!(found, ReceiptMismatch::Other { what } if what == different), "{lie:?}: {found}");
@@ -452,6 +470,9 @@ async fn an_exam_of_another_set_than_the_four_views_is_not_sent() {
     let three = images(&[View::LCc, View::RCc, View::RMlo]);
     let error = session.exam(three, None, None).await.unwrap_err();
     assert!(matches!(error, Error::Views { view: View::LMlo, problem: "missing" }), "{error}");
+    let none =
+        session.exam_allowing(Allowed { mixed: false, missing: true }, Vec::new(), None, None).await.unwrap_err();
+    assert!(matches!(none, Error::Views { view: View::LCc, problem: "missing" }), "{none}");
     let twice = images(&[View::LCc, View::LCc, View::RCc, View::LMlo, View::RMlo]);
     let error = session.exam(twice, None, None).await.unwrap_err();
     assert!(matches!(error, Error::Views { view: View::LCc, problem: "there twice" }), "{error}");

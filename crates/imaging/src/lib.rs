@@ -6,6 +6,7 @@
 //!
 //! This crate runs no network, reads no files and knows no patients; errors name sizes and reasons, never pixel values.
 
+mod assess;
 mod crops;
 mod decode;
 mod error;
@@ -20,9 +21,10 @@ mod resize;
 pub mod synthetic;
 mod view;
 
+pub use assess::{Finding, Measures};
 pub use crops::{CropPlan, Noise};
 pub use decode::{DecodeLimits, decode};
 pub use error::Error;
 pub use place::{Axis, Placement};
-pub use prepare::{Prepared, Window, prepare};
+pub use prepare::{Prepared, Window, measure, prepare};
 pub use view::{Angle, Laterality, View};

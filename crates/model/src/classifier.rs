@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloister_conv::{Options, Store};
-use cloister_imaging::View;
+use cloister_imaging::{Finding, View};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -42,6 +42,11 @@ pub struct ToScore<'a> {
 }
 
 impl ToScore<'_> {
+    /// What a person should look at in the image before they believe its scores.
+    pub fn findings(&self) -> &[Finding] {
+        self.inputs.findings()
+    }
+
     /// Asks for a map of where the network looks for a label. The scores stay the same, to the bit.
     ///
     /// # Errors

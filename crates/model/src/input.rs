@@ -1,6 +1,8 @@
 //! What a network is given: the crops of a prepared mammogram, or the whole image scaled.
 
-use cloister_imaging::{Axis as Along, CropPlan, Error as ImageError, Noise, Placement, Prepared, View, prepare};
+use cloister_imaging::{
+    Axis as Along, CropPlan, Error as ImageError, Finding, Noise, Placement, Prepared, View, prepare,
+};
 use ndarray::{Array2, Axis};
 
 use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
@@ -87,6 +89,14 @@ impl Inputs {
                 [window.top, window.bottom, window.left, window.right]
             }
             Kind::Whole { .. } => [0, self.image.0, 0, self.image.1],
+        }
+    }
+
+    /// What a person should look at in the image; nothing of one that is scaled whole, in which no breast was looked for.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        match &self.kind {
+            Kind::Crops(prepared, _) => &prepared.findings,
+            Kind::Whole { .. } => &[],
         }
     }
 

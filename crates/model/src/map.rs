@@ -109,21 +109,23 @@ impl Sight {
 }
 
 impl Heat {
-    /// Between the middles of four cells, by its distance from each.
+    /// Between the middles of cells, smoothly: a peak may lie between two of them.
     fn at(&self, y: f64, x: f64) -> f64 {
-        let ((top, bottom, down), (left, right, across)) = (between(y, self.rows), between(x, self.columns));
+        let columns = spline(x, self.columns);
         let row = |row: usize| {
-            let at = |column: usize| self.values[row * self.columns + column];
-            at(left) * (1.0 - across) + at(right) * across
+            columns.iter().map(|(column, share)| share * self.values[row * self.columns + column]).sum::<f64>()
         };
-        row(top) * (1.0 - down) + row(bottom) * down
+        spline(y, self.rows).into_iter().map(|(at, share)| share * row(at)).sum()
     }
 }
 
-/// The two cells that a place is between, and the share of the second.
-fn between(place: f64, cells: usize) -> (usize, usize, f64) {
-    let low = (place as usize).min(cells - 1);
-    (low, (low + 1).min(cells - 1), place - low as f64)
+/// The four cells around a place, and the share of each: those of a cubic B-spline. Cells beyond the first and the last are like these.
+fn spline(place: f64, cells: usize) -> [(usize, f64); 4] {
+    let low = place.floor();
+    let (t, u) = (place - low, 1.0 - (place - low));
+    let cell = |offset: f64| (low + offset).clamp(0.0, (cells - 1) as f64) as usize;
+    let near = |t: f64| (4.0 - 6.0 * t * t + 3.0 * t * t * t) / 6.0;
+    [(cell(-1.0), u * u * u / 6.0), (cell(0.0), near(t)), (cell(1.0), near(u)), (cell(2.0), t * t * t / 6.0)]
 }
 
 /// The mean of the windows' heats at the middle of each of a map's cells, as far as windows reach; 0 where none does.

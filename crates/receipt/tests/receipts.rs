@@ -58,7 +58,7 @@ type Change = fn(&mut Receipt);
 #[test]
 fn what_no_receipt_says_is_not_signed() {
     let key = SigningKey::generate().unwrap();
-    let changes: [(&str, Change); 30] = [
+    let changes: [(&str, Change); 36] = [
         ("nonce", |r| r.nonce = Some(vec![0; 15])),
         ("nonce", |r| r.nonce = Some(vec![0; 65])),
         ("time", |r| r.time = UNIX_EPOCH),
@@ -87,6 +87,12 @@ fn what_no_receipt_says_is_not_signed() {
         ("map", |r| r.views[3].map = Some(map("benign", 3))),
         ("map", |r| r.views.iter_mut().for_each(|view| view.map = Some(map("other", 3)))),
         ("breasts", |r| r.breasts.extend([("middle".to_owned(), scores(0.1))])),
+        ("findings", |r| r.findings.push("edge-line".to_owned())),
+        ("findings", |r| r.findings.push("mixed-studies".to_owned())),
+        ("findings", |r| r.findings = vec![String::new()]),
+        ("findings", |r| r.views[3].findings = vec!["x".repeat(33)]),
+        ("findings", |r| r.views[3].findings = vec!["a finding".to_owned()]),
+        ("findings", |r| r.views[3].findings = (10..27).map(|number| number.to_string()).collect()),
         ("breasts", |r| r.views.retain(|view| view.view.starts_with('R'))),
         ("label", |r| {
             r.views.iter_mut().map(|view| &mut view.scores).chain(r.breasts.values_mut()).for_each(|scores| {
@@ -138,8 +144,9 @@ fn arbitrary_view(name: &'static str) -> impl Strategy<Value = View> {
     let digests = (any::<[u8; 32]>(), any::<[u8; 32]>());
     let side = 1..=limits::SIDE;
     let uid = proptest::option::of("[0-9.]{1,64}");
-    (digests, side.clone(), side, uid, any::<[i64; 2]>(), probability(), any::<(u32, u32)>()).prop_map(
-        move |((bytes, pixels), rows, columns, uid, best_center, malignant, corner)| View {
+    let found = (any::<[i64; 2]>(), findings());
+    (digests, side.clone(), side, uid, found, probability(), any::<(u32, u32)>()).prop_map(
+        move |((bytes, pixels), rows, columns, uid, (best_center, findings), malignant, corner)| View {
             view: name.to_owned(),
             bytes_sha256: bytes,
             pixels_sha256: pixels,
@@ -150,8 +157,13 @@ fn arbitrary_view(name: &'static str) -> impl Strategy<Value = View> {
             best_center,
             scores: scores(malignant),
             map: None,
+            findings,
         },
     )
+}
+
+fn findings() -> impl Strategy<Value = Vec<String>> {
+    proptest::collection::btree_set("[a-zA-Z0-9-]{1,32}", 0..=16).prop_map(|codes| codes.into_iter().collect())
 }
 
 fn arbitrary_receipt() -> impl Strategy<Value = Receipt> {
@@ -160,25 +172,29 @@ fn arbitrary_receipt() -> impl Strategy<Value = Receipt> {
     let crops = (proptest::option::of(any::<u32>()), 1..=limits::CROPS);
     let nonce = proptest::option::of(proptest::collection::vec(any::<u8>(), 16..=64));
     let digest = proptest::option::of(any::<u8>());
-    (views, model, crops, nonce, 1..=limits::LATEST_TIME_MS, "[ -~]{1,256}", (probability(), digest))
+    let outcome = (probability(), digest, findings());
+    (views, model, crops, nonce, 1..=limits::LATEST_TIME_MS, "[ -~]{1,256}", outcome)
         .prop_filter("a receipt has a view", |parts| parts.0.iter().any(Option::is_some))
-        .prop_map(|(views, (name, version, digest), (seed, count), nonce, millis, kernels, (mean, mapped))| {
-            let mut views: Vec<View> = views.into_iter().flatten().collect();
-            views.iter_mut().for_each(|view| view.map = mapped.map(|digest| map("benign", digest)));
-            let left = views.iter().any(|view| view.laterality() == Some("L"));
-            let mut whole = [0; 48];
-            whole[..32].copy_from_slice(&digest);
-            Receipt {
-                nonce,
-                time: UNIX_EPOCH + Duration::from_millis(millis),
-                kernels,
-                model: Model { name, version, digest: whole },
-                crops: Crops { seed, count },
-                views,
-                breasts: if left { [("left".to_owned(), scores(mean))].into() } else { BTreeMap::new() },
-                ..image()
-            }
-        })
+        .prop_map(
+            |(views, (name, version, digest), (seed, count), nonce, millis, kernels, (mean, mapped, findings))| {
+                let mut views: Vec<View> = views.into_iter().flatten().collect();
+                views.iter_mut().for_each(|view| view.map = mapped.map(|digest| map("benign", digest)));
+                let left = views.iter().any(|view| view.laterality() == Some("L"));
+                let mut whole = [0; 48];
+                whole[..32].copy_from_slice(&digest);
+                Receipt {
+                    nonce,
+                    time: UNIX_EPOCH + Duration::from_millis(millis),
+                    kernels,
+                    model: Model { name, version, digest: whole },
+                    crops: Crops { seed, count },
+                    views,
+                    breasts: if left { [("left".to_owned(), scores(mean))].into() } else { BTreeMap::new() },
+                    findings,
+                    ..image()
+                }
+            },
+        )
 }
 
 proptest! {

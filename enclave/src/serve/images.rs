@@ -1,6 +1,5 @@
 //! `POST /v1/images`: one image, one view.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use cloister_imaging::View;
+use cloister_imaging::{Finding, Laterality, View};
 use cloister_model::{Classification, Classifier, ToScore};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::decoding::{Decoded, Image, decoded_bytes};
 use super::problem::Problem;
-use super::receipt::{self, Asked, Computed};
+use super::receipt::{self, Asked, Computed, OfExam};
 use super::sealed::Reply;
 use super::upload::{Upload, append, before};
 use crate::disclose::{Disclose, Record, log, metrics};
@@ -44,8 +43,10 @@ pub(super) struct Viewed {
     #[serde(flatten)]
     #[schema(value_type = Scored)]
     pub(super) classification: Classification,
-    /// What a DICOM file says that is no reason to refuse it, and a reason to look twice; absent when there is nothing:
-    /// `burned-in-annotation`, `lossy-compression`, `secondary-capture`, `view-in-patient-orientation`.
+    /// What is no reason to refuse an image, and a reason to look twice; absent when there is nothing. Of a DICOM file's attributes:
+    /// `burned-in-annotation`, `lossy-compression`, `secondary-capture`, `view-in-patient-orientation`. Of the picture: `cut-off-bottom`,
+    /// `cut-off-far`, `cut-off-top`, `drawn-line`, `edge-line`, `lit-background`, `low-contrast`, `saturated`, `small-breast`,
+    /// `view-doubtful`. In the receipt too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
     pub(super) findings: Vec<&'static str>,
@@ -154,10 +155,10 @@ pub(super) async fn one(
     let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let prepared = prepare(&loaded.classifier, &image, &asked)?;
+        let prepared = prepare(&loaded.classifier, &image, &asked, Purpose::Alone)?;
         drop(image);
         let scored = prepared.score()?;
-        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
+        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], OfExam::default())?;
         let answer = Answer { viewed: scored.viewed, model: loaded.model.clone(), receipt };
         match envelope {
             None => Ok(Reply::Plain(Box::new(answer))),
@@ -214,6 +215,8 @@ pub(super) struct Prepared<'a> {
     begun: Instant,
     bytes_sha256: [u8; 32],
     pixels_sha256: [u8; 32],
+    /// Of an exam's image, with a right breast's pixels mirrored.
+    turned_sha256: Option<[u8; 32]>,
     rows: u32,
     columns: u32,
     sop_instance_uid: Option<String>,
@@ -221,19 +224,46 @@ pub(super) struct Prepared<'a> {
     to_score: ToScore<'a>,
 }
 
+/// A picture's digests: as it came, and turned as [`Prepared`] says.
+pub(super) struct Digests {
+    pixels: [u8; 32],
+    turned: Option<[u8; 32]>,
+}
+
 /// What a request is told when the system has no thread for it.
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
+/// What an image is prepared for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// An answer of its own.
+    Alone,
+    /// An exam, whose images have to be told from each other.
+    Exam,
+}
+
 /// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
-pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, asked: &Asked) -> Result<Prepared<'a>, Problem> {
+pub(super) fn prepare<'a>(
+    classifier: &'a Classifier,
+    image: &Image,
+    asked: &Asked,
+    purpose: Purpose,
+) -> Result<Prepared<'a>, Problem> {
     let begun = Instant::now();
-    let Decoded { pixels, view, sop_instance_uid, findings } = image.decode()?;
+    let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
     std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
         let digests = std::thread::Builder::new().spawn_scoped(scope, || {
-            let pixels = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
-            (sha256(image.bytes()), pixels)
+            let straight = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
+            let turned = (purpose == Purpose::Exam).then(|| match view.laterality() {
+                Laterality::Left => straight,
+                Laterality::Right => {
+                    let mirrored = pixels.rows().into_iter().flat_map(|row| row.into_iter().rev().copied());
+                    cloister_receipt::pixels_sha256(rows, columns, mirrored)
+                }
+            });
+            (sha256(image.bytes()), straight, turned)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
         let to_score = classifier.prepare(&pixels, view, asked.crops()).and_then(|to_score| match &asked.map {
@@ -241,16 +271,39 @@ pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, asked: &Ask
             None => Ok(to_score),
         });
         let to_score = to_score.map_err(no_scores);
-        let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
+        let (bytes_sha256, pixels_sha256, turned_sha256) =
+            digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
         let to_score = to_score?;
-        Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score })
+        findings.extend(to_score.findings().iter().copied().map(Finding::code));
+        findings.sort_unstable();
+        Ok(Prepared {
+            begun,
+            bytes_sha256,
+            pixels_sha256,
+            turned_sha256,
+            rows,
+            columns,
+            sop_instance_uid,
+            findings,
+            to_score,
+        })
     })
 }
 
 impl Prepared<'_> {
+    /// Whether both are one picture, straight or mirrored.
+    pub(super) fn is_same_picture(&self, earlier: &Digests) -> bool {
+        self.pixels_sha256 == earlier.pixels || (self.turned_sha256.is_some() && self.turned_sha256 == earlier.turned)
+    }
+
+    /// What the pictures after it are held against.
+    pub(super) fn digests(&self) -> Digests {
+        Digests { pixels: self.pixels_sha256, turned: self.turned_sha256 }
+    }
+
     /// Runs the network.
     pub(super) fn score(self) -> Result<Computed, Problem> {
-        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score } = self;
+        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score, .. } = self;
         let classification = to_score.score().map_err(no_scores)?;
         metrics::classified(begun.elapsed());
         let viewed = Viewed { classification, findings };
@@ -302,6 +355,15 @@ mod tests {
     fn a_view_that_there_is_not_is_refused() {
         assert!(matches!(view("LCC"), Err(Problem::Query(_))));
         assert!(view("L-CC").is_ok());
+    }
+
+    #[test]
+    fn a_network_without_maps_is_told_apart_from_one_that_fails() {
+        let network = || "n.onnx".to_owned();
+        let none = no_scores(cloister_model::Error::NoMap { network: network(), reason: "why" });
+        assert!(matches!(none, Problem::MapNotAvailable("why")));
+        let failed = no_scores(cloister_model::Error::MapScore { network: network() });
+        assert!(matches!(failed, Problem::Internal(_)));
     }
 
     #[tokio::test]

@@ -78,13 +78,21 @@ pub(super) struct Computed {
     pub(super) sop_instance_uid: Option<String>,
 }
 
+/// What is said of an exam beside its views; nothing of an image alone.
+#[derive(Default)]
+pub(super) struct OfExam {
+    /// By side.
+    pub(super) breasts: BTreeMap<&'static str, Scores>,
+    pub(super) findings: Vec<&'static str>,
+}
+
 /// Signs what was computed, as base64 for the answer. It may ask the security module, and so blocks.
 pub(super) fn issue(
     asked: &Asked,
     nsm: &dyn Nsm,
     loaded: &Loaded,
     views: &[&Computed],
-    breasts: BTreeMap<&'static str, Scores>,
+    exam: OfExam,
 ) -> Result<String, Problem> {
     let preprocessing = loaded.classifier.preprocessing();
     let count = views.first().map_or(0, |scored| scored.viewed.classification.crops);
@@ -98,7 +106,8 @@ pub(super) fn issue(
         preprocessing: preprocessing.revision().to_owned(),
         crops: Crops { seed: preprocessing.seed(count), count },
         views: views.iter().map(|scored| claim(scored)).collect(),
-        breasts: breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
+        breasts: exam.breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
+        findings: owned(&exam.findings),
     };
     let signed = asked.identity.sign(nsm, receipt).map_err(|error| {
         log(Record::NoReceipt { reason: error.words() });
@@ -123,7 +132,12 @@ fn claim(scored: &Computed) -> View {
             label: map.label.clone(),
             sha256: map_sha256(&map.label, map.rows, map.columns, &map.values),
         }),
+        findings: owned(&scored.viewed.findings),
     }
+}
+
+fn owned(findings: &[&str]) -> Vec<String> {
+    findings.iter().map(|&finding| finding.to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::Shared;
-use super::exams::Mixed;
+use super::exams::{Allowed, allows};
 use super::problem::Problem;
 use super::receipt::Asked;
 use super::{exams, images};
@@ -22,7 +22,7 @@ const ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-
 /// One image with its view in a header, or an exam as multipart.
 #[utoipa::path(
     post, path = "/invocations", tag = "sagemaker",
-    params(("X-Amzn-SageMaker-Custom-Attributes" = Option<String>, Header, description = "view=L-CC,crops=10,nonce=…,map=…; for an exam without view, and with mixed=allow if wanted; for DICOM without view")),
+    params(("X-Amzn-SageMaker-Custom-Attributes" = Option<String>, Header, description = "view=L-CC,crops=10,nonce=…,map=…; for an exam without view, and with mixed=allow and missing=allow if wanted; for DICOM without view")),
     request_body(content = Vec<u8>, content_type = "image/png", description = "An image as /v1/images takes it, or multipart/form-data as \
         /v1/exams takes it"),
     responses(
@@ -41,7 +41,7 @@ pub(super) async fn post(
     let attributes = Attributes::read(request.headers())?;
     let asked = Asked::new(identity, attributes.crops, attributes.nonce.as_deref())?.with_map(attributes.map);
     if is_multipart(request.headers()) {
-        return Ok(Json(exams::four(&shared, asked, attributes.mixed, request).await?).into_response());
+        return Ok(Json(exams::four(&shared, asked, attributes.allowed, request).await?).into_response());
     }
     let view = attributes.view.as_deref().map(images::view).transpose()?;
     let headers = request.headers().clone();
@@ -59,7 +59,7 @@ struct Attributes {
     view: Option<String>,
     crops: Option<u32>,
     nonce: Option<String>,
-    mixed: Option<Mixed>,
+    allowed: Allowed,
     map: Option<String>,
 }
 
@@ -80,11 +80,12 @@ impl Attributes {
                 Some(("view", name)) => attributes.view = Some(name.to_owned()),
                 Some(("nonce", nonce)) => attributes.nonce = Some(nonce.to_owned()),
                 Some(("map", label)) => attributes.map = Some(label.to_owned()),
-                Some(("mixed", word)) => attributes.mixed = Some(word.parse()?),
+                Some(("mixed", word)) => attributes.allowed.mixed = allows("mixed", Some(word))?,
+                Some(("missing", word)) => attributes.allowed.missing = allows("missing", Some(word))?,
                 Some(("crops", number)) => {
                     attributes.crops = Some(number.parse().map_err(|_| refused("crops is not a number"))?);
                 }
-                _ => return Err(refused("takes view=…, crops=…, nonce=…, map=… and mixed=…")),
+                _ => return Err(refused("takes view=…, crops=…, nonce=…, map=…, mixed=… and missing=…")),
             }
         }
         Ok(attributes)
@@ -104,7 +105,7 @@ mod tests {
         let (view, nonce) = (Some("R-MLO".to_owned()), Some("ab".to_owned()));
         assert_eq!(
             read("view=R-MLO, crops=3,nonce=ab, map=malignant").unwrap(),
-            Attributes { view, crops: Some(3), nonce, mixed: None, map: Some("malignant".to_owned()) }
+            Attributes { view, crops: Some(3), nonce, allowed: Allowed::default(), map: Some("malignant".to_owned()) }
         );
         assert_eq!(Attributes::read(&HeaderMap::new()).unwrap(), Attributes::default());
     }

@@ -1,6 +1,6 @@
 //! The request itself: the one place that knows what the client library can be asked for.
 
-use cloister_client::{Asked, Error, Exam, Session};
+use cloister_client::{Allowed, Asked, Error, Exam, Session};
 use cloister_imaging::View;
 
 use crate::gateway::Gateway;
@@ -35,10 +35,8 @@ pub(super) async fn ask(
     let exams = &gateway.config.exams;
     let map = (exams.maps && gateway.enclaves.has_maps(index)).then(|| exams.operating_point.label.clone());
     let asked = Asked { crops: exams.crops, map, nonce: Some(work.nonce) };
-    match exams.mixed {
-        true => session.exam_mixed(images, asked, None).await,
-        false => session.exam(images, asked, None).await,
-    }
+    let allowed = Allowed { mixed: exams.mixed, missing: work.missing_allowed };
+    session.exam_allowing(allowed, images, asked, None).await
 }
 
 /// Whether an enclave refused because its model has no maps, or none of that label.

@@ -47,6 +47,7 @@ pub fn receipt() -> Receipt {
         best_center: [5, 6],
         scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
         map: None,
+        findings: Vec::new(),
     };
     Receipt {
         nonce: None,
@@ -58,5 +59,6 @@ pub fn receipt() -> Receipt {
         crops: Crops { seed: None, count: 1 },
         views: vec![view],
         breasts: BTreeMap::new(),
+        findings: Vec::new(),
     }
 }

@@ -112,7 +112,10 @@ impl Head {
         count == outputs
     }
 
-    /// The score of a label for a mean, and its gradient with respect to that mean: in double precision, by the chain rule.
+    /// The score of a label for a mean, and the gradient of its log-odds with respect to that mean: in double precision, by the chain rule.
+    ///
+    /// The log-odds `ln(s / (1 - s))` of a score `s` grow with it, and their gradient is the score's over `s (1 - s)`. It is taken before the last
+    /// step where that makes shares of numbers, so that it is right however near to 0 or 1 the score is.
     pub(super) fn gradient(&self, mean: &[f64], label: usize) -> (f64, Vec<f64>) {
         let mut values = vec![mean.to_vec()];
         for step in &self.steps {
@@ -120,17 +123,39 @@ impl Head {
             values.push(next);
         }
         let at = if self.output == Output::LogSoftmaxPairs { 2 * label + 1 } else { label };
-        let last = values.pop().unwrap_or_default();
-        let mut gradient = vec![0.0; last.len()];
-        if let Some(place) = gradient.get_mut(at) {
-            *place = 1.0;
-        }
+        let last = values.last().map_or(&[][..], Vec::as_slice);
         let score = last.get(at).copied().unwrap_or(f64::NAN);
-        for (step, from) in self.steps.iter().zip(&values).rev() {
+        let (left, mut gradient) = match self.steps.as_slice() {
+            [before @ .., Step::Sigmoid] => (before, only(at, 1.0, last.len())),
+            [before @ .., Step::Softmax(group)] | [before @ .., Step::LogSoftmax(group), Step::Exp] => {
+                (before, odds_of_share(&values[before.len()], *group, at))
+            }
+            all if 0.0 < score && score < 1.0 => (all, only(at, 1.0 / (score * (1.0 - score)), last.len())),
+            all => (all, vec![0.0; last.len()]),
+        };
+        for (step, from) in left.iter().zip(&values).rev() {
             gradient = step.backward(from, &gradient);
         }
         (score, gradient)
     }
+}
+
+/// Zeros but for one number.
+fn only(at: usize, number: f64, count: usize) -> Vec<f64> {
+    (0..count).map(|other| if other == at { number } else { 0.0 }).collect()
+}
+
+/// The gradient of a share's log-odds: more of its own number, less of the others of its group, each as it counts among these.
+fn odds_of_share(from: &[f64], group: usize, at: usize) -> Vec<f64> {
+    let group = group.clamp(1, from.len().max(1));
+    let first = at / group * group;
+    let mut gradient = only(at, 1.0, from.len());
+    let others: Vec<usize> = (first..(first + group).min(from.len())).filter(|other| *other != at).collect();
+    let values: Vec<f64> = others.iter().map(|other| from[*other]).collect();
+    for (other, share) in others.into_iter().zip(shares(&values)) {
+        gradient[other] = -share;
+    }
+    gradient
 }
 
 impl Step {

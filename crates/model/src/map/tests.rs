@@ -92,14 +92,15 @@ fn score(output: Output, mean: &[f64], label: usize) -> f64 {
     }
 }
 
-/// The slope of a score along each number of a mean, by central differences.
+/// The slope of a score's log-odds along each number of a mean, by central differences.
 fn slopes(output: Output, mean: &[f64], label: usize) -> Vec<f64> {
     const STEP: f64 = 1e-5;
     let slope = |at: usize| {
         let moved = |by: f64| {
             let mut mean = mean.to_vec();
             mean[at] += by;
-            score(output, &mean, label)
+            let score = score(output, &mean, label);
+            (score / (1.0 - score)).ln()
         };
         (moved(STEP) - moved(-STEP)) / (2.0 * STEP)
     };
@@ -176,7 +177,7 @@ fn run(network: &Network, threads: usize, map: Option<usize>, image: &[f32]) -> 
 
 const OUTPUTS: [Output; 4] = [Output::LogSoftmaxPairs, Output::Sigmoid, Output::Softmax, Output::Probabilities];
 
-/// What a heat must be: the positive part of the channels' sum, each times the slope of the score along its mean.
+/// What a heat must be: the positive part of the channels' sum, each times the slope of the log-odds along its mean.
 fn expected(output: Output, image: &[f32], label: usize) -> (usize, usize, Vec<f64>) {
     let (rows, columns, planes) = picture(image);
     let cells = rows * columns;
@@ -288,6 +289,24 @@ fn last_layers_that_are_written_otherwise_give_the_same_heat() {
 }
 
 #[test]
+fn a_score_that_a_network_makes_in_a_way_of_its_own_has_the_same_heat() {
+    let image = drawn(13, WINDOW.0 * WINDOW.1);
+    let mut graph = Graph::default();
+    trunk(&mut graph);
+    let value = layers(&mut graph, 2);
+    let value = graph.node("Softmax", "shares", &[&value], vec![("axis", Int(1))]);
+    let zeros = graph.constant("zeros", &[1], &[0.0]);
+    let value = graph.node("Add", "same", &[&value, &zeros], vec![]);
+    let bytes = [network(Output::Probabilities), finish(graph, &value, &[1, 2])];
+    let heat = |bytes| run(&loaded(Output::Probabilities, bytes, Options::default()), 1, Some(1), &image).heat.unwrap();
+    let [one, other] = bytes.map(heat);
+    assert!(one.values.iter().any(|value| *value > 0.0));
+    for (one, other) in one.values.iter().zip(&other.values) {
+        assert!((one - other).abs() <= 1e-9 * one.abs(), "{one}, {other}");
+    }
+}
+
+#[test]
 fn a_score_that_is_almost_1_still_has_a_gradient() {
     let steep = |bias: f32| {
         let mut graph = Graph::default();
@@ -304,9 +323,8 @@ fn a_score_that_is_almost_1_still_has_a_gradient() {
     };
     let network = loaded(Output::LogSoftmaxPairs, steep(60.0), Options::default());
     let heat = run(&network, 1, Some(1), &vec![1.0; WINDOW.0 * WINDOW.1]).heat.unwrap();
-    // The derivative of the logistic function at 61.
-    let expected = (-61.0f64).exp();
-    assert!((heat.values[0] / expected - 1.0).abs() < 1e-9, "{} {expected}", heat.values[0]);
+    // In single precision the score is 1. Its log-odds are 60 and the mean.
+    assert_eq!((heat.score, heat.values[0]), (1.0, 1.0));
 }
 
 fn refused(bytes: Vec<u8>) -> &'static str {
@@ -469,9 +487,24 @@ fn a_heat_is_spread_between_the_middles_of_its_cells() {
     let grid = Grid { first: 2.0, step: 4.0 };
     let heat = Heat { score: 0.0, grids: [grid; 2], rows: 2, columns: 2, values: vec![0.0, 1.0, 2.0, 5.0] };
     let at = |y: f64, x: f64| heat.at(grid.cell(y, 2), grid.cell(x, 2));
-    assert_eq!([at(2.0, 2.0), at(2.0, 6.0), at(6.0, 2.0), at(6.0, 6.0)], [0.0, 1.0, 2.0, 5.0]);
-    assert_eq!([at(0.0, 0.0), at(9.0, 9.0)], [0.0, 5.0], "before the first middle and behind the last one");
-    assert_eq!([at(2.0, 3.0), at(4.0, 4.0)], [0.25, 2.0]);
+    let close = |given: f64, expected: f64| assert!((given - expected).abs() < 1e-12, "{given}, {expected}");
+    // In the first cell's middle it has four parts of six and, standing for its neighbour outside, one more.
+    close(at(2.0, 2.0), (5.0 / 6.0) * (1.0 / 6.0) + (1.0 / 6.0) * (2.5));
+    close(at(4.0, 4.0), 2.0);
+    close(at(2.0, 4.0), (5.0 / 6.0) * 0.5 + (1.0 / 6.0) * 3.5);
+    close(at(0.0, 0.0), at(2.0, 2.0));
+    close(at(9.0, 9.0), at(6.0, 6.0));
+}
+
+#[test]
+fn a_peak_lies_nearer_to_the_warmer_one_of_two_neighbours() {
+    let heat = Heat { score: 0.0, grids: [Grid::even(1, 1); 2], rows: 1, columns: 4, values: vec![0.0, 3.0, 2.0, 0.0] };
+    let hottest = (0..=300).max_by(|one, other| {
+        let at = |place: &i32| heat.at(0.0, f64::from(*place) / 100.0);
+        at(one).total_cmp(&at(other))
+    });
+    // Where (4 - 6 t² + 3 t³) 3 + (4 - 6 u² + 3 u³) 2 is largest, u = 1 - t.
+    assert_eq!(hottest, Some(128));
 }
 
 proptest! {

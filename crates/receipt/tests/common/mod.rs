@@ -26,6 +26,7 @@ pub fn view(name: &str) -> View {
         best_center: [1200, -3],
         scores: scores(0.1),
         map: Some(Map { label: "malignant".to_owned(), sha256: [3; 32] }),
+        findings: Vec::new(),
     }
 }
 
@@ -41,6 +42,7 @@ pub fn image() -> Receipt {
         crops: Crops { seed: Some(0), count: 10 },
         views: vec![view("L-CC")],
         breasts: BTreeMap::new(),
+        findings: Vec::new(),
     }
 }
 
@@ -48,7 +50,9 @@ pub fn image() -> Receipt {
 pub fn exam() -> Receipt {
     let views = ["L-CC", "R-CC", "L-MLO", "R-MLO"].map(view).to_vec();
     let breasts = ["left", "right"].map(|breast| (breast.to_owned(), scores(0.1))).into();
-    Receipt { views, breasts, ..image() }
+    let mut receipt = Receipt { views, breasts, findings: vec!["mixed-studies".to_owned()], ..image() };
+    receipt.views[1].findings = ["edge-line", "lit-background"].map(str::to_owned).to_vec();
+    receipt
 }
 
 /// The smallest receipt: nothing optional in it.

@@ -51,10 +51,11 @@ CLAIMS = {
     "crops": {"seed": 0, "count": 10},
     # Scores that half, single and double precision hold.
     "views": [
-        view("L-CC", {"benign": 0.25, "malignant": 0.1}) | {"sop_instance_uid": "1.2.840.10008.1"},
+        view("L-CC", {"benign": 0.25, "malignant": 0.1}) | {"sop_instance_uid": "1.2.840.10008.1", "findings": ["edge-line", "secondary-capture"]},
         view("L-MLO", {"benign": 0.75, "malignant": 1 - 2**-20}),
     ],
     "breasts": {"left": {"benign": 0.5, "malignant": (0.1 + 1 - 2**-20) / 2}},
+    "findings": ["missing-R-CC", "missing-R-MLO"],
 }
 
 
