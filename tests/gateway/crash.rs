@@ -5,8 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cloister_imaging::View;
-use cloister_imaging::synthetic::{Options, encode_png, generate};
-use cloister_tests::{Client, Dicom, Gateway, Setup, World, binary, run};
+use cloister_tests::{Client, Dicom, Gateway, Setup, World, binary, image, run};
 use serde_json::Value;
 
 use crate::pacs::{Pacs, instance};
@@ -29,10 +28,10 @@ impl Chance {
 }
 
 fn exam(number: u32) -> Vec<Vec<u8>> {
-    let options = Options { width: 320, height: 416, ..Options::default() };
     let one = |(at, view): (u32, View)| {
-        let png = encode_png(&generate(u64::from(number), view, options)).unwrap();
-        Dicom::of(view, &png, 100 * number + at).with(STUDY, "UI", &format!("1.2.826.0.1.3680043.8.2.{number}")).bytes()
+        Dicom::of(view, &image(view, u64::from(number)), 100 * number + at)
+            .with(STUDY, "UI", &format!("1.2.826.0.1.3680043.8.2.{number}"))
+            .bytes()
     };
     (1..).zip(View::ALL).map(one).collect()
 }

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use cloister_imaging::View;
 use cloister_tests::{Client, Gateway, Setup, World, image};
 
-
 async fn send(client: &Client, seed: u64) -> String {
     let pictures = View::ALL.map(|view| image(view, seed));
     let parts: Vec<(&str, &[u8])> =
@@ -43,7 +42,8 @@ async fn a_page_hears_of_each_change_as_it_comes() {
         })
         .collect();
     assert_eq!(events[0].0, "enclaves");
-    let states: Vec<_> = events.iter().filter(|(name, _)| *name == "exam").map(|(_, exam)| exam["state"].clone()).collect();
+    let states: Vec<_> =
+        events.iter().filter(|(name, _)| *name == "exam").map(|(_, exam)| exam["state"].clone()).collect();
     assert!(states.contains(&"answered".into()) && states.len() >= 2, "{states:?}");
     assert!(events.iter().any(|(name, data)| *name == "deleted" && data["id"] == id.as_str()), "{heard}");
     assert!(heard.contains(": still here"), "{heard}");

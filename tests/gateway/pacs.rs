@@ -58,7 +58,12 @@ impl Pacs {
 
 async fn answer(held: Arc<Mutex<Held>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    assert!(request.headers()["content-type"].to_str().unwrap().starts_with("multipart/related; type=\"application/dicom\""));
+    assert!(
+        request.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("multipart/related; type=\"application/dicom\"")
+    );
     let Ok(body) = request.into_body().collect().await else { return Ok(Response::new(Full::default())) };
     let body = body.to_bytes();
     let mut held = held.lock().unwrap();

@@ -94,8 +94,7 @@ fn in_dicom(gateway: &Gateway, work: &Work, made: &Made) -> Result<Vec<dicom::Fi
         sources.insert(*view, read.map_err(|source| NotMade::Source { view: *view, source })?);
     }
     let exam = exam(&gateway.config, &sources, made)?;
-    let pictures: Vec<Picture<'_>> =
-        made.maps.iter().filter_map(|map| picture(map, sources.get(&map.view)?)).collect();
+    let pictures: Vec<Picture<'_>> = made.maps.iter().filter_map(|map| picture(map, sources.get(&map.view)?)).collect();
     let bytes: Vec<[u8; 16]> = (0..16).map(|_| random::bytes()).collect::<Result<_, _>>()?;
     let mut bytes = bytes.into_iter();
     let files = dicom::files(&exam, &pictures, || bytes.next().unwrap_or_default())?;

@@ -237,8 +237,7 @@ pub(crate) fn list(
     sql.push_str(" ORDER BY number DESC LIMIT ?");
     values.push(Value::Integer(i64::from(filter.limit) + 1));
     let mut query = connection.prepare(&sql)?;
-    let mut stored: Vec<Stored> =
-        query.query_map(params_from_iter(values), Stored::read)?.collect::<Result<_, _>>()?;
+    let mut stored: Vec<Stored> = query.query_map(params_from_iter(values), Stored::read)?.collect::<Result<_, _>>()?;
     let more = stored.len() > filter.limit as usize;
     stored.truncate(filter.limit as usize);
     let next = stored.last().filter(|_| more).map(|last| last.number);
