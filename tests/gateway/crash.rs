@@ -73,6 +73,8 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     let mut chance = Chance(seed);
     let world = World::ready(Setup::default()).await;
     let pacs = Pacs::start(0).await;
+    // So that a kill now and then comes between the two.
+    pacs.held.lock().unwrap().slow = Duration::from_millis(300);
     let folder = world.folder().join("gateway");
     let results = folder.join("results");
     let more = format!(
@@ -99,6 +101,9 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     let client = gateway.client();
     client.until_listed("delivered", EXAMS as usize).await;
     let there = labels(&client).await.unwrap();
+    let list = client.get("/api/v1/exams?limit=200").await.json();
+    let sent = |exam: &&Value| exam["steps"].as_array().unwrap().iter().filter(|step| step["state"] == "sent").count();
+    let again = list["exams"].as_array().unwrap().iter().filter(|exam| sent(exam) > 1).count();
     assert_eq!(there.len(), EXAMS as usize, "{there:?}");
     assert!(there.values().all(|states| states == &["delivered"]), "an exam is there twice, or undelivered: {there:?}");
     assert!(promised.iter().all(|label| there.contains_key(label)), "an exam that was taken is lost");
@@ -131,5 +136,7 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     assert!(events >= u64::from(EXAMS) * 4 + KILLS as u64, "{events}");
     let spool = gateway.data.join("spool/incoming");
     assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0, "nothing that broke off stays");
-    eprintln!("{kills} kills, {repeated} objects that the PACS was asked to take twice, {events} audit events");
+    eprintln!(
+        "{kills} kills, {again} exams sent again, {repeated} objects that the PACS was asked to take twice, {events} audit events"
+    );
 }

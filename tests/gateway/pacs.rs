@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cloister_dicom::{DecodeLimits, Tag, named};
 use http_body_util::{BodyExt, Full};
@@ -23,6 +24,8 @@ pub struct Held {
     pub sent: BTreeMap<String, usize>,
     /// Requests that are still to be refused.
     pub refuse: usize,
+    /// The time between storing an instance and saying so.
+    pub slow: Duration,
 }
 
 /// A PACS.
@@ -80,6 +83,9 @@ async fn answer(held: Arc<Mutex<Held>>, request: Request<Incoming>) -> Result<Re
         return Ok(Response::builder().status(409).body(Full::from(json)).unwrap());
     }
     held.instances.insert(uid, file.to_vec());
+    let slow = held.slow;
+    drop(held);
+    tokio::time::sleep(slow).await;
     Ok(Response::new(Full::from("{}")))
 }
 
