@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod add;
 mod archive;
 mod attestation;
 mod bench;

@@ -1,4 +1,4 @@
-//! `cloister model`: convert, inspect, run, evaluate and seal model packages.
+//! `cloister model`: convert, add, inspect, run, evaluate and seal model packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,15 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::picture::Picture;
-use crate::{evaluate, files, output, reseal, seal};
+use crate::{add, evaluate, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a package of a PyTorch checkpoint of the four-view screening network.
     Convert(Convert),
+    /// Make a package of an ONNX image classifier and a manifest that describes it.
+    Add(add::Add),
     /// Say what a package is, and its digest.
     Inspect(Inspect),
     /// Make a package of random weights, for demonstrations.
@@ -133,6 +135,7 @@ pub(crate) struct Run {
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Convert(arguments) => convert_checkpoint_file(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Run(arguments) => run_image(&arguments),
@@ -171,7 +174,7 @@ fn demo(arguments: &Demo) -> Result<(), Failure> {
     output::line("its weights are random numbers: its scores mean nothing")
 }
 
-fn wrote(package: &Package, out: &Path) -> Result<(), Failure> {
+pub(crate) fn wrote(package: &Package, out: &Path) -> Result<(), Failure> {
     let manifest = package.manifest();
     let digest = hex::encode(package.digest());
     output::line(format_args!("wrote {} version {} to {}", manifest.name, manifest.version, out.display()))?;
@@ -204,7 +207,9 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
         let (height, width) = network.window;
         let megabytes = package.file(&network.network).map_or(0.0, |bytes| bytes.len() as f64 / 1e6);
         let name = &network.network;
-        output::line(format_args!("{:14} {name}, {megabytes:.1} MB, input {height} x {width}", view.as_str()))?;
+        let channels = if network.channels == 1 { String::new() } else { format!("{} x ", network.channels) };
+        let view = view.as_str();
+        output::line(format_args!("{view:14} {name}, {megabytes:.1} MB, input {channels}{height} x {width}"))?;
     }
     let checked = if arguments.check { ", all met on this machine" } else { "" };
     output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))?;

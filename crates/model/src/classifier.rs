@@ -147,7 +147,7 @@ impl Classifier {
             let _busy = Busy(&self.busy);
             // Of threads that other requests use nothing is to be had.
             let share = share.min(threads.saturating_sub(others)).max(1);
-            network.run(&self.buffers, share, &self.labels, |buffer| inputs.render(index, buffer))
+            network.run(&self.buffers, share, &self.labels, |buffer| inputs.render(index, network.channels(), buffer))
         };
         let many = |range: Range<usize>, share: usize| -> Result<Vec<Vec<f64>>, Error> {
             range.into_par_iter().with_max_len(1).map(|index| one(index, share)).collect()
@@ -193,6 +193,10 @@ impl Classifier {
     /// The views that the model has a network for.
     pub fn views(&self) -> impl Iterator<Item = View> {
         self.views.keys().copied()
+    }
+
+    pub(crate) fn known_answers(&self) -> &[KnownAnswer] {
+        &self.known_answers
     }
 
     /// Runs the manifest's known answers.

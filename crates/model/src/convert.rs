@@ -5,22 +5,14 @@ use std::{collections::BTreeMap, path::Path};
 use cloister_imaging::{Angle, View};
 
 use crate::{
-    Classifier, Error, FORMAT, Generator, KnownAnswer, Manifest, Output, Package, Preprocessing, ScreeningMammogram,
-    SyntheticImage, ViewNetwork, architecture, checkpoint::Checkpoint,
+    Classifier, Error, FORMAT, Manifest, Output, Package, Preprocessing, ScreeningMammogram, ViewNetwork, architecture,
+    checkpoint::Checkpoint, known,
 };
 
 /// The published network's windows: height, width.
 pub const CC_WINDOW: (usize, usize) = (2677, 1942);
 /// See [`CC_WINDOW`].
 pub const MLO_WINDOW: (usize, usize) = (2974, 1748);
-
-/// The synthetic image of known answers. Half of a common detector's resolution: enough to be prepared as any other.
-const KNOWN_HEIGHT: usize = 1664;
-const KNOWN_WIDTH: usize = 1280;
-const KNOWN_SEED: u64 = 1;
-
-/// How far a known answer may be missed. Other processors sum in other orders, and are within 1e-6.
-const KNOWN_TOLERANCE: f64 = 1e-4;
 
 /// What a checkpoint does not say about a model.
 #[derive(Clone, Debug)]
@@ -84,7 +76,7 @@ pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> 
         };
         let network = format!("{}.onnx", view.as_str().to_ascii_lowercase());
         networks.insert(network.clone(), architecture::network(checkpoint, view, window)?);
-        views.insert(view, ViewNetwork { network, window, output: Output::LogSoftmaxPairs });
+        views.insert(view, ViewNetwork::new(network, window, Output::LogSoftmaxPairs));
     }
     let mut manifest = Manifest {
         format: FORMAT,
@@ -101,17 +93,6 @@ pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> 
     if !options.known_answers {
         return Ok(package);
     }
-    manifest.known_answers = known_answers(&package, options.threads)?;
+    manifest.known_answers = known::answers(&Classifier::load(&package, options.threads)?)?;
     package.with_manifest(&manifest)
-}
-
-fn known_answers(package: &Package, threads: usize) -> Result<Vec<KnownAnswer>, Error> {
-    let classifier = Classifier::load(package, threads)?;
-    let image =
-        SyntheticImage { generator: Generator::Synthetic1, seed: KNOWN_SEED, height: KNOWN_HEIGHT, width: KNOWN_WIDTH };
-    let known = |view: &View| {
-        let scores = classifier.classify(&image.draw(*view), *view, 1)?.scores;
-        Ok(KnownAnswer { view: *view, image: image.clone(), crops: 1, tolerance: KNOWN_TOLERANCE, scores })
-    };
-    package.manifest().views.keys().map(known).collect()
 }

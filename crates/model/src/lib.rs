@@ -7,6 +7,7 @@
 //! This crate opens no sockets and no sealed files, decodes no images, and prints no scores: errors name files, shapes and
 //! reasons, never pixels.
 
+mod add;
 mod architecture;
 mod archive;
 mod blocked;
@@ -15,16 +16,20 @@ mod classifier;
 mod convert;
 mod demo;
 mod error;
+mod examine;
 mod input;
 mod kernels;
+mod known;
 mod layers;
 pub mod limits;
 mod manifest;
 mod names;
 mod network;
 mod onnx;
+mod output;
 mod package;
 
+pub use add::add;
 pub use classifier::{Classification, Classifier, ToScore};
 pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
 pub use demo::{demo_options, random_checkpoint};
@@ -32,7 +37,8 @@ pub use error::Error;
 pub use kernels::kernels;
 pub use layers::Layer;
 pub use manifest::{
-    FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
+    FORMAT, Generator, KnownAnswer, Manifest, Numbers, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
     ViewNetwork,
 };
+pub use output::Output;
 pub use package::{MANIFEST, Package};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cloister_imaging::View;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, limits, names};
+use crate::{Error, Output, limits, names};
 
 /// The only format there is.
 pub const FORMAT: u32 = 1;
@@ -13,6 +13,9 @@ pub const FORMAT: u32 = 1;
 /// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
 const RESERVED_LABELS: [&str; 8] =
     ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"];
+
+/// Channels of a network that was made for photographs.
+const COLOURS: usize = 3;
 
 /// The largest side of a network's window, in pixels.
 const MAX_WINDOW_SIDE: usize = cloister_imaging::limits::MAX_NETWORK_SIDE;
@@ -42,6 +45,15 @@ pub struct Manifest {
     /// Inputs whose scores are known, to tell a broken machine or program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_answers: Vec<KnownAnswer>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn yes() -> bool {
@@ -94,44 +106,92 @@ impl Default for ScreeningMammogram {
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Taken from every pixel.
-    pub mean: f32,
+    pub mean: Numbers,
     /// What every pixel is divided by.
-    pub deviation: f32,
+    pub deviation: Numbers,
+}
+
+/// One number for every channel of a network's input, or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Numbers {
+    /// The same for all.
+    All(f32),
+    /// In the channels' order; only for networks of so many channels.
+    Each(Vec<f32>),
+}
+
+impl Numbers {
+    /// A channel's number.
+    pub(crate) fn of(&self, channel: usize) -> f32 {
+        match self {
+            Self::All(number) => *number,
+            Self::Each(numbers) => numbers.get(channel).copied().unwrap_or(f32::NAN),
+        }
+    }
+
+    fn all(&self, fit: impl Fn(f32) -> bool) -> bool {
+        match self {
+            Self::All(number) => fit(*number),
+            Self::Each(numbers) => numbers.iter().all(|number| fit(*number)),
+        }
+    }
+
+    fn fit(&self, channels: usize) -> bool {
+        match self {
+            Self::All(_) => true,
+            Self::Each(numbers) => numbers.len() == channels,
+        }
+    }
 }
 
 /// The network of one view.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewNetwork {
     /// The ONNX file. Views may share one.
     pub network: String,
     /// Height and width of the network's input, in pixels.
     pub window: (usize, usize),
+    /// Channels of the network's input: 1, or 3 that show the same grey. Not written where it is 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub channels: usize,
     /// How the scores are read from the network's output.
     pub output: Output,
+    /// Which of the network's outputs each label is, counted from 0. Not written where the labels are the outputs, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<usize>,
 }
 
-/// How scores are read from a network's only output. `n` is the number of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// `1 x n x 2` logarithms of the probabilities of (no, yes) for each label.
-    LogSoftmaxPairs,
-    /// `1 x n` numbers, each turned into a probability by the logistic function.
-    Sigmoid,
-    /// `1 x n` numbers, turned into probabilities that sum to 1.
-    Softmax,
-    /// `1 x n` probabilities.
-    Probabilities,
-}
+impl ViewNetwork {
+    /// A network of one grey channel, whose outputs are the labels.
+    pub fn new(network: String, window: (usize, usize), output: Output) -> Self {
+        Self { network, window, channels: 1, output, classes: vec![] }
+    }
 
-impl Output {
-    /// The shape that a network's output must have.
-    pub fn shape(self, labels: usize) -> Vec<usize> {
-        match self {
-            Self::LogSoftmaxPairs => vec![1, labels, 2],
-            Self::Sigmoid | Self::Softmax | Self::Probabilities => vec![1, labels],
+    fn check(&self, table: &str, labels: usize) -> Result<(), Error> {
+        let field = |name: &str| format!("{table}.{name}");
+        names::check_file(&self.network)?;
+        if self.network == crate::package::MANIFEST {
+            return Err(unusable(field("network"), "the manifest is not a network"));
         }
+        if ![self.window.0, self.window.1].iter().all(|side| (1..=MAX_WINDOW_SIDE).contains(side)) {
+            return Err(unusable(field("window"), format!("sides are 1 to {MAX_WINDOW_SIDE}")));
+        }
+        if ![1, COLOURS].contains(&self.channels) {
+            return Err(unusable(field("channels"), "1, or 3 that show the same grey"));
+        }
+        if self.classes.is_empty() {
+            return Ok(());
+        }
+        let each_once = self.classes.iter().collect::<BTreeSet<_>>().len() == self.classes.len();
+        if self.classes.len() != labels || !each_once {
+            return Err(unusable(field("classes"), "give each label an output of its own"));
+        }
+        if self.classes.iter().any(|class| *class >= limits::MAX_OUTPUTS) {
+            return Err(unusable(field("classes"), format!("outputs are 0 to {}", limits::MAX_OUTPUTS - 1)));
+        }
+        Ok(())
     }
 }
 
@@ -247,14 +307,8 @@ impl Manifest {
             return Err(unusable("views", "name at least one"));
         }
         for (view, network) in &self.views {
-            names::check_file(&network.network)?;
-            if network.network == crate::package::MANIFEST {
-                return Err(unusable(format!("views.{view}.network"), "the manifest is not a network"));
-            }
-            let (height, width) = network.window;
-            if ![height, width].iter().all(|side| (1..=MAX_WINDOW_SIDE).contains(side)) {
-                return Err(unusable(format!("views.{view}.window"), format!("sides are 1 to {MAX_WINDOW_SIDE}")));
-            }
+            network.check(&format!("views.{view}"), self.labels.len())?;
+            self.preprocessing.check_channels(network.channels)?;
         }
         Ok(())
     }
@@ -310,11 +364,21 @@ impl Preprocessing {
         match self {
             Self::ScreeningMammogram1(given) => given.check(),
             Self::Resize1(Resize { mean, deviation }) => {
-                if !mean.is_finite() || !deviation.is_finite() || *deviation <= 0.0 {
-                    return Err(unusable("preprocessing", "mean and deviation are numbers, the deviation above 0"));
+                if mean.all(f32::is_finite) && deviation.all(|number| number.is_finite() && number > 0.0) {
+                    return Ok(());
                 }
-                Ok(())
+                Err(unusable("preprocessing", "mean and deviation are numbers, the deviation above 0"))
             }
+        }
+    }
+
+    fn check_channels(&self, channels: usize) -> Result<(), Error> {
+        match self {
+            Self::Resize1(Resize { mean, deviation }) if !(mean.fit(channels) && deviation.fit(channels)) => {
+                let reason = format!("give mean and deviation once, or for each of {channels} channels");
+                Err(unusable("preprocessing", reason))
+            }
+            Self::Resize1(_) | Self::ScreeningMammogram1(_) => Ok(()),
         }
     }
 }

@@ -118,6 +118,11 @@ impl Disclose for Model {
             }
             Self::Digest { .. } => Words::of("the package's digest is not the expected one"),
             Self::Checkpoint(_) => Words::of("the checkpoint cannot be used"),
+            Self::NotOnnx { .. } => Words::of("a network is not a usable ONNX file"),
+            Self::UnsupportedOperator { .. } => Words::of("a network uses an operator that is not computed here"),
+            Self::NumbersElsewhere { .. } => Words::of("a network has numbers in another file"),
+            Self::NetworkTooLarge { what, limit, .. } => words!["a network takes more than ", *limit, " ", *what],
+            Self::Outputs { .. } => Words::of("a network gives other scores than its manifest has labels"),
             Self::Network { action, .. } => words!["a network cannot be ", *action],
             Self::NetworkShape { what, .. } => {
                 words!["a network has ", *what, " of another shape than its manifest needs"]
