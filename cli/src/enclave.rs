@@ -341,6 +341,9 @@ fn findings(indent: &str, findings: &[String]) -> Result<(), Failure> {
 }
 
 fn scores(scores: &Scores) -> String {
+    if scores.is_empty() {
+        return "looked at together with the other views".to_owned();
+    }
     let words: Vec<_> = scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect();
     words.join("  ")
 }

@@ -12,6 +12,7 @@ mod dicom;
 mod eif;
 mod enclave;
 mod evaluate;
+mod exam;
 mod failure;
 mod files;
 mod image;

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cloister_imaging::View;
+use cloister_imaging::{Angle, View};
 use cloister_model::{
     CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
-    convert_checkpoint, demo_options, kernels, limits, random_checkpoint,
+    convert_checkpoint, demo_options, kernels, limits, random_checkpoint, random_exam_checkpoint,
 };
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::picture::Picture;
-use crate::{add, evaluate, files, output, reseal, seal};
+use crate::{add, evaluate, exam, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a package of a PyTorch checkpoint of the four-view screening network.
+    /// Make a package of a PyTorch checkpoint of the four-view screening network, of either family.
     Convert(Convert),
     /// Make a package of an ONNX image classifier and a manifest that describes it.
     Add(add::Add),
@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Score one image on this machine.
     Run(Run),
+    /// Score the four views of one exam on this machine.
+    Exam(exam::Exam),
     /// Measure a package on images of which the truth is known: area under the ROC curve, sensitivity, specificity, calibration.
     Evaluate(evaluate::Evaluate),
     /// Seal a package under a KMS key that opens for one measured enclave image.
@@ -106,6 +108,9 @@ pub(crate) struct Demo {
     /// Input of the networks, HEIGHTxWIDTH.
     #[arg(long, value_parser = window, default_value = "320x256")]
     window: (usize, usize),
+    /// Make networks that look at both breasts at once, and score exams as a whole.
+    #[arg(long)]
+    exam: bool,
 }
 
 /// What `cloister model run` takes.
@@ -139,6 +144,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Run(arguments) => run_image(&arguments),
+        Command::Exam(arguments) => exam::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Seal(seal) => seal::run(&seal),
         Command::Reseal(reseal) => reseal::run(&reseal),
@@ -167,7 +173,8 @@ impl Described {
 }
 
 fn demo(arguments: &Demo) -> Result<(), Failure> {
-    let checkpoint = random_checkpoint(arguments.seed, arguments.width.into());
+    let random = if arguments.exam { random_exam_checkpoint } else { random_checkpoint };
+    let checkpoint = random(arguments.seed, arguments.width.into());
     let package = convert_checkpoint(&checkpoint, &demo_options(arguments.window, cores())).map_err(failure)?;
     package.write_folder(&arguments.out).map_err(failure)?;
     wrote(&package, &arguments.out)?;
@@ -203,26 +210,38 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
     output::line(format_args!("intended use   {}", manifest.intended_use))?;
     output::line(format_args!("labels         {}", manifest.labels.join(", ")))?;
     output::line(format_args!("preprocessing  {}", manifest.preprocessing.revision()))?;
-    for (view, network) in &manifest.views {
+    let views = manifest.views.iter().map(|(view, network)| (view.as_str(), network));
+    let pairs = manifest.pairs.iter().map(|(angle, network)| (pair_name(*angle), network));
+    for (name, network) in views.chain(pairs) {
         let (height, width) = network.window;
         let megabytes = package.file(&network.network).map_or(0.0, |bytes| bytes.len() as f64 / 1e6);
-        let name = &network.network;
+        let file = &network.network;
         let channels = if network.channels == 1 { String::new() } else { format!("{} x ", network.channels) };
-        let view = view.as_str();
-        output::line(format_args!("{view:14} {name}, {megabytes:.1} MB, input {channels}{height} x {width}"))?;
+        output::line(format_args!("{name:14} {file}, {megabytes:.1} MB, input {channels}{height} x {width}"))?;
     }
     let checked = if arguments.check { ", all met on this machine" } else { "" };
-    output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))?;
+    let known = manifest.known_answers.len() + manifest.known_exams.len();
+    output::line(format_args!("known answers  {known}{checked}"))?;
     plans.iter().try_for_each(|(network, layers)| print_plan(network, layers))
+}
+
+fn pair_name(angle: Angle) -> &'static str {
+    match angle {
+        Angle::Cc => "both CC",
+        Angle::Mlo => "both MLO",
+    }
 }
 
 /// The layers of each network of the package, with what they take here.
 fn plans(package: &Package) -> Result<BTreeMap<String, Vec<Layer>>, Failure> {
     let classifier = Classifier::load(package, 1).map_err(failure)?;
     let mut plans = BTreeMap::new();
-    for (view, described) in &package.manifest().views {
+    let manifest = package.manifest();
+    let views = manifest.views.iter().map(|(view, described)| (*view, described));
+    let pairs = View::ALL.into_iter().filter_map(|view| Some((view, manifest.pairs.get(&view.angle())?)));
+    for (view, described) in views.chain(pairs) {
         if !plans.contains_key(&described.network) {
-            plans.insert(described.network.clone(), classifier.layers(*view).map_err(failure)?);
+            plans.insert(described.network.clone(), classifier.layers(view).map_err(failure)?);
         }
     }
     Ok(plans)

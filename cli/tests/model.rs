@@ -292,3 +292,47 @@ fn what_cannot_be_added_is_refused_and_nothing_is_written() {
         assert!(!world.path("lesions").exists());
     }
 }
+
+#[test]
+fn a_checkpoint_of_networks_that_look_at_both_breasts_is_converted_and_scores_exams() {
+    let world = World::new();
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/data/exam.p");
+    let out = world.path("exams");
+    let mut arguments = vec!["model", "convert", "--checkpoint", text(&checkpoint), "--out", text(&out)];
+    arguments.extend(["--cc-window", "160x128", "--mlo-window", "192x96"]);
+    let made = cloister(&arguments);
+    assert_eq!(made.status.code(), Some(OK), "{made:?}");
+    let words = said(&world.inspect("exams", &["--check", "--plan"]));
+    for expected in ["both CC", "cc.onnx", "both MLO", "input 192 x 96", "1, all met on this machine", "2 x 2 x 1 x 1"]
+    {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+    let files = ["l-cc", "r-cc", "l-mlo", "r-mlo"].map(|view| {
+        let path = world.path(&format!("{view}.png"));
+        let upper = view.to_ascii_uppercase();
+        let drawn =
+            cloister(&["synthetic", "--view", &upper, "--width", "800", "--height", "1000", "--out", text(&path)]);
+        assert_eq!(drawn.status.code(), Some(OK), "{drawn:?}");
+        (format!("--{view}"), path)
+    });
+    let scored = |package: &Path, more: &[&str]| {
+        let mut arguments = vec!["model", "exam", "--package", text(package), "--crops", "2"];
+        files.iter().for_each(|(flag, path)| arguments.extend([flag.as_str(), text(path)]));
+        arguments.extend(more);
+        cloister(&arguments)
+    };
+    let answer = json(&scored(&out, &["--json"]));
+    for side in ["left", "right"] {
+        assert!((0.0..=1.0).contains(&answer["breasts"][side]["malignant"].as_f64().unwrap()), "{answer}");
+    }
+    let words = said(&scored(&out, &[]));
+    assert!(words.contains("left  breast  benign 0.") && !words.contains("L-CC"), "{words}");
+    // The other family scores each view, and a breast is the mean of its two.
+    let answer = json(&scored(&world.path("package"), &["--json"]));
+    let view = |at: usize| answer["views"][at]["benign"].as_f64().unwrap();
+    let mean = answer["breasts"]["right"]["benign"].as_f64().unwrap();
+    assert!((mean - f64::midpoint(view(1), view(3))).abs() < 1e-12, "{answer}");
+    let package = text(&out);
+    let one = cloister(&["model", "run", "--package", package, "--image", text(&files[0].1), "--view", "L-CC"]);
+    refused(&one, INPUT, "scores no single image: send the four views of an exam");
+}

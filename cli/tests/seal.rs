@@ -122,8 +122,10 @@ fn package() -> Package {
         labels: vec!["benign".into(), "malignant".into()],
         preprocessing: Preprocessing::Resize1(Resize { mean: Numbers::All(0.5), deviation: Numbers::All(0.25) }),
         views: BTreeMap::from([(View::LCc, network)]),
+        pairs: BTreeMap::new(),
         winograd: true,
         known_answers: Vec::new(),
+        known_exams: Vec::new(),
     };
     // Several chunks of the sealed file.
     let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{Classifier, Error, Manifest, Package, known};
 
 /// Makes a package of networks and the manifest that describes them. Each is read, held against the manifest and run: known answers that the
-/// manifest has must be met, and each view without one gets one.
+/// manifest has must be met, and each view without one gets one, or the exam.
 ///
 /// # Errors
 /// Files that the manifest does not name, or that are missing or too large; a network that is no ONNX, uses operators that are not computed
@@ -15,8 +15,7 @@ pub fn add(manifest: &Manifest, networks: BTreeMap<String, Vec<u8>>, threads: us
     let package = Package::new(manifest, networks)?;
     let classifier = Classifier::load(&package, threads)?;
     classifier.check_known_answers()?;
-    let computed = known::answers(&classifier)?;
     let mut manifest = manifest.clone();
-    manifest.known_answers.extend(computed);
+    known::complete(&mut manifest, &classifier)?;
     package.with_manifest(&manifest)
 }

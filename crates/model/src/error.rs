@@ -181,6 +181,15 @@ pub enum Error {
     /// A view that the model has no network for.
     #[error("the model has no network for {0} images")]
     ViewNotServed(View),
+    /// A model that scores exams was given one image.
+    #[error("the model looks at both breasts at once and scores no single image: send the four views of an exam")]
+    NeedsExam,
+    /// A model that scores images was given an exam as a whole.
+    #[error("the model scores each view alone, and not an exam as a whole")]
+    NeedsViews,
+    /// An exam that lacks a view.
+    #[error("the exam has no {0}: the model looks at four views together")]
+    MissingView(View),
     /// A number of crops that cannot be averaged over.
     #[error("{given} crops cannot be averaged: ask for 1 to {limit}")]
     Crops {
@@ -210,6 +219,23 @@ pub enum Error {
         index: usize,
         /// Its view.
         view: View,
+        /// The label that is furthest away.
+        label: String,
+        /// How far.
+        difference: f64,
+        /// How far it may be.
+        tolerance: f64,
+    },
+    /// A known exam that this machine does not reproduce.
+    #[error(
+        "known exam {index} is missed: {label:?} of the {side} breast is {difference:.2e} away from it, and {tolerance:.2e} is allowed; \
+         this machine or program does not compute what the model's owner computed"
+    )]
+    KnownExam {
+        /// Which one, from 0, in the manifest's order.
+        index: usize,
+        /// The breast: left or right.
+        side: &'static str,
         /// The label that is furthest away.
         label: String,
         /// How far.

@@ -111,3 +111,37 @@ fn bounded(network: &str, what: &'static str, needed: u64, limit: u64) -> Result
     }
     Err(Error::NetworkTooLarge { network: network.to_owned(), what, needed, limit })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NETWORKS: [&[u8]; 2] =
+        [include_bytes!("../tests/data/lesions.onnx"), include_bytes!("../tests/data/density.onnx")];
+
+    #[test]
+    fn networks_of_other_programs_making_are_read() {
+        assert!(NETWORKS.iter().all(|network| read("n.onnx", network).is_ok()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_examination_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+            let _ = read("n.onnx", &bytes);
+        }
+
+        #[test]
+        fn no_changes_to_a_network_make_the_examination_panic(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8)) {
+            for whole in NETWORKS {
+                let mut bytes = whole.to_vec();
+                for (at, value) in &changes {
+                    let at = at % bytes.len();
+                    bytes[at] = *value;
+                }
+                let _ = read("n.onnx", &bytes);
+            }
+        }
+    }
+}

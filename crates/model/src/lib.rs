@@ -16,6 +16,7 @@ mod classifier;
 mod convert;
 mod demo;
 mod error;
+mod exam;
 mod examine;
 mod input;
 mod kernels;
@@ -32,13 +33,14 @@ mod package;
 pub use add::add;
 pub use classifier::{Classification, Classifier, ToScore};
 pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
-pub use demo::{demo_options, random_checkpoint};
+pub use demo::{demo_options, random_checkpoint, random_exam_checkpoint};
 pub use error::Error;
+pub use exam::{ExamScores, PreparedView, mean_of_angles};
 pub use kernels::kernels;
 pub use layers::Layer;
 pub use manifest::{
-    FORMAT, Generator, KnownAnswer, Manifest, Numbers, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
-    ViewNetwork,
+    FORMAT, Generator, KnownAnswer, KnownExam, Manifest, Numbers, Preprocessing, Resize, ScreeningMammogram,
+    SyntheticImage, ViewNetwork,
 };
 pub use output::Output;
 pub use package::{MANIFEST, Package};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloister_imaging::View;
+use cloister_imaging::{Angle, Laterality, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Output, limits, names};
@@ -36,8 +36,13 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// What is done to an image before a network sees it.
     pub preprocessing: Preprocessing,
-    /// The network of each view that the model knows.
+    /// The network of each view that the model knows. None where networks look at both breasts at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub views: BTreeMap<View, ViewNetwork>,
+    /// For each angle the network that looks at both breasts at once; a breast's score is the mean of the two. None where each view has a
+    /// network.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pairs: BTreeMap<Angle, ViewNetwork>,
     /// Whether 3 x 3 convolutions may be computed by Winograd's transformation: twice as fast, and rounded otherwise. Not written where they
     /// may.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -45,6 +50,9 @@ pub struct Manifest {
     /// Inputs whose scores are known, to tell a broken machine or program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_answers: Vec<KnownAnswer>,
+    /// The same of whole exams, for networks that look at both breasts at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_exams: Vec<KnownExam>,
 }
 
 fn one() -> usize {
@@ -211,6 +219,20 @@ pub struct KnownAnswer {
     pub scores: BTreeMap<String, f64>,
 }
 
+/// An exam that anyone can make, and the scores that the model's owner got for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownExam {
+    /// The image of each of the four views.
+    pub image: SyntheticImage,
+    /// How many crops are averaged; 1 is the noiseless one.
+    pub crops: u32,
+    /// How far from its known value a score may be.
+    pub tolerance: f64,
+    /// The score of each label, of each breast.
+    pub breasts: BTreeMap<Laterality, BTreeMap<String, f64>>,
+}
+
 /// An image of `cloister_imaging::synthetic`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,7 +278,7 @@ impl Manifest {
 
     /// The names of the network files, each once, in order.
     pub fn networks(&self) -> BTreeSet<&str> {
-        self.views.values().map(|view| view.network.as_str()).collect()
+        self.views.values().chain(self.pairs.values()).map(|view| view.network.as_str()).collect()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -279,7 +301,11 @@ impl Manifest {
         if self.known_answers.len() > limits::MAX_KNOWN_ANSWERS {
             return Err(unusable("known_answers", "at most 16 are checked"));
         }
-        self.known_answers.iter().try_for_each(|known| self.check_known_answer(known))
+        self.known_answers.iter().try_for_each(|known| self.check_known_answer(known))?;
+        if self.known_exams.len() > limits::MAX_KNOWN_ANSWERS {
+            return Err(unusable("known_exams", "at most 16 are checked"));
+        }
+        self.known_exams.iter().try_for_each(|known| self.check_known_exam(known))
     }
 
     fn check_labels(&self) -> Result<(), Error> {
@@ -303,8 +329,11 @@ impl Manifest {
     }
 
     fn check_views(&self) -> Result<(), Error> {
-        if self.views.is_empty() {
+        if self.views.is_empty() && self.pairs.is_empty() {
             return Err(unusable("views", "name at least one"));
+        }
+        if !self.pairs.is_empty() {
+            self.check_pairs()?;
         }
         for (view, network) in &self.views {
             network.check(&format!("views.{view}"), self.labels.len())?;
@@ -313,15 +342,58 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_known_answer(&self, known: &KnownAnswer) -> Result<(), Error> {
-        let field = |name: &str| format!("known_answers.{name}");
-        if !self.views.contains_key(&known.view) {
-            return Err(unusable(field("view"), format!("there is no network for {}", known.view)));
+    fn check_pairs(&self) -> Result<(), Error> {
+        if !self.views.is_empty() || self.pairs.len() < 2 {
+            return Err(unusable("pairs", "name CC and MLO, and no views beside them"));
         }
-        if !(1..=limits::MAX_CROPS).contains(&known.crops) {
+        for (angle, network) in &self.pairs {
+            let table = match angle {
+                Angle::Cc => "pairs.CC",
+                Angle::Mlo => "pairs.MLO",
+            };
+            network.check(table, self.labels.len())?;
+            self.preprocessing.check_channels(network.channels)?;
+            if !network.classes.is_empty() {
+                return Err(unusable(format!("{table}.classes"), "a pair's outputs are left and right of each label"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_known_exam(&self, known: &KnownExam) -> Result<(), Error> {
+        if self.pairs.is_empty() {
+            return Err(unusable("known_exams", "only networks of both breasts look at exams"));
+        }
+        let sides = [Laterality::Left, Laterality::Right];
+        if !known.breasts.keys().copied().eq(sides) {
+            return Err(unusable("known_exams.breasts", "give left and right"));
+        }
+        let KnownExam { image, crops, tolerance, breasts } = known;
+        let check = |scores| self.check_known("known_exams", image, *crops, *tolerance, scores);
+        breasts.values().try_for_each(check)
+    }
+
+    fn check_known_answer(&self, known: &KnownAnswer) -> Result<(), Error> {
+        if !self.views.contains_key(&known.view) {
+            return Err(unusable("known_answers.view", format!("there is no network for {}", known.view)));
+        }
+        let KnownAnswer { image, crops, tolerance, scores, .. } = known;
+        self.check_known("known_answers", image, *crops, *tolerance, scores)
+    }
+
+    fn check_known(
+        &self,
+        table: &str,
+        image: &SyntheticImage,
+        crops: u32,
+        tolerance: f64,
+        scores: &BTreeMap<String, f64>,
+    ) -> Result<(), Error> {
+        let field = |name: &str| format!("{table}.{name}");
+        if !(1..=limits::MAX_CROPS).contains(&crops) {
             return Err(unusable(field("crops"), format!("1 to {}", limits::MAX_CROPS)));
         }
-        let SyntheticImage { height, width, .. } = known.image;
+        let SyntheticImage { height, width, .. } = *image;
         let side = cloister_imaging::limits::MAX_SIDE;
         if height == 0 || width == 0 || height > side || width > side {
             return Err(unusable(field("image"), format!("sides are 1 to {side}")));
@@ -329,14 +401,14 @@ impl Manifest {
         if height * width > cloister_imaging::limits::MAX_PIXELS {
             return Err(unusable(field("image"), "it has too many pixels"));
         }
-        if !(known.tolerance > 0.0 && known.tolerance <= 0.01) {
+        if !(tolerance > 0.0 && tolerance <= 0.01) {
             return Err(unusable(field("tolerance"), "more than 0, at most 0.01"));
         }
         let labels: BTreeSet<&String> = self.labels.iter().collect();
-        if known.scores.keys().collect::<BTreeSet<_>>() != labels {
+        if scores.keys().collect::<BTreeSet<_>>() != labels {
             return Err(unusable(field("scores"), "give one for each label"));
         }
-        if !known.scores.values().all(|score| (0.0..=1.0).contains(score)) {
+        if !scores.values().all(|score| (0.0..=1.0).contains(score)) {
             return Err(unusable(field("scores"), "probabilities are 0 to 1"));
         }
         Ok(())

@@ -24,10 +24,11 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads, checks and optimises the network of one view. Its weights are shared with the other networks of `store`.
+    /// Reads, checks and optimises the network of one view, or of the `breasts` that it looks at as one. Its weights are shared with the other networks of `store`.
     pub(crate) fn load(
         package: &Package,
         view: &ViewNetwork,
+        breasts: usize,
         options: Options,
         store: &mut Store,
     ) -> Result<Self, Error> {
@@ -36,7 +37,7 @@ impl Network {
         let proto = examine::read(name, bytes)?;
         let model = onnx().model_for_proto_model(&proto).map_err(|error| failed(name, "read", error))?;
         drop(proto);
-        let input = [1, view.channels, view.window.0, view.window.1];
+        let input = [breasts, view.channels, view.window.0, view.window.1];
         let model = with_input(model, name, input)?;
         let model = model.into_typed().map_err(|error| failed(name, "prepared", error))?;
         examine::check_cost(name, &model)?;
@@ -44,7 +45,7 @@ impl Network {
             .and_then(|model| blocked::replace(model, options, store))
             .and_then(TypedModel::into_decluttered)
             .map_err(|error| failed(name, "prepared", error))?;
-        let classes = classes(&model, view, package.manifest().labels.len())?;
+        let classes = classes(&model, view, package.manifest().labels.len() * breasts)?;
         let plan = model.into_optimized().and_then(IntoRunnable::into_runnable);
         let plan = plan.map_err(|error| failed(name, "prepared", error))?;
         Ok(Self { name: name.clone(), input, output: view.output, classes, plan })

@@ -77,7 +77,7 @@ pub struct View {
     pub window: [u32; 4],
     /// Where the network looked: y, x in pixels of the window, right breasts mirrored.
     pub best_center: [i64; 2],
-    /// The scores as the answer shows them.
+    /// The scores as the answer shows them. None where the model looks at both breasts at once, and scores no view.
     pub scores: Scores,
 }
 
@@ -97,6 +97,9 @@ impl View {
         let [top, bottom, left, right] = self.window;
         let inside = top < bottom && bottom <= self.rows && left < right && right <= self.columns;
         require(inside, "window", "a rectangle in the image")?;
+        if labels.is_empty() {
+            return require(self.scores.is_empty(), "scores", "of every view or of none");
+        }
         check_scores(&self.scores, labels)
     }
 }
@@ -133,10 +136,18 @@ impl Receipt {
         let place = |view: &View| VIEWS.into_iter().position(|(name, _)| name == view.view);
         let places: Option<Vec<usize>> = self.views.iter().map(place).collect();
         let ascend = places.is_some_and(|places| places.is_sorted_by(|before, after| before < after));
-        let labels = self.views.first().map(|view| &view.scores).filter(|_| ascend);
-        let labels = labels
+        let of_views = self.views.first().map(|view| &view.scores).filter(|_| ascend);
+        let of_views = of_views
             .ok_or(Error::Field { field: "views", wanted: "some of L-CC, R-CC, L-MLO and R-MLO, in this order" })?;
-        self.views.iter().try_for_each(|view| view.check(labels))?;
+        self.views.iter().try_for_each(|view| view.check(of_views))?;
+        let labels = if of_views.is_empty() {
+            // Nothing is scored but the breasts, both of them, from all views together.
+            let whole = self.views.len() == VIEWS.len() && self.breasts.len() == BREASTS.len();
+            require(whole, "scores", "of each view, or of both breasts of four views")?;
+            self.breasts.values().next().unwrap_or(of_views)
+        } else {
+            of_views
+        };
         for (breast, scores) in &self.breasts {
             let side = BREASTS.into_iter().find(|(name, _)| name == breast).map(|(_, side)| side);
             let shown = side.is_some() && self.views.iter().any(|view| view.laterality() == side);

@@ -130,6 +130,14 @@ impl Disclose for Model {
             Self::NotAProbability { .. } => Words::of("a network gave a score that is not a probability"),
             // A request can name a view too, so it is not said.
             Self::ViewNotServed(_) => Words::of("the model has no network for this view"),
+            Self::NeedsExam => Words::of("the model scores no single image"),
+            Self::NeedsViews => Words::of("the model scores no exam as a whole"),
+            Self::MissingView(_) => Words::of("the exam lacks a view"),
+            Self::KnownExam { index, .. } => words![
+                "known exam ",
+                *index,
+                " is missed: this machine or program does not compute what the model's owner computed"
+            ],
             Self::Crops { limit, .. } => words!["at most ", *limit, " crops can be averaged"],
             Self::Image(_) => Words::of("an image cannot be prepared"),
             Self::Threads { threads, .. } => words![*threads, " threads could not be started"],

@@ -1,5 +1,6 @@
 //! `POST /v1/exams`: the four views of one exam, one part a view.
 
+mod together;
 mod views;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use crate::state::ModelIdentity;
 /// A whole exam's scores.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Answer {
-    /// `left` and `right`: by label, the mean of that side's CC and MLO views.
+    /// `left` and `right`: by label, the mean of that side's CC and MLO views, or of the networks that look at both breasts from each angle.
     breasts: BTreeMap<&'static str, Scores>,
     /// L-CC, R-CC, L-MLO, R-MLO.
     views: Vec<Viewed>,
@@ -129,12 +130,18 @@ pub(super) async fn four(
     let loaded = ready(shared)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?).await?;
-    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images)?).await?;
+    let at_a_time = if loaded.classifier.needs_exam() { together::AT_A_TIME } else { 1 };
+    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images, at_a_time)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let views::Exam { images, findings } = views::arrange(images, mixed)?;
-        let scored = classify_all(&loaded.classifier, images, asked.crops())?;
-        let breasts = breasts(&scored);
+        let (scored, breasts) = if loaded.classifier.needs_exam() {
+            together::classify(&loaded.classifier, images, asked.crops())?
+        } else {
+            let scored = classify_all(&loaded.classifier, images, asked.crops())?;
+            let breasts = breasts(&scored);
+            (scored, breasts)
+        };
         let claims: Vec<_> = scored.iter().collect();
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;
         let views = scored.into_iter().map(|scored| scored.viewed).collect();

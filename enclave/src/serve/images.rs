@@ -11,8 +11,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use cloister_imaging::View;
-use cloister_model::{Classification, Classifier, ToScore};
+use cloister_model::{Classification, Classifier, PreparedView, ToScore};
 use http_body_util::BodyExt;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
@@ -63,12 +64,12 @@ pub(super) struct Scored {
     best_center: [i64; 2],
     /// How many crops were averaged.
     crops: u32,
-    /// A probability for each label of the model; the screening model has these two.
-    #[schema(value_type = f64, minimum = 0, maximum = 1)]
-    benign: f64,
+    /// A probability for each label of the model; the screening model has these two. None where the model scores exams as a whole.
+    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1)]
+    benign: Option<f64>,
     /// See `benign`.
-    #[schema(value_type = f64, minimum = 0, maximum = 1)]
-    malignant: f64,
+    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1)]
+    malignant: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -132,7 +133,7 @@ pub(super) async fn one(
         (Image::new(body, content_type(headers), view), reserved, None)
     };
     let image = image.ok_or_else(no_view)?;
-    let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
+    let turn = loaded.admission.turn(1, decoded_bytes([&image], 1)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let prepared = prepare(&loaded.classifier, &image, asked.crops())?;
@@ -191,7 +192,7 @@ where
 }
 
 /// An image that was decoded and prepared, with what a receipt says of it.
-pub(super) struct Prepared<'a> {
+pub(super) struct Prepared<T> {
     begun: Instant,
     bytes_sha256: [u8; 32],
     pixels_sha256: [u8; 32],
@@ -199,14 +200,34 @@ pub(super) struct Prepared<'a> {
     columns: u32,
     sop_instance_uid: Option<String>,
     findings: Vec<&'static str>,
-    to_score: ToScore<'a>,
+    to_score: T,
 }
 
 /// What a request is told when the system has no thread for it.
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
 /// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
-pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32) -> Result<Prepared<'a>, Problem> {
+pub(super) fn prepare<'a>(
+    classifier: &'a Classifier,
+    image: &Image,
+    crops: u32,
+) -> Result<Prepared<ToScore<'a>>, Problem> {
+    prepared(image, |pixels, view| classifier.prepare(pixels, view, crops))
+}
+
+/// The same, for a network that looks at both breasts.
+pub(super) fn prepare_view(
+    classifier: &Classifier,
+    image: &Image,
+    crops: u32,
+) -> Result<Prepared<PreparedView>, Problem> {
+    prepared(image, |pixels, view| classifier.prepare_view(pixels, view, crops))
+}
+
+fn prepared<T>(
+    image: &Image,
+    prepare: impl FnOnce(&Array2<u16>, View) -> Result<T, cloister_model::Error>,
+) -> Result<Prepared<T>, Problem> {
     let begun = Instant::now();
     let Decoded { pixels, view, sop_instance_uid, findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
@@ -217,28 +238,48 @@ pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32)
             (sha256(image.bytes()), pixels)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
-        let to_score = classifier.prepare(&pixels, view, crops).map_err(no_scores);
+        let to_score = prepare(&pixels, view).map_err(no_scores);
         let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
         let to_score = to_score?;
         Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score })
     })
 }
 
-impl Prepared<'_> {
-    /// Runs the network.
-    pub(super) fn score(self) -> Result<Computed, Problem> {
+impl<T> Prepared<T> {
+    /// Runs `score`.
+    fn with(self, score: impl FnOnce(T) -> Result<Classification, cloister_model::Error>) -> Result<Computed, Problem> {
         let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score } = self;
-        let classification = to_score.score().map_err(no_scores)?;
+        let classification = score(to_score).map_err(no_scores)?;
         metrics::classified(begun.elapsed());
         let viewed = Viewed { classification, findings };
         Ok(Computed { viewed, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid })
     }
 }
 
-fn no_scores(error: cloister_model::Error) -> Problem {
+impl Prepared<ToScore<'_>> {
+    /// Runs the network.
+    pub(super) fn score(self) -> Result<Computed, Problem> {
+        self.with(ToScore::score)
+    }
+}
+
+impl Prepared<PreparedView> {
+    /// What the network of its angle is given.
+    pub(super) fn view(&self) -> &PreparedView {
+        &self.to_score
+    }
+
+    /// What is said of the view itself, once its exam is scored.
+    pub(super) fn placed(self) -> Result<Computed, Problem> {
+        self.with(|view| Ok(view.place()))
+    }
+}
+
+pub(super) fn no_scores(error: cloister_model::Error) -> Problem {
     match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
+        cloister_model::Error::NeedsExam => Problem::NeedsExam,
         other => {
             log(Record::NoScores { reason: other.words() });
             Problem::Internal("the network gave no scores")

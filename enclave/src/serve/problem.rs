@@ -86,6 +86,7 @@ pub(super) enum Problem {
     ExamMixed(&'static str),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
+    NeedsExam,
     Sealed(Refusal),
     Attestation,
     Receipt,
@@ -130,6 +131,11 @@ impl Problem {
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
             }
+            Self::NeedsExam => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "needs-exam",
+                "The model looks at four views together and scores no single image",
+            ),
             Self::Sealed(refusal) => refusal.parts(),
             Self::Attestation => {
                 (StatusCode::SERVICE_UNAVAILABLE, "attestation", "The security module gave no attestation document")
@@ -166,6 +172,7 @@ impl Problem {
             Self::ExamMixed(what) => {
                 Some(format!("{what}; mixed=allow takes them all the same, and says so in the answer"))
             }
+            Self::NeedsExam => Some("send the four views of an exam to /v1/exams".to_owned()),
             Self::Sealed(refusal) => refusal.detail(),
             Self::Internal(detail) => Some((*detail).to_owned()),
             Self::NotFound

@@ -38,8 +38,10 @@ fn manifest(labels: &[&str], output: Output) -> Manifest {
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
         preprocessing: Preprocessing::Resize1(Resize { mean: Numbers::All(0.5), deviation: Numbers::All(0.25) }),
         views: [(View::LCc, network)].into(),
+        pairs: BTreeMap::new(),
         winograd: true,
         known_answers: vec![],
+        known_exams: vec![],
     }
 }
 
