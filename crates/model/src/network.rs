@@ -24,7 +24,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Reads, checks and optimises the network of one view, or of the `breasts` that it looks at as one. Its weights are shared with the other networks of `store`.
+    /// Reads, checks and optimises the network of one view, or of so many `breasts` at once. Its weights are shared with the other networks of
+    /// `store`.
     pub(crate) fn load(
         package: &Package,
         view: &ViewNetwork,
