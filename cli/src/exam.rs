@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cloister_imaging::{Laterality, View};
-use cloister_model::{Classification, Classifier, Error, ExamScores, Package, limits, mean_of_angles};
+use cloister_model::{Classification, Classifier, Error, ExamScores, mean_of_angles};
 use ndarray::Array2;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::model::Local;
 use crate::picture::Picture;
 use crate::{files, model, output};
 
 /// What `cloister model exam` takes.
 #[derive(Args)]
 pub(crate) struct Exam {
-    /// The package's folder.
-    #[arg(long)]
-    package: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// The left craniocaudal view: a greyscale PNG, or a DICOM file, as the others.
     #[arg(long, value_name = "FILE")]
     l_cc: PathBuf,
@@ -31,15 +31,6 @@ pub(crate) struct Exam {
     /// The right mediolateral oblique view.
     #[arg(long, value_name = "FILE")]
     r_mlo: PathBuf,
-    /// How many crops are averaged; 1 is the noiseless crop.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
-    crops: u32,
-    /// Threads; all cores if not given.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// As an enclave answers it.
@@ -51,13 +42,11 @@ struct Answer {
 
 /// Scores the four views: together where the model looks at both breasts, one by one where it does not.
 pub(crate) fn run(arguments: &Exam) -> Result<(), Failure> {
-    let package = Package::open(&arguments.package).map_err(model::failure)?;
-    let threads = arguments.threads.map_or_else(model::cores, usize::from);
-    let classifier = Classifier::load(&package, threads).map_err(model::failure)?;
+    let (package, classifier) = arguments.local.load()?;
     let paths = View::ALL.into_iter().zip([&arguments.l_cc, &arguments.r_cc, &arguments.l_mlo, &arguments.r_mlo]);
     let images = paths.map(|(view, path)| Ok((view, read(path, view)?))).collect::<Result<_, Failure>>()?;
-    let answer = score(&classifier, &images, arguments.crops).map_err(model::failure)?;
-    if arguments.json {
+    let answer = score(&classifier, &images, arguments.local.crops).map_err(model::failure)?;
+    if arguments.local.json {
         return output::json(&answer);
     }
     let words = |scores: &BTreeMap<String, f64>| {

@@ -116,24 +116,40 @@ pub(crate) struct Demo {
 /// What `cloister model run` takes.
 #[derive(Args)]
 pub(crate) struct Run {
-    /// The package's folder.
-    #[arg(long)]
-    package: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// The image: a greyscale PNG, or a DICOM file.
     #[arg(long)]
     image: PathBuf,
     /// The image's view: L-CC, R-CC, L-MLO or R-MLO. A DICOM file says it itself, and must not say another.
     #[arg(long)]
     view: Option<View>,
+}
+
+/// How a package is run on this machine.
+#[derive(Args)]
+pub(crate) struct Local {
+    /// The package's folder.
+    #[arg(long)]
+    pub(crate) package: PathBuf,
     /// How many crops are averaged; 1 is the noiseless crop.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
-    crops: u32,
+    pub(crate) crops: u32,
     /// Threads; all cores if not given.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+}
+
+impl Local {
+    /// The package, and its networks ready to run.
+    pub(crate) fn load(&self) -> Result<(Package, Classifier), Failure> {
+        let package = Package::open(&self.package).map_err(failure)?;
+        let classifier = Classifier::load(&package, self.threads.map_or_else(cores, usize::from)).map_err(failure)?;
+        Ok((package, classifier))
+    }
 }
 
 /// Runs one verb.
@@ -263,18 +279,16 @@ fn print_plan(network: &str, layers: &[Layer]) -> Result<(), Failure> {
 }
 
 fn run_image(arguments: &Run) -> Result<(), Failure> {
-    let package = Package::open(&arguments.package).map_err(failure)?;
     let bytes = files::read(&arguments.image)?;
     let unusable = |error| Failure::input(format!("{}: {error}", arguments.image.display()));
     let picture = Picture::read(&arguments.image, &bytes)?;
     let view = picture.view(&arguments.image, arguments.view)?;
-    let threads = arguments.threads.map_or_else(cores, usize::from);
-    let classifier = Classifier::load(&package, threads).map_err(failure)?;
-    let answer = classifier.classify(&picture.pixels, view, arguments.crops).map_err(|error| match error {
+    let (package, classifier) = arguments.local.load()?;
+    let answer = classifier.classify(&picture.pixels, view, arguments.local.crops).map_err(|error| match error {
         Error::Image(error) => unusable(error),
         other => failure(other),
     })?;
-    if arguments.json {
+    if arguments.local.json {
         return output::json(&answer);
     }
     print(&answer)?;
