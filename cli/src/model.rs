@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cloister_imaging::{Angle, View};
 use cloister_model::{
-    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
+    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, ToScore, convert,
     convert_checkpoint, demo_options, kernels, limits, random_checkpoint, random_exam_checkpoint,
 };
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::maps::MapFile;
 use crate::picture::Picture;
 use crate::{add, evaluate, exam, files, output, reseal, seal};
 
@@ -124,6 +125,8 @@ pub(crate) struct Run {
     /// The image's view: L-CC, R-CC, L-MLO or R-MLO. A DICOM file says it itself, and must not say another.
     #[arg(long)]
     view: Option<View>,
+    #[command(flatten)]
+    map: MapFile,
 }
 
 /// How a package is run on this machine.
@@ -284,10 +287,18 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
     let picture = Picture::read(&arguments.image, &bytes)?;
     let view = picture.view(&arguments.image, arguments.view)?;
     let (package, classifier) = arguments.local.load()?;
-    let answer = classifier.classify(&picture.pixels, view, arguments.local.crops).map_err(|error| match error {
+    let answer = classifier
+        .prepare(&picture.pixels, view, arguments.local.crops)
+        .and_then(|prepared| match arguments.map.label() {
+            Some(label) => prepared.with_map(label),
+            None => Ok(prepared),
+        })
+        .and_then(ToScore::score);
+    let answer = answer.map_err(|error| match error {
         Error::Image(error) => unusable(error),
         other => failure(other),
     })?;
+    arguments.map.write(answer.map.as_ref().map(Into::into))?;
     if arguments.local.json {
         return output::json(&answer);
     }

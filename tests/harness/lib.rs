@@ -2,7 +2,6 @@
 
 mod accounts;
 mod authority;
-mod dicom;
 mod eavesdropper;
 mod enclave;
 mod flaky;
@@ -17,7 +16,7 @@ mod world;
 
 pub use accounts::{Accounts, Booted, CONSUMER, PROVIDER, Party, cache};
 pub use authority::{ClientAuthority, ClientPair};
-pub use dicom::{Dicom, PATIENT_NAME};
+pub use cloister_test_data::{Dicom, PATIENT_NAME};
 pub use eavesdropper::{Eavesdropper, holds};
 pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cloister_imaging::{Angle, Laterality, View};
+use cloister_imaging::{Angle, Finding, Laterality, View};
 use ndarray::Array2;
 
 use crate::{Classification, Classifier, Error, KnownExam, classifier::BREASTS, input::Inputs, limits};
@@ -17,6 +17,11 @@ pub struct PreparedView {
 }
 
 impl PreparedView {
+    /// What a person should look at in the image before they believe a score of it.
+    pub fn findings(&self) -> &[Finding] {
+        self.inputs.findings()
+    }
+
     /// The view that the image was taken for.
     pub fn view(&self) -> View {
         self.view
@@ -30,6 +35,7 @@ impl PreparedView {
             best_center: self.inputs.best_center(),
             scores: Scores::new(),
             crops: self.inputs.len() as u32,
+            map: None,
         }
     }
 }
@@ -85,9 +91,9 @@ impl Classifier {
             left.inputs.render(index, network.channels(), first)?;
             right.inputs.render(index, network.channels(), second)
         };
-        let runs = self.run(network, &self.labels_of_pairs(), left.inputs.len(), render)?;
+        let runs = self.run(network, (&self.labels_of_pairs(), None), left.inputs.len(), render)?;
         // Summed in the crops' order, so that the number of threads does not show in the last digits.
-        let mean = |at: usize| runs.iter().map(|scores| scores[at]).sum::<f64>() / runs.len() as f64;
+        let mean = |at: usize| runs.iter().map(|run| run.scores[at]).sum::<f64>() / runs.len() as f64;
         let breast = |side: usize| -> Scores {
             self.labels.iter().enumerate().map(|(at, label)| (label.clone(), mean(at * BREASTS + side))).collect()
         };

@@ -1,6 +1,8 @@
 //! What a network is given: the crops of a prepared mammogram, or the whole image scaled.
 
-use cloister_imaging::{CropPlan, Error as ImageError, Noise, Prepared, View, prepare};
+use cloister_imaging::{
+    Axis as Along, CropPlan, Error as ImageError, Finding, Noise, Placement, Prepared, View, prepare,
+};
 use ndarray::{Array2, Axis};
 
 use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
@@ -9,13 +11,17 @@ use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
 const WHITE: f32 = 65_535.0;
 
 /// The inputs of one image, rendered one at a time on whatever thread runs the network.
-pub(crate) enum Inputs {
+pub(crate) struct Inputs {
+    kind: Kind,
+    image: (usize, usize),
+}
+
+enum Kind {
     Crops(Box<Prepared>, Vec<CropPlan>),
     /// Greys from 0 to 1, and what every channel makes of them.
     Whole {
         greys: Array2<f32>,
         numbers: Resize,
-        image: (usize, usize),
     },
 }
 
@@ -28,38 +34,55 @@ impl Inputs {
         window: (usize, usize),
         crops: u32,
     ) -> Result<Self, Error> {
-        match preprocessing {
+        let kind = match preprocessing {
             Preprocessing::ScreeningMammogram1(_) => {
                 let prepared = prepare(image, view, window)?;
                 let noise = if crops == 1 { Noise::None } else { Noise::Default };
                 let plans = prepared.crops(crops, noise);
-                Ok(Self::Crops(Box::new(prepared), plans))
+                Kind::Crops(Box::new(prepared), plans)
             }
             Preprocessing::Resize1(numbers) => {
                 if image.iter().all(|pixel| *pixel == 0) {
                     return Err(ImageError::AllZero.into());
                 }
-                Ok(Self::Whole { greys: scale(image, window), numbers: numbers.clone(), image: image.dim() })
+                Kind::Whole { greys: scale(image, window), numbers: numbers.clone() }
             }
+        };
+        Ok(Self { kind, image: image.dim() })
+    }
+
+    /// The image's size: rows, columns.
+    pub(crate) fn image(&self) -> (usize, usize) {
+        self.image
+    }
+
+    /// Where in the image an input lies. `index` is below [`Inputs::len`].
+    pub(crate) fn placement(&self, index: usize) -> Placement {
+        match &self.kind {
+            Kind::Crops(prepared, plans) => prepared.placement(&plans[index]),
+            Kind::Whole { greys, .. } => Placement {
+                rows: Along::whole(self.image.0, greys.nrows()),
+                columns: Along::whole(self.image.1, greys.ncols()),
+            },
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Crops(_, plans) => plans.len(),
-            Self::Whole { .. } => 1,
+        match &self.kind {
+            Kind::Crops(_, plans) => plans.len(),
+            Kind::Whole { .. } => 1,
         }
     }
 
     /// One input, channel after channel and row after row, into memory of its size. `index` is below [`Inputs::len`].
     pub(crate) fn render(&self, index: usize, channels: usize, buffer: &mut [f32]) -> Result<(), Error> {
         let plane = buffer.len() / channels;
-        match self {
-            Self::Crops(prepared, plans) => {
+        match &self.kind {
+            Kind::Crops(prepared, plans) => {
                 prepared.render_into(&plans[index], &mut buffer[..plane])?;
                 (1..channels).for_each(|channel| buffer.copy_within(..plane, channel * plane));
             }
-            Self::Whole { greys, numbers, .. } => {
+            Kind::Whole { greys, numbers } => {
                 for (channel, plane) in buffer.chunks_exact_mut(plane).enumerate() {
                     let (mean, deviation) = (numbers.mean.of(channel), numbers.deviation.of(channel));
                     plane.iter_mut().zip(greys).for_each(|(to, grey)| *to = (grey - mean) / deviation);
@@ -71,20 +94,28 @@ impl Inputs {
 
     /// Where in the image the network looks: top, bottom, left, right, ends excluded.
     pub(crate) fn window(&self) -> [usize; 4] {
-        match self {
-            Self::Crops(prepared, _) => {
+        match &self.kind {
+            Kind::Crops(prepared, _) => {
                 let window = prepared.window;
                 [window.top, window.bottom, window.left, window.right]
             }
-            Self::Whole { image, .. } => [0, image.0, 0, image.1],
+            Kind::Whole { .. } => [0, self.image.0, 0, self.image.1],
+        }
+    }
+
+    /// What a person should look at in the image; nothing of one that is scaled whole, in which no breast was looked for.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        match &self.kind {
+            Kind::Crops(prepared, _) => &prepared.findings,
+            Kind::Whole { .. } => &[],
         }
     }
 
     /// The centre that inputs are cut around: y, x.
     pub(crate) fn best_center(&self) -> [i64; 2] {
-        match self {
-            Self::Crops(prepared, _) => [prepared.best_center.0, prepared.best_center.1],
-            Self::Whole { image, .. } => [(image.0 / 2) as i64, (image.1 / 2) as i64],
+        match &self.kind {
+            Kind::Crops(prepared, _) => [prepared.best_center.0, prepared.best_center.1],
+            Kind::Whole { .. } => [(self.image.0 / 2) as i64, (self.image.1 / 2) as i64],
         }
     }
 }

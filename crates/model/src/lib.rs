@@ -24,6 +24,7 @@ mod known;
 mod layers;
 pub mod limits;
 mod manifest;
+mod map;
 mod names;
 mod network;
 mod onnx;
@@ -42,5 +43,6 @@ pub use manifest::{
     FORMAT, Generator, KnownAnswer, KnownExam, Manifest, Numbers, Preprocessing, Resize, ScreeningMammogram,
     SyntheticImage, ViewNetwork,
 };
+pub use map::Map;
 pub use output::Output;
 pub use package::{MANIFEST, Package};

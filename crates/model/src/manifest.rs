@@ -11,8 +11,8 @@ use crate::{Error, Output, limits, names};
 pub const FORMAT: u32 = 1;
 
 /// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
-const RESERVED_LABELS: [&str; 8] =
-    ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"];
+const RESERVED_LABELS: [&str; 9] =
+    ["view", "window", "best_center", "crops", "crop_seed", "map", "model", "receipt", "verified"];
 
 /// Channels of a network that was made for photographs.
 const COLOURS: usize = 3;

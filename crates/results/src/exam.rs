@@ -199,12 +199,12 @@ impl Exam {
         View::ALL.iter().filter_map(|view| self.views.iter().find(|scored| scored.source.view == *view))
     }
 
-    /// The mean of a breast's views; nothing without one.
+    /// The mean of a breast's two views; nothing without both: one view's scores are its own, and no mean.
     pub(crate) fn mean(&self, side: Laterality) -> Option<Scores> {
-        let count = u32::try_from(self.of(side).count()).ok().filter(|count| *count > 0)?;
-        let labels = self.of(side).next().map(|scored| scored.scores.keys())?;
-        let sum = |label: &String| self.of(side).filter_map(|view| view.scores.get(label)).sum::<f64>();
-        Some(labels.map(|label| (label.clone(), sum(label) / f64::from(count))).collect())
+        let mut views = self.of(side).map(|scored| &scored.scores);
+        let (Some(one), Some(other)) = (views.next(), views.next()) else { return None };
+        let both = one.iter().filter_map(|(label, score)| Some((label, score, other.get(label)?)));
+        Some(both.map(|(label, score, other)| (label.clone(), f64::midpoint(*score, *other))).collect())
     }
 
     /// The day of the answer (DA).

@@ -33,16 +33,15 @@ pub(crate) fn view(exam: &Exam, scored: &Scored) -> String {
 
 /// The scores of a breast, and which of its views they are of.
 pub(crate) fn breast(exam: &Exam, side: Laterality) -> String {
-    let Some(mean) = exam.mean(side) else {
-        return format!("{}: no view was given, and nothing is said about it.", title(side));
+    let there: Vec<&str> = exam.of(side).map(|scored| scored.source.view.as_str()).collect();
+    let missing = View::ALL.into_iter().find(|view| view.laterality() == side && !there.contains(&view.as_str()));
+    let said = match (exam.mean(side), missing) {
+        _ if there.is_empty() => "no view was given, and nothing is said about it".to_owned(),
+        (Some(mean), _) => format!("{}, the mean of {}", scores(exam, &mean), there.join(" and ")),
+        (None, Some(missing)) => format!("no score, because no {missing} was given"),
+        (None, None) => "no score".to_owned(),
     };
-    let there: Vec<View> = exam.of(side).map(|scored| scored.source.view).collect();
-    let missing = View::ALL.into_iter().find(|view| view.laterality() == side && !there.contains(view));
-    let of = match (there.as_slice(), missing) {
-        ([alone], Some(missing)) => format!("from {alone} alone: no {missing} was given"),
-        _ => format!("the mean of {}", there.iter().map(|view| view.as_str()).collect::<Vec<_>>().join(" and ")),
-    };
-    format!("{}: {}, {of}.", title(side), scores(exam, &mean))
+    format!("{}: {said}.", title(side))
 }
 
 /// How the breasts stand to the operating point.
