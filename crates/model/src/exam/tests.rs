@@ -45,7 +45,8 @@ fn each_angles_network_gives_what_numpy_does() {
                 Ok(())
             };
             let network = &classifier.pairs[&angle];
-            let scores = network.run(&Buffers::default(), 1, &classifier.labels_of_pairs(), fill).unwrap();
+            let scores =
+                network.run(&Buffers::default(), 1, (&classifier.labels_of_pairs(), None), fill).unwrap().scores;
             for (score, expected) in scores.iter().zip(expected()[name]) {
                 assert!((score - expected).abs() < 1e-5, "{name}: {scores:?}");
             }
@@ -80,7 +81,7 @@ fn a_breast_has_the_mean_of_crops_and_angles_whatever_the_threads() {
                 prepared[&left].render_into(first, one)?;
                 Ok(prepared[&right].render_into(second, other)?)
             };
-            classifier.pairs[&left.angle()].run(&Buffers::default(), 1, &labels, fill).unwrap()
+            classifier.pairs[&left.angle()].run(&Buffers::default(), 1, (&labels, None), fill).unwrap().scores
         };
         lefts.iter().zip(&rights).map(run).collect()
     };
