@@ -372,6 +372,9 @@ fn explained<'a>(findings: impl IntoIterator<Item = &'a String>) -> BTreeMap<Str
 }
 
 fn scores(scores: &Scores) -> String {
+    if scores.is_empty() {
+        return "looked at together with the other views".to_owned();
+    }
     let words: Vec<_> = scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect();
     words.join("  ")
 }

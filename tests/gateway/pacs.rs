@@ -68,25 +68,28 @@ async fn answer(held: Arc<Mutex<Held>>, request: Request<Incoming>) -> Result<Re
             .starts_with("multipart/related; type=\"application/dicom\"")
     );
     let Ok(body) = request.into_body().collect().await else { return Ok(Response::new(Full::default())) };
-    let body = body.to_bytes();
+    let (answer, slow) = store(&held, path, &body.to_bytes());
+    tokio::time::sleep(slow).await;
+    Ok(answer)
+}
+
+/// Stores an instance: the answer, and how long it is held up.
+fn store(held: &Mutex<Held>, path: String, body: &[u8]) -> (Response<Full<Bytes>>, Duration) {
     let mut held = held.lock().unwrap();
     held.paths.push(path);
     if held.refuse > 0 {
         held.refuse -= 1;
-        return Ok(Response::builder().status(503).body(Full::default()).unwrap());
+        return (Response::builder().status(503).body(Full::default()).unwrap(), Duration::ZERO);
     }
-    let file = only_part(&body);
+    let file = only_part(body);
     let uid = instance(file);
     *held.sent.entry(uid.clone()).or_default() += 1;
     if held.instances.contains_key(&uid) {
         let json = r#"{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [273]}}]}}"#;
-        return Ok(Response::builder().status(409).body(Full::from(json)).unwrap());
+        return (Response::builder().status(409).body(Full::from(json)).unwrap(), Duration::ZERO);
     }
     held.instances.insert(uid, file.to_vec());
-    let slow = held.slow;
-    drop(held);
-    tokio::time::sleep(slow).await;
-    Ok(Response::new(Full::from("{}")))
+    (Response::new(Full::from("{}")), held.slow)
 }
 
 fn only_part(body: &[u8]) -> &[u8] {
