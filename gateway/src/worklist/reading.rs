@@ -178,7 +178,8 @@ fn views(connection: &Connection, exam: i64, answer: Option<&Answer>) -> Result<
             bytes,
             rows,
             columns,
-            scores: answered.map(|answered| answered.scores.clone()),
+            // A network that looks at both breasts at once has none for a view.
+            scores: answered.map(|answered| answered.scores.clone()).filter(|scores| !scores.is_empty()),
             findings: answered.map(|answered| answered.findings.clone()).unwrap_or_default(),
             has_map,
             sha256,
