@@ -6,10 +6,7 @@ use cloister_imaging::View;
 use cloister_tests::{Client, Gateway, Setup, World, binary, image, run};
 
 async fn send(client: &Client, seed: u64) -> String {
-    let pictures = View::ALL.map(|view| image(view, seed));
-    let parts: Vec<(&str, &[u8])> =
-        View::ALL.iter().zip(&pictures).map(|(view, image)| (view.as_str(), image.as_slice())).collect();
-    let sent = client.send_exam("", &parts).await;
+    let sent = client.send_views("", &View::ALL.map(|view| (view, image(view, seed)))).await;
     assert_eq!(sent.status, 201, "{}", String::from_utf8_lossy(&sent.body));
     sent.json()["id"].as_str().unwrap().to_owned()
 }
