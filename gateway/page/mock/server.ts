@@ -145,12 +145,12 @@ export class Mock {
       return;
     }
     if (method !== 'GET' && !(method === 'POST' && path === '/session') && request.headers['x-cloister-csrf'] !== this.csrf) {
-      problem(answer, 403, 'csrf', 'The request does not come from the page.');
+      problem(answer, 403, 'not-meant', 'The request does not come from the page.');
       return;
     }
     if (path === '/session') return this.session(method, request, answer);
     if (this.scenario.signIn !== 'none' && this.user === null) {
-      problem(answer, 401, 'sign-in-refused', 'Sign in first.');
+      problem(answer, 401, 'signed-out', 'Sign in first.');
       return;
     }
     if (path === '/enclaves' || path === '/enclaves/check') json(answer, 200, this.enclaves());
@@ -245,7 +245,7 @@ export class Mock {
     if (outcome === 'abstained')
       this.change(id, { state: 'abstained', reason: { type: 'image-background', sentence: 'L-CC: the background is not 0.' } });
     else if (outcome === 'failed')
-      this.change(id, { state: 'failed', reason: { type: 'enclave-unreachable', sentence: 'The enclave did not answer.' } });
+      this.change(id, { state: 'failed', reason: { type: 'connection', sentence: 'The enclave did not answer.' } });
     else {
       const views = (this.exams.get(id)?.exam.views ?? []).map((view) => scored(view, scores));
       this.change(id, {
@@ -315,7 +315,7 @@ function json(answer: ServerResponse, status: number, value: unknown, headers: R
 function problem(answer: ServerResponse, status: number, type: string, detail: string, retryAfter?: number): void {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
-  answer.writeHead(status, headers).end(JSON.stringify({ type, title: type, detail, status }));
+  answer.writeHead(status, headers).end(JSON.stringify({ type: `urn:cloister:problem:${type}`, title: type, detail, status }));
 }
 
 async function body(request: IncomingMessage): Promise<Buffer> {

@@ -36,7 +36,7 @@ describe('the client', () => {
   it('is refused a change without that', async () => {
     await api.signIn('reader', 'correct horse');
     api.keepCsrf('something else');
-    expect(await refusal(api.checkEnclaves())).toEqual({ type: 'csrf', status: 403 });
+    expect(await refusal(api.checkEnclaves())).toEqual({ type: 'not-meant', status: 403 });
   });
 
   it('hears that there is no such exam', async () => {

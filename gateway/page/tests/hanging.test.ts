@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { flipFor } from '../src/dicom/hanging';
 import type { Facts } from '../src/dicom/tags';
-import { hang, windowFor } from '../src/viewer/grey';
+import { hang, reduced, windowFor } from '../src/viewer/grey';
 
 const EVEN = { left: 1, right: 1 };
 const facts = (change: Partial<Facts>): Facts => ({
@@ -115,4 +115,10 @@ describe('the first window', () => {
     const { lower, upper } = windowFor(sorted([7, 7, 7]), null);
     expect(upper).toBeGreaterThan(lower);
   });
+});
+
+it('a reduced picture has the mean of each square, without what is left over', () => {
+  const greys = Uint16Array.from([1, 3, 10, 10, 99, 5, 7, 10, 11, 99, 99, 99, 99, 99, 99]);
+  const small = reduced(greys, 3, 5, 2);
+  expect({ ...small, greys: [...small.greys] }).toEqual({ rows: 1, columns: 2, greys: [4, 10] });
 });

@@ -11,6 +11,7 @@ const LONGEST_WAIT_MS = 15_000;
 export interface Heard {
   exam: (exam: Exam) => void;
   enclaves: (enclaves: Enclaves) => void;
+  deleted: (id: string) => void;
   /** The stream is there (again): what was missed has to be asked for. */
   open: () => void;
   lost: () => void;
@@ -31,6 +32,9 @@ export function listen(heard: Heard): () => void {
     });
     stream.addEventListener('exam', (event: MessageEvent<string>) => heard.exam(JSON.parse(event.data) as Exam));
     stream.addEventListener('enclaves', (event: MessageEvent<string>) => heard.enclaves(JSON.parse(event.data) as Enclaves));
+    stream.addEventListener('deleted', (event: MessageEvent<string>) => heard.deleted((JSON.parse(event.data) as { id: string }).id));
+    // Too much changed for the stream to tell all of it.
+    stream.addEventListener('missed', heard.open);
     stream.addEventListener('error', () => {
       stream.close();
       if (ended) return;

@@ -134,6 +134,7 @@ export const en = {
   'enclave.simulated': 'Simulated',
   'enclave.simulated.meaning': 'Not a real enclave: it shows the procedure and keeps nothing secret. Never use it with patients’ images.',
   'enclave.passed': '{n} of {total} checks passed',
+  'enclave.all-passed': 'All {n} checks passed',
   'enclave.address': 'Address',
   'enclave.label': 'Accepted as',
   'enclave.module': 'Enclave’s identifier',
@@ -148,6 +149,7 @@ export const en = {
   'outcome.passed': 'Passed',
   'outcome.failed': 'Failed',
   'outcome.not-reached': 'Not reached',
+  'outcome.not-asked': 'Not asked for',
 
   'list.title': 'Work list',
   'list.search': 'Search',
@@ -223,6 +225,7 @@ export const en = {
   'exam.images-drop':
     'To see them with the overlay, drop the same files here. They are compared with their fingerprints and stay in this browser.',
   'exam.images-other': 'These are not the files of this exam.',
+  'exam.again': 'The gateway tries again by itself',
   'exam.retry': 'Try again',
   'exam.retry.body': 'The gateway still has the images; they need not be dropped again.',
   'exam.delete': 'Delete exam',

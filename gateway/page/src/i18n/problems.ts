@@ -8,19 +8,27 @@ export const problems: Record<string, Pair> = {
     zh: '网关没有应答。请检查网络；没有任何内容丢失，可以重试。',
   },
   'sign-in-refused': { en: 'User name or password is wrong.', zh: '用户名或密码错误。' },
-  'too-many-attempts': {
+  'sign-in-locked': {
     en: 'Too many wrong passwords. Wait a few minutes and try again.',
     zh: '密码错误次数过多。请等待几分钟后再试。',
   },
   'too-many-requests': { en: 'Too many requests. Wait a little and try again.', zh: '请求过多，请稍后再试。' },
   'not-allowed': { en: 'You may not do this. Ask an administrator.', zh: '您无权执行此操作，请联系管理员。' },
-  csrf: { en: 'The page is out of date. Reload it and try again.', zh: '页面已过期，请重新加载后再试。' },
+  'not-meant': { en: 'The page is out of date. Reload it and try again.', zh: '页面已过期，请重新加载后再试。' },
+  'signed-out': { en: 'Your session has ended. Sign in again.', zh: '会话已结束，请重新登录。' },
+  'too-many-streams': { en: 'The page is open too often. Close other tabs.', zh: '打开的页面过多，请关闭其他标签页。' },
 
   'upload-too-large': {
     en: 'A file is too large. Export the image without other data and try again.',
     zh: '文件过大。请只导出图像后再试。',
   },
   'too-many-files': { en: 'An exam has at most four views. Remove the rest.', zh: '一次检查最多四个体位，请移除多余的文件。' },
+  'no-view': {
+    en: 'A file does not say which of the four views it shows. Remove it, or choose its view.',
+    zh: '有文件没有说明是四个体位中的哪一个。请移除，或选择体位。',
+  },
+  'body-broken': { en: 'The upload was broken on its way. Send again.', zh: '上传途中出错，请重新发送。' },
+  'body-stalled': { en: 'The upload took too long. Check the network and send again.', zh: '上传时间过长。请检查网络后重新发送。' },
   'no-files': { en: 'No image was sent. Drop the views and try again.', zh: '没有发送图像，请放入图像后再试。' },
   'not-an-image': { en: 'A file is neither DICOM nor PNG. Remove it.', zh: '有文件既不是 DICOM，也不是 PNG。请移除。' },
   'part-twice': { en: 'The same view was sent twice. Remove one.', zh: '同一体位发送了两次，请移除一个。' },
@@ -33,16 +41,23 @@ export const problems: Record<string, Pair> = {
     zh: '缺少体位。请补充，或选择不含缺少的体位发送。',
   },
   'queue-full': { en: 'The queue is full. Nothing was sent; try again in a moment.', zh: '队列已满。没有发送任何内容，请稍后再试。' },
-  'spool-full': { en: 'The gateway’s disk is full. Tell your IT department.', zh: '网关磁盘已满，请通知信息科。' },
+  spool: { en: 'The gateway cannot write to its disk. Tell your IT department.', zh: '网关无法写入磁盘，请通知信息科。' },
   'not-verified': {
     en: 'No enclave is verified, so nothing was sent. Ask your IT department.',
     zh: '没有通过验证的飞地，因此没有发送任何内容。请联系信息科。',
   },
-  'enclave-refused': {
-    en: 'The enclave did not prove what it is, so no image was sent to it. Ask your IT department.',
-    zh: '飞地未能证明自己的身份，因此没有向它发送图像。请联系信息科。',
+  'receipt-not-believed': {
+    en: 'The answer’s receipt does not hold, so its scores are not shown. Tell your IT department.',
+    zh: '应答的回执不成立，因此不显示其评分。请通知信息科。',
   },
-  'enclave-unreachable': {
+  'answer-not-understood': {
+    en: 'The enclave’s answer cannot be read. Gateway and enclave may be of different versions; tell your IT department.',
+    zh: '无法读取飞地的应答。网关与飞地的版本可能不同，请通知信息科。',
+  },
+  internal: { en: 'The gateway made a mistake. Tell your IT department.', zh: '网关内部出错，请通知信息科。' },
+  'not-failed': { en: 'The exam has not failed, or its images are gone.', zh: '检查没有失败，或图像已不存在。' },
+  'not-answered': { en: 'The exam has no answer yet.', zh: '检查尚无应答。' },
+  connection: {
     en: 'The enclave could not be reached. The gateway keeps the images; try again.',
     zh: '无法连接飞地。网关保存着图像，请重试。',
   },

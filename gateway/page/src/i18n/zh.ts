@@ -134,6 +134,7 @@ export const zh: Record<Key, string> = {
   'enclave.simulated': '模拟',
   'enclave.simulated.meaning': '不是真正的飞地：它只演示流程，不能保密。切勿用于患者图像。',
   'enclave.passed': '{total} 项检查中通过 {n} 项',
+  'enclave.all-passed': '{n} 项检查全部通过',
   'enclave.address': '地址',
   'enclave.label': '批准条目',
   'enclave.module': '飞地标识',
@@ -148,6 +149,7 @@ export const zh: Record<Key, string> = {
   'outcome.passed': '通过',
   'outcome.failed': '未通过',
   'outcome.not-reached': '未进行',
+  'outcome.not-asked': '未要求',
 
   'list.title': '工作列表',
   'list.search': '搜索',
@@ -222,6 +224,7 @@ export const zh: Record<Key, string> = {
   'exam.images-deleted': '按照本院规定，图像在送达后已删除。',
   'exam.images-drop': '若要与叠加图一起查看，请将相同的文件拖放到这里。文件会与指纹比对，并且只留在本浏览器中。',
   'exam.images-other': '这些不是此检查的文件。',
+  'exam.again': '网关会自动重试',
   'exam.retry': '重试',
   'exam.retry.body': '网关仍保存着图像，无需再次放入。',
   'exam.delete': '删除检查',

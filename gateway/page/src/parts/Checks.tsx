@@ -19,23 +19,25 @@ export function allChecks(checks: Check[]): Check[] {
 }
 
 export function CheckList({ checks }: { checks: Check[] }) {
-  return <CheckRows checks={allChecks(checks)} />;
+  return <CheckRows checks={allChecks(checks)} failed={checks.some((check) => check.outcome === 'failed')} />;
 }
 
-function CheckRows({ checks }: { checks: Check[] }) {
+function CheckRows({ checks, failed }: { checks: Check[]; failed: boolean }) {
   const words = useWords();
   if (checks.length === 0) return null;
   return (
     <ol class="checks">
       {checks.map((check) => (
-        <CheckRow key={check.id} check={check} words={words} open={check.outcome === 'failed'} />
+        <CheckRow key={check.id} check={check} words={words} failed={failed} />
       ))}
     </ol>
   );
 }
 
-function CheckRow({ check, words, open }: { check: Check; words: Words; open: boolean }) {
+/** Where no check failed, one that was not reached is one that the policy does not ask for. */
+function CheckRow({ check, words, failed }: { check: Check; words: Words; failed: boolean }) {
   const { t, known } = words;
+  const open = check.outcome === 'failed';
   const { id, outcome, expected, found } = check;
   const differ = outcome === 'failed' && expected !== null;
   const value = found ?? expected;
@@ -47,7 +49,7 @@ function CheckRow({ check, words, open }: { check: Check; words: Words; open: bo
             <Icon name={ICONS[outcome]} />
           </span>
           <span class="check-name">{known('check', id) ?? id}</span>
-          <span class="check-word">{t(`outcome.${outcome}`)}</span>
+          <span class="check-word">{t(outcome === 'not-reached' && !failed ? 'outcome.not-asked' : `outcome.${outcome}`)}</span>
         </summary>
         <div class="check-body">
           {outcome === 'failed' && <p class="bad-text">{t('enclave.must')}</p>}
@@ -113,9 +115,13 @@ export function EnclaveCard({ enclave, details, open = false }: { enclave: Encla
           <span lang="en">{enclave.sentence}</span>
         </p>
       )}
-      {!open && <CheckRows checks={checks.filter((check) => check.outcome === 'failed')} />}
+      {!open && <CheckRows checks={checks.filter((check) => check.outcome === 'failed')} failed />}
       <details class="all-checks" open={open}>
-        <summary>{t('enclave.passed', { n: passed, total: allChecks(checks).length })}</summary>
+        <summary>
+          {state === 'verified'
+            ? t('enclave.all-passed', { n: passed })
+            : t('enclave.passed', { n: passed, total: allChecks(checks).length })}
+        </summary>
         <CheckList checks={checks} />
       </details>
       {details && <EnclaveFacts enclave={enclave} />}

@@ -48,10 +48,19 @@ function Trouble({ exam, onExam }: PanelProps) {
   const { t, known } = words;
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
-  if (exam.state !== 'failed' && exam.state !== 'abstained') return null;
   const abstained = exam.state === 'abstained';
   const { reason } = exam;
   const said = reason === null ? null : known('problem', reason.type);
+  if (!isOver(exam.state) && reason !== null) {
+    return (
+      <div class="panel-section">
+        <Banner kind="warn" title={t('exam.again')} live>
+          <p lang={said === null ? 'en' : undefined}>{said ?? reason.sentence}</p>
+        </Banner>
+      </div>
+    );
+  }
+  if (exam.state !== 'failed' && !abstained) return null;
   const retry = () => {
     setBusy(true);
     api

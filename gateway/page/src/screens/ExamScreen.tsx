@@ -2,14 +2,14 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import * as api from '../api/client';
-import type { Problem } from '../api/problem';
+import { Problem } from '../api/problem';
 import type { Exam, View } from '../api/types';
 import { matchFiles } from '../exam/reading';
 import { readItem } from '../exam/draft';
 import { useWords } from '../i18n';
 import { asProblem, Banner, ChooseFiles, DropTarget, problemWords, useTitle } from '../parts/common';
 import { Icon } from '../parts/Icon';
-import { noticeProblem, onExam, reconnections } from '../state/page';
+import { noticeProblem, onDeleted, onExam, reconnections } from '../state/page';
 import { ADDRESS } from '../state/route';
 import { useStore } from '../state/store';
 import { Viewer } from '../viewer/Viewer';
@@ -56,6 +56,11 @@ function useExam(id: string) {
     const stop = onExam((next) => {
       if (next.id === id) take(next);
     });
+    const stopDeleted = onDeleted((gone) => {
+      if (gone !== id) return;
+      set(null);
+      setProblem(new Problem('not-found', '', 404));
+    });
     api.exam(id).then(take, (error: unknown) => {
       noticeProblem(error);
       if (current) setProblem(asProblem(error));
@@ -63,6 +68,7 @@ function useExam(id: string) {
     return () => {
       current = false;
       stop();
+      stopDeleted();
     };
   }, [id, again]);
   return { exam, problem, set };

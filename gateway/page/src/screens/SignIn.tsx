@@ -55,13 +55,7 @@ function PasswordForm() {
   };
   return (
     <form onSubmit={submit}>
-      {problem !== null && (
-        <Banner
-          kind="bad"
-          title={problem.status === 429 ? (words.known('problem', 'too-many-attempts') ?? '') : problemWords(words, problem)}
-          live
-        />
-      )}
+      {problem !== null && <Banner kind="bad" title={problemWords(words, problem)} live />}
       <label class="field">
         <span>{t('sign-in.user')}</span>
         <input

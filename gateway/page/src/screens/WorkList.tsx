@@ -8,7 +8,7 @@ import { readings } from '../exam/reading';
 import { useWords } from '../i18n';
 import { StateChip, useTitle } from '../parts/common';
 import { Icon } from '../parts/Icon';
-import { noticeProblem, onExam, reconnections } from '../state/page';
+import { noticeProblem, onDeleted, onExam, reconnections } from '../state/page';
 import { ADDRESS, go } from '../state/route';
 import { useStore } from '../state/store';
 
@@ -128,6 +128,7 @@ function useExams(q: string, state: string) {
     const timer = setTimeout(() => void load(null), q === '' ? 0 : REST_MS);
     return () => clearTimeout(timer);
   }, [load, again]);
+  useEffect(() => onDeleted((id) => setExams((now) => now.filter((exam) => exam.id !== id))), []);
   useEffect(
     () =>
       onExam((exam) => {

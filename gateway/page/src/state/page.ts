@@ -19,11 +19,18 @@ export const startProblem = store<Problem | null>(null);
 export const reconnections = store(0);
 
 const examWatchers = new Set<(exam: Exam) => void>();
+const deletionWatchers = new Set<(id: string) => void>();
 
 /** Calls back with each exam that changes. */
 export function onExam(seen: (exam: Exam) => void): () => void {
   examWatchers.add(seen);
   return () => examWatchers.delete(seen);
+}
+
+/** Calls back with the identifier of each exam that is deleted. */
+export function onDeleted(seen: (id: string) => void): () => void {
+  deletionWatchers.add(seen);
+  return () => deletionWatchers.delete(seen);
 }
 
 /** Whether somebody is signed in, or nobody has to be. */
@@ -77,6 +84,9 @@ export function follow(): () => void {
       for (const seen of [...examWatchers]) seen(exam);
     },
     enclaves: (now) => enclaves.set(now),
+    deleted: (id) => {
+      for (const seen of [...deletionWatchers]) seen(id);
+    },
     open: () => {
       connected.set(true);
       if (!first) {

@@ -15,6 +15,9 @@ const MOVE_STEP = 0.05;
 const WINDOW_STEP = 0.05;
 const ZOOM_STEP = 1.15;
 
+/** How much a pixel of the wheel's way zooms: a notch, which has about a hundred, by a sixth. */
+const WHEEL_STEP = 0.0015;
+
 /** How strong the overlay is at first. */
 const FIRST_OPACITY = 0.5;
 
@@ -121,8 +124,8 @@ function arrow(pane: Pane, event: KeyboardEvent): boolean {
     else void pane.nudgeWindow(way[1] * WINDOW_STEP, way[0] * WINDOW_STEP);
     return true;
   }
-  if (event.key === '+' || event.key === '=') void pane.nudge(0, 0, ZOOM_STEP);
-  else if (event.key === '-') void pane.nudge(0, 0, 1 / ZOOM_STEP);
+  if (event.key === '+' || event.key === '=') void pane.zoom(ZOOM_STEP);
+  else if (event.key === '-') void pane.zoom(1 / ZOOM_STEP);
   else return false;
   return true;
 }
@@ -210,6 +213,11 @@ function PaneBox({ view, source, map, opacity, active, single, empty, panes, onA
         onPointerDown={onActive}
         onDblClick={onSingle}
         onContextMenu={(event) => event.preventDefault()}
+        onWheel={(event) => {
+          event.preventDefault();
+          const { left, top } = event.currentTarget.getBoundingClientRect();
+          void panes.get(view)?.zoom(Math.exp(-event.deltaY * WHEEL_STEP), [event.clientX - left, event.clientY - top]);
+        }}
       />
       <canvas class="pane-overlay" ref={overlay} style={{ opacity }} data-map={map === null ? 'none' : 'drawn'} />
       <div class="pane-name">{t(`view.${view}`)}</div>

@@ -13,6 +13,7 @@ import {
   ZoomTool,
 } from '@cornerstonejs/tools';
 import type { Types as ToolTypes } from '@cornerstonejs/tools';
+import { softwareGraphics } from './graphics';
 import { describePictures, PICTURE_BYTES } from './load';
 
 /** What a viewport's element says of itself. */
@@ -54,28 +55,18 @@ function group(): ToolTypes.IToolGroup | undefined {
   return ToolGroupManager.getToolGroup(GROUP);
 }
 
-/** The first button does what was chosen, the wheel and the second zoom, the third moves. */
+/** The first button does what was chosen, the second zooms, the third moves. */
 export function chooseTool(tool: Tool): void {
   const tools = group();
   if (!tools) return;
-  const { Primary, Secondary, Auxiliary, Wheel } = ToolEnums.MouseBindings;
-  const bindings: Record<Tool, ToolEnums.MouseBindings[]> = { window: [], pan: [Auxiliary], zoom: [Secondary, Wheel] };
+  const { Primary, Secondary, Auxiliary } = ToolEnums.MouseBindings;
+  const bindings: Record<Tool, ToolEnums.MouseBindings[]> = { window: [], pan: [Auxiliary], zoom: [Secondary] };
   bindings[tool].push(Primary);
   for (const name of Object.keys(bindings) as Tool[]) {
     tools.setToolPassive(TOOL_NAMES[name], { removeAllBindings: true });
     const buttons = bindings[name].map((mouseButton) => ({ mouseButton }));
     if (buttons.length > 0) tools.setToolActive(TOOL_NAMES[name], { bindings: buttons });
   }
-}
-
-/** Whether WebGL is missing, or played by the processor. */
-export function softwareGraphics(): boolean {
-  const context = document.createElement('canvas').getContext('webgl2');
-  if (context === null) return true;
-  const info = context.getExtension('WEBGL_debug_renderer_info');
-  const name = String(context.getParameter(info === null ? context.RENDERER : info.UNMASKED_RENDERER_WEBGL));
-  context.getExtension('WEBGL_lose_context')?.loseContext();
-  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
 export async function enable(id: string, element: HTMLDivElement): Promise<Types.IStackViewport> {
@@ -116,11 +107,18 @@ export function look(viewport: Types.IStackViewport, centre: [number, number], p
   viewport.render();
 }
 
-/** Moves by a share of what is seen, and zooms by a factor; for keys. */
-export function nudge(viewport: Types.IStackViewport, right: number, down: number, factor = 1): void {
+/** Moves by a share of what is seen; for keys. */
+export function nudge(viewport: Types.IStackViewport, right: number, down: number): void {
   const { focalPoint = [0, 0, 0], parallelScale = 1 } = viewport.getCamera();
   const step = parallelScale * 2;
-  look(viewport, [focalPoint[0] + right * step, focalPoint[1] + down * step], parallelScale / factor);
+  look(viewport, [focalPoint[0] + right * step, focalPoint[1] + down * step], parallelScale);
+}
+
+/** Zooms by a factor around a point of the picture, which stays where it is on the screen. */
+export function zoom(viewport: Types.IStackViewport, factor: number, around: [number, number]): void {
+  const { focalPoint = [0, 0, 0], parallelScale = 1 } = viewport.getCamera();
+  const towards = (from: number, to: number) => to + (from - to) / factor;
+  look(viewport, [towards(focalPoint[0], around[0]), towards(focalPoint[1], around[1])], parallelScale / factor);
 }
 
 /** Changes the window: its middle and its width, as shares of its width; for keys. */

@@ -100,6 +100,26 @@ export function windowFor(sample: Pick<Sample, 'values' | 'lowest' | 'highest'>,
   return { lower, upper: Math.max(upper, lower + 1) };
 }
 
+/** A picture with one grey, their mean, for each square of `by` times `by`; what is left at the right and lower edges is left out. */
+export function reduced(greys: Greys, rows: number, columns: number, by: number): { greys: Greys; rows: number; columns: number } {
+  const [down, across] = [Math.floor(rows / by), Math.floor(columns / by)];
+  const made = new (greys.constructor as Uint16ArrayConstructor)(down * across);
+  const sums = new Float64Array(across);
+  for (let row = 0; row < down; row++) {
+    sums.fill(0);
+    for (let line = row * by; line < (row + 1) * by; line++) {
+      let at = line * columns;
+      for (let column = 0; column < across; column++) {
+        let sum = 0;
+        for (let step = 0; step < by; step++) sum += greys[at++] ?? 0;
+        sums[column] = (sums[column] ?? 0) + sum;
+      }
+    }
+    for (let column = 0; column < across; column++) made[row * across + column] = Math.round((sums[column] ?? 0) / (by * by));
+  }
+  return { greys: made, rows: down, columns: across };
+}
+
 function mirrorRows(greys: Greys, columns: number): void {
   for (let start = 0; start < greys.length; start += columns) greys.subarray(start, start + columns).reverse();
 }

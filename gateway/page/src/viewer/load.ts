@@ -7,12 +7,22 @@ import type { View } from '../api/types';
 import { parse } from '../dicom/tags';
 import type { Facts } from '../dicom/tags';
 import { decodePng } from './png';
-import { hang } from './grey';
+import { hang, reduced } from './grey';
+import { softwareGraphics } from './graphics';
 import type { Greys, Hung } from './grey';
 
 export interface Picture extends Omit<Hung, 'greys'> {
-  imageId: string;
+  /** A reduced picture, where there is one, and the whole one, in the same coordinates. */
+  imageIds: string[];
+  /** How many pixels of the whole picture are one of the reduced one, in each direction; 1 where there is none. */
+  reduction: number;
 }
+
+/**
+ * How many rows a reduced picture keeps, at least: more than a view has on most screens. Where the processor draws, it then has a tenth of the
+ * work while the window changes; the whole picture is drawn once it is looked at from nearer.
+ */
+const REDUCED_ROWS = 1000;
 
 /** The most that is kept of pictures: eight of the largest detectors' views. */
 export const PICTURE_BYTES = 512 * 1024 * 1024;
@@ -44,13 +54,32 @@ export function loadPicture(file: Blob, media: 'dicom' | 'png', view: View, fact
 async function load(file: Blob, media: 'dicom' | 'png', view: View, facts: Facts | null): Promise<Picture> {
   const { greys, rows, columns } = media === 'png' ? await decodePng(file) : await decodeDicom(file);
   const { greys: hung, ...rest } = hang(greys, rows, columns, view, facts);
+  const reduction = softwareGraphics() ? Math.max(1, Math.floor(rows / REDUCED_ROWS)) : 1;
+  const imageIds = [keep(hung, rows, columns, 1)];
+  if (reduction > 1) {
+    const small = reduced(hung, rows, columns, reduction);
+    imageIds.unshift(keep(small.greys, small.rows, small.columns, reduction));
+  }
+  return { imageIds, reduction, ...rest };
+}
+
+/** Puts a picture into cornerstone's cache; one pixel is `spacing` units wide, and the first whole pixel's centre is the origin. */
+function keep(scalarData: Greys, rows: number, columns: number, spacing: number): string {
   const imageId = `${SCHEME}${next++}`;
-  imageLoader.createAndCacheLocalImage(imageId, { scalarData: hung, dimensions: [columns, rows], spacing: [1, 1], origin: [0, 0, 0] });
-  return { imageId, ...rest };
+  const origin = (spacing - 1) / 2;
+  imageLoader.createAndCacheLocalImage(imageId, {
+    scalarData,
+    dimensions: [columns, rows],
+    spacing: [spacing, spacing],
+    origin: [origin, origin, 0],
+  });
+  return imageId;
 }
 
 export function dropPicture(picture: Picture): void {
-  if (cache.getImage(picture.imageId)) cache.removeImageLoadObject(picture.imageId, { force: true });
+  for (const imageId of picture.imageIds) {
+    if (cache.getImage(imageId)) cache.removeImageLoadObject(imageId, { force: true });
+  }
 }
 
 interface Frame {

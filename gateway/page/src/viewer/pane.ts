@@ -26,6 +26,9 @@ export interface Seen {
   failed: () => void;
 }
 
+/** From how many pixels of the screen for one of the reduced picture on the whole one is shown. */
+const NEAR = 1.2;
+
 type Core = typeof import('./core');
 let core: Promise<Core> | null = null;
 
@@ -41,6 +44,7 @@ export class Pane {
   private map: HTMLCanvasElement | null = null;
   private inverted = false;
   private told = '';
+  private refining = false;
   private ended = false;
 
   constructor(
@@ -62,7 +66,7 @@ export class Pane {
       }
       this.picture = picture;
       this.element.addEventListener(EVENTS.rendered, this.rendered);
-      await this.viewport.setStack([picture.imageId]);
+      await this.viewport.setStack(picture.imageIds);
       await this.reset();
     } catch {
       if (!this.gone()) this.seen.failed();
@@ -108,9 +112,18 @@ export class Pane {
     this.viewport.render();
   }
 
-  async nudge(right: number, down: number, factor = 1): Promise<void> {
+  async nudge(right: number, down: number): Promise<void> {
     const { nudge } = await viewerCore();
-    if (this.viewport !== null && this.picture !== null) nudge(this.viewport, right, down, factor);
+    if (this.viewport !== null && this.picture !== null) nudge(this.viewport, right, down);
+  }
+
+  /** Around a point of the element, in CSS pixels, or the middle of the picture. */
+  async zoom(factor: number, around?: [number, number]): Promise<void> {
+    const { zoom } = await viewerCore();
+    const { viewport, picture } = this;
+    if (viewport === null || picture === null) return;
+    const [x, y] = around === undefined ? [picture.columns / 2, picture.rows / 2] : viewport.canvasToWorld(around);
+    zoom(viewport, factor, [x, y]);
   }
 
   async nudgeWindow(level: number, width: number): Promise<void> {
@@ -135,7 +148,26 @@ export class Pane {
       this.seen.shown({ rows: picture.rows, columns: picture.columns, mirrored: picture.flip.horizontal || picture.flip.vertical, window });
     }
     void this.draw();
+    void this.refine();
   };
+
+  /** Shows the whole picture in the place of the reduced one from near, and the other way round from afar. */
+  private async refine(): Promise<void> {
+    const { viewport, picture } = this;
+    if (viewport === null || picture === null || picture.reduction === 1 || this.refining) return;
+    const { parallelScale = 1, focalPoint = [0, 0, 0] } = viewport.getCamera();
+    const near = ((this.element.clientHeight * devicePixelRatio) / 2 / parallelScale) * picture.reduction > NEAR;
+    const wanted = near ? 1 : 0;
+    if (viewport.getCurrentImageIdIndex() === wanted) return;
+    this.refining = true;
+    const { look } = await viewerCore();
+    const { voiRange } = viewport.getProperties();
+    await viewport.setImageIdIndex(wanted);
+    if (this.gone()) return;
+    viewport.setProperties({ invert: this.inverted, ...(voiRange === undefined ? {} : { voiRange }) });
+    look(viewport, [focalPoint[0], focalPoint[1]], parallelScale);
+    this.refining = false;
+  }
 
   private async draw(): Promise<void> {
     const { drawMap } = await viewerCore();

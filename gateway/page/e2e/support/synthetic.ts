@@ -1,0 +1,28 @@
+// Synthetic mammograms as DICOM files, made here so that the stories need no data.
+
+import type { View } from '../../src/api/types.ts';
+import { mammogram } from '../../tests/support/dicom.ts';
+import type { Mammogram } from '../../tests/support/dicom.ts';
+
+/** Half an ellipse at the chest wall, brighter towards the middle, with some texture. */
+export function greys(rows: number, columns: number, wall: 'left' | 'right'): Uint16Array {
+  const made = new Uint16Array(rows * columns);
+  for (let y = 0; y < rows; y++) {
+    const down = ((y - rows / 2) / (0.42 * rows)) ** 2;
+    for (let x = 0; x < columns; x++) {
+      const across = wall === 'left' ? x : columns - 1 - x;
+      const inside = 1 - (across / (0.75 * columns)) ** 2 - down;
+      if (inside > 0) made[y * columns + x] = 900 + 2400 * inside + 120 * Math.sin(x / 9) * Math.cos(y / 13);
+    }
+  }
+  return made;
+}
+
+/** One view, as a detector writes it: the chest wall is where PatientOrientation says. */
+export function dicom(view: View, size: { rows: number; columns: number }, change: Partial<Mammogram> = {}): Buffer {
+  const [side, direction] = view.split('-') as ['L' | 'R', 'CC' | 'MLO'];
+  const rows = side === 'L' ? 'A' : 'P';
+  const columns = direction === 'MLO' ? 'F' : side === 'L' ? 'R' : 'L';
+  const pixels = greys(size.rows, size.columns, side === 'L' ? 'left' : 'right');
+  return mammogram({ side, direction, orientation: `${rows}\\${columns}`, bitsStored: 12, pixels, ...size, ...change });
+}
