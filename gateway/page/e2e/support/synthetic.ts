@@ -1,8 +1,11 @@
 // Synthetic mammograms as DICOM files, made here so that the stories need no data.
 
+import { decode } from 'fast-png';
+import { VIEWS } from '../../src/api/types.ts';
 import type { View } from '../../src/api/types.ts';
 import { mammogram } from '../../tests/support/dicom.ts';
 import type { Mammogram } from '../../tests/support/dicom.ts';
+import type { System } from './system.ts';
 
 /** Half an ellipse at the chest wall, brighter towards the middle, with some texture. */
 export function greys(rows: number, columns: number, wall: 'left' | 'right'): Uint16Array {
@@ -20,9 +23,29 @@ export function greys(rows: number, columns: number, wall: 'left' | 'right'): Ui
 
 /** One view, as a detector writes it: the chest wall is where PatientOrientation says. */
 export function dicom(view: View, size: { rows: number; columns: number }, change: Partial<Mammogram> = {}): Buffer {
-  const [side, direction] = view.split('-') as ['L' | 'R', 'CC' | 'MLO'];
-  const rows = side === 'L' ? 'A' : 'P';
-  const columns = direction === 'MLO' ? 'F' : side === 'L' ? 'R' : 'L';
+  const { side, direction, orientation } = directions(view);
   const pixels = greys(size.rows, size.columns, side === 'L' ? 'left' : 'right');
-  return mammogram({ side, direction, orientation: `${rows}\\${columns}`, bitsStored: 12, pixels, ...size, ...change });
+  return mammogram({ side, direction, orientation, bitsStored: 12, pixels, ...size, ...change });
+}
+
+function directions(view: View): { side: 'L' | 'R'; direction: 'CC' | 'MLO'; orientation: string } {
+  const [side, direction] = view.split('-') as ['L' | 'R', 'CC' | 'MLO'];
+  const columns = direction === 'MLO' ? 'F' : side === 'L' ? 'R' : 'L';
+  return { side, direction, orientation: `${side === 'L' ? 'A' : 'P'}\\${columns}` };
+}
+
+/** The four views of a synthetic person, as `cloister synthetic` draws them, with a mass in the right breast alone. */
+export function exam(system: System, seed: number, change: Partial<Mammogram> = {}): { name: string; bytes: Buffer }[] {
+  return VIEWS.map((view, at) => {
+    const png = decode(system.drawn(view, seed, view.startsWith('R') ? 1 : 0));
+    const of = { ...directions(view), rows: png.height, columns: png.width, pixels: png.data as Uint16Array };
+    const whose = { patientId: `SYN-${seed}`, patientName: 'Synthetic^Person', studyUid: `2.25.${seed}` };
+    // Names that say nothing, as files from a PACS have.
+    return { name: `IM${at}`, bytes: mammogram({ ...of, ...whose, ...change }) };
+  });
+}
+
+/** The same greys with a background that is not black, as some scanned films have. */
+export function fogged(pixels: Uint16Array): Uint16Array {
+  return pixels.map((grey) => (grey === 0 ? 300 : grey));
 }

@@ -20,8 +20,8 @@ export interface Item {
   unreadable: boolean;
 }
 
-/** The most that a file may have: what an enclave takes, 64 MiB. */
-export const LONGEST_FILE = 64 * 1024 * 1024;
+/** The most that a file may have: what an enclave takes, 40 MiB. */
+export const LONGEST_FILE = 40 * 1024 * 1024;
 
 /** The most files that are looked at together: four views, and some that were dropped by mistake. */
 export const MOST_FILES = 12;

@@ -82,7 +82,7 @@ export const en = {
   'upload.wait': 'It can be tried again in {n} s.',
 
   'finding.not-an-image': 'This is neither a DICOM file nor a PNG. Remove it.',
-  'finding.file-too-large': 'The file is larger than 64 MiB, which an enclave does not take. Remove it.',
+  'finding.file-too-large': 'The file is larger than 40 MiB, which an enclave does not take. Remove it.',
   'finding.unreadable': 'The file is damaged or encoded in a way that cannot be read. Export it again, or remove it.',
   'finding.no-view': 'The file does not say one of the four screening views. Remove it: other views cannot be scored.',
   'finding.choose-view': 'A PNG does not say which view it is. Choose it.',

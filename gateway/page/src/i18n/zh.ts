@@ -83,7 +83,7 @@ export const zh: Record<Key, string> = {
   'upload.wait': '{n} 秒后可以重试。',
 
   'finding.not-an-image': '这既不是 DICOM 文件，也不是 PNG。请移除。',
-  'finding.file-too-large': '文件超过 64 MiB，飞地不接受。请移除。',
+  'finding.file-too-large': '文件超过 40 MiB，飞地不接受。请移除。',
   'finding.unreadable': '文件已损坏，或其编码方式无法读取。请重新导出或移除。',
   'finding.no-view': '文件没有说明是四个筛查体位之一。请移除：其他体位无法评分。',
   'finding.choose-view': 'PNG 不说明体位。请选择。',

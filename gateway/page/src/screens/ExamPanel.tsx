@@ -11,8 +11,9 @@ import { asProblem, Banner, Dialog, problemWords, StateChip } from '../parts/com
 import { Icon } from '../parts/Icon';
 import { Progress } from '../parts/Progress';
 import { Scores } from '../parts/Scores';
-import { noticeProblem } from '../state/page';
+import { noticeProblem, session } from '../state/page';
 import { ADDRESS, go } from '../state/route';
+import { useStore } from '../state/store';
 
 interface PanelProps {
   exam: Exam;
@@ -189,14 +190,26 @@ function Details({ exam }: { exam: Exam }) {
 }
 
 function Remove({ exam }: { exam: Exam }) {
-  const { t } = useWords();
+  const words = useWords();
+  const { t } = words;
+  const user = useStore(session)?.user ?? null;
   const [asking, setAsking] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  // The gateway lets readers delete what they sent, and administrators everything.
+  if (user !== null && user.role !== 'administrator' && user.name !== exam.by) return null;
   const remove = () => {
     setAsking(false);
-    api.deleteExam(exam.id).then(() => go(ADDRESS.exams), noticeProblem);
+    api.deleteExam(exam.id).then(
+      () => go(ADDRESS.exams),
+      (error: unknown) => {
+        noticeProblem(error);
+        setProblem(asProblem(error));
+      },
+    );
   };
   return (
     <div class="panel-section">
+      {problem !== null && <p class="bad-text">{problemWords(words, problem)}</p>}
       <button type="button" class="button button-quiet" onClick={() => setAsking(true)}>
         {t('exam.delete')}
       </button>
