@@ -166,6 +166,27 @@ test('a connection that is lost loses nothing', async ({ page }) => {
   await expect(page.getByText('No connection to the gateway')).toHaveCount(0);
 });
 
+test('a session that ends keeps what was dropped for whoever signs in again, and for nobody else', async ({ page, context }) => {
+  await signIn(page, 'alice');
+  await page.getByText('Drop the four views here').waitFor();
+  await drop(page.locator('.screen'), exam(system, 13));
+  await allShown(page);
+  await context.clearCookies();
+  await send(page).click();
+  await expect(page.getByText('Your session has ended')).toBeVisible();
+  await page.getByLabel('User name').fill('alice');
+  await page.getByLabel('Password').fill(USERS.alice);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await allShown(page);
+  await context.clearCookies();
+  await page.getByRole('link', { name: 'Work list' }).click();
+  await page.getByLabel('User name').fill('bob');
+  await page.getByLabel('Password').fill(USERS.bob);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('link', { name: 'New exam' }).click();
+  await expect(page.getByText('Drop the four views here')).toBeVisible();
+});
+
 test('two users see each other’s exams as they change, and each signs in as themselves', async ({ browser }) => {
   const alice = await (await browser.newContext()).newPage();
   const bob = await (await browser.newContext()).newPage();

@@ -14,7 +14,7 @@ import { ReceiptScreen } from './screens/ReceiptScreen';
 import { SignIn } from './screens/SignIn';
 import { WorkList } from './screens/WorkList';
 import { forgetFiles } from './state/drafts';
-import { connected, enclaves, endSession, follow, mayUse, refreshSession, session, startProblem } from './state/page';
+import { connected, enclaves, endSession, follow, mayUse, refreshSession, session, signedOut, startProblem } from './state/page';
 import { ADDRESS, go, route } from './state/route';
 import type { Route } from './state/route';
 import { useStore } from './state/store';
@@ -87,22 +87,25 @@ function skip(event: Event) {
   document.getElementById('content')?.focus();
 }
 
-/** Whether somebody was signed in and is no longer: then their images are forgotten too, and the next one is told why to sign in. */
+/**
+ * Whether somebody's session ended by itself. Their images stay for when they sign in again, and are forgotten when somebody else does; whoever
+ * signs out has them forgotten at once.
+ */
 function useEnded(now: Session | null): boolean {
-  const was = useRef(false);
+  const last = useRef<string | null>(null);
   const [ended, setEnded] = useState(false);
   useEffect(() => {
     if (now === null) return;
-    if (now.user !== null) {
-      was.current = true;
-      setEnded(false);
-    } else if (was.current) {
-      was.current = false;
-      forgetFiles();
-      setEnded(true);
+    const name = now.user?.name ?? null;
+    if (name === null) {
+      setEnded(last.current !== null);
+      return;
     }
+    if (last.current !== null && last.current !== name) forgetFiles();
+    last.current = name;
+    setEnded(false);
   }, [now]);
-  return ended;
+  return ended && !signedOut.get();
 }
 
 function useShortcuts(allowed: boolean, onHelp: () => void) {
@@ -152,7 +155,14 @@ function Header({ now, allowed, onHelp }: { now: Session | null; allowed: boolea
             <span class="user" title={t('nav.signed-in', { name: now.user.name })}>
               {now.user.display === '' ? now.user.name : now.user.display}
             </span>
-            <button type="button" class="button button-quiet button-small" onClick={() => void endSession()}>
+            <button
+              type="button"
+              class="button button-quiet button-small"
+              onClick={() => {
+                forgetFiles();
+                void endSession();
+              }}
+            >
               {t('nav.sign-out')}
             </button>
           </>

@@ -22,7 +22,24 @@ export function csrfHeader(): Record<string, string> {
   return { 'x-cloister-csrf': csrf };
 }
 
+/** As below, and once more with a new session's word where the old one no longer counts: the gateway was begun anew meanwhile. */
 async function ask(method: string, path: string, body?: BodyInit, type?: string, patience = PATIENCE_MS): Promise<Response> {
+  try {
+    return await askOnce(method, path, body, type, patience);
+  } catch (error) {
+    if (!(error instanceof Problem) || error.type !== 'not-meant') throw error;
+    await session();
+    return askOnce(method, path, body, type, patience);
+  }
+}
+
+async function askOnce(
+  method: string,
+  path: string,
+  body: BodyInit | undefined,
+  type: string | undefined,
+  patience: number,
+): Promise<Response> {
   const headers: Record<string, string> = method === 'GET' ? {} : csrfHeader();
   if (type !== undefined) headers['content-type'] = type;
   let answer: Response;

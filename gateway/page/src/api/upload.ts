@@ -1,6 +1,6 @@
 // Sends an exam, and says how far it is. XMLHttpRequest, because fetch does not tell the progress of what it sends.
 
-import { csrfHeader } from './client';
+import { csrfHeader, session } from './client';
 import { OFFLINE, Problem, problemFrom } from './problem';
 import type { Exam } from './types';
 
@@ -25,7 +25,8 @@ export function upload(label: string, parts: Part[], allowMissing: boolean, prog
   for (const part of parts) form.append(part.name, part.file, part.name);
 
   const request = new XMLHttpRequest();
-  const done = new Promise<Exam>((resolve, reject) => {
+  let cancelled = false;
+  const sent = new Promise<Exam>((resolve, reject) => {
     request.upload.addEventListener('progress', (event) => {
       if (event.lengthComputable) progress(event.loaded, event.total);
     });
@@ -38,9 +39,19 @@ export function upload(label: string, parts: Part[], allowMissing: boolean, prog
     });
     request.addEventListener('error', () => reject(new Problem(OFFLINE, '', 0)));
     request.addEventListener('abort', () => reject(new Problem(CANCELLED, '', 0)));
+  });
+  // A hundred megabytes are not sent to find out that nobody is signed in any more, or that nobody is there.
+  const done = session().then(({ user, sign_in }) => {
+    if (user === null && sign_in !== 'none') throw new Problem('signed-out', '', 401);
+    if (cancelled) throw new Problem(CANCELLED, '', 0);
     request.open('POST', `/api/v1/exams${allowMissing ? '?missing=allow' : ''}`);
     for (const [name, value] of Object.entries(csrfHeader())) request.setRequestHeader(name, value);
     request.send(form);
+    return sent;
   });
-  return { done, cancel: () => request.abort() };
+  const cancel = () => {
+    cancelled = true;
+    request.abort();
+  };
+  return { done, cancel };
 }

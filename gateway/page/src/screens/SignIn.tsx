@@ -6,7 +6,7 @@ import type { Problem } from '../api/problem';
 import type { Session } from '../api/types';
 import { useWords } from '../i18n';
 import { asProblem, Banner, problemWords, useTitle } from '../parts/common';
-import { session } from '../state/page';
+import { session, signedOut } from '../state/page';
 
 export function SignIn({ now, ended }: { now: Session; ended: boolean }) {
   const { t } = useWords();
@@ -45,7 +45,10 @@ function PasswordForm() {
     api
       .signIn(user, password)
       .then(
-        (next) => session.set(next),
+        (next) => {
+          signedOut.set(false);
+          session.set(next);
+        },
         (error: unknown) => {
           setPassword('');
           setProblem(asProblem(error));

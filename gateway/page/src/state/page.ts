@@ -12,6 +12,9 @@ export const enclaves = store<Enclaves | null>(null);
 /** Whether the gateway answers. */
 export const connected = store(true);
 
+/** Whether the last session was ended on purpose. */
+export const signedOut = store(false);
+
 /** Why the session could not be read at all, at the start. */
 export const startProblem = store<Problem | null>(null);
 
@@ -69,6 +72,7 @@ export function noticeProblem(error: unknown): void {
 }
 
 export async function endSession(): Promise<void> {
+  signedOut.set(true);
   await api.signOut().catch(noticeProblem);
   session.set(null);
   enclaves.set(null);
@@ -90,6 +94,7 @@ export function follow(): () => void {
     open: () => {
       connected.set(true);
       if (!first) {
+        void refreshSession();
         reconnections.update((n) => n + 1);
         void refreshEnclaves();
       }
