@@ -183,7 +183,7 @@ test('a session that ends keeps what was dropped for whoever signs in again, and
   await page.getByLabel('User name').fill('bob');
   await page.getByLabel('Password').fill(USERS.bob);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('link', { name: 'New exam' }).click();
+  await page.getByRole('link', { name: 'New exam', exact: true }).click();
   await expect(page.getByText('Drop the four views here')).toBeVisible();
 });
 
