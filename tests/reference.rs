@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use cloister_client::Asked;
 use cloister_imaging::View;
 use cloister_tests::{EnclaveSetup, Setup, World, binary, run};
 use serde_json::Value;
@@ -50,6 +51,13 @@ async fn the_four_reference_cases_score_as_the_reference_locally_and_through_the
             }
         }
     }
+    let image = std::fs::read(data.join(cases[0]["image"].as_str().unwrap())).unwrap();
+    let view: View = cases[0]["view"].as_str().unwrap().parse().unwrap();
+    let asked = Asked { crops: Some(10), map: Some("malignant".to_owned()), ..Asked::default() };
+    let with_map = session.classify(image.clone(), view, asked, None).await.unwrap();
+    let without = session.classify(image, view, Some(10), None).await.unwrap();
+    assert_eq!(with_map.scores, without.scores);
+    assert!(with_map.map.unwrap().values.contains(&255));
     let peak = world.enclave.process.peak_memory();
     assert!(peak < MOST_MEMORY, "the enclave held {} MB at its most", peak / 1_000_000);
 }

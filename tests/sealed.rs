@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cloister_client::Error;
 use cloister_imaging::View;
 use cloister_sim::kms::Fault;
-use cloister_tests::{Answer, Front, Output, Setup, World, binary, holds, image, pcr, run};
+use cloister_tests::{Answer, Dicom, Front, Output, Setup, World, binary, holds, image, pcr, run};
 use serde_json::Value;
 
 fn taking() -> Setup {
@@ -115,6 +115,33 @@ async fn a_sealed_image_comes_back_as_a_sealed_result_that_its_owner_opens_and_c
         .arg(&receipt))
     .success();
     assert_eq!(fs::read(&receipt).unwrap(), fs::read(&plain).unwrap(), "the owner opens the image as well");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sealed_dicom_file_is_taken_by_the_serving_platforms_path_too() {
+    let world = World::ready(taking()).await;
+    world.open_data_key_for(&world.policy.accept()[0].pcrs);
+    let plain = write(&world, "r-mlo.dcm", &Dicom::of(View::RMlo, &image(View::RMlo, 4), 4).bytes());
+    let sealed = plain.with_extension("sealed");
+    let mut command = world.data_owner(["image", "seal"]);
+    command.args(["--view", "R-MLO", "--key-id", &world.data_key_arn]).arg("--image").arg(&plain);
+    run(command.arg("--out").arg(&sealed)).success();
+    let invoke = async |attributes: &'static str| {
+        let headers =
+            [("content-type", "application/vnd.cloister.sealed"), ("x-amzn-sagemaker-custom-attributes", attributes)];
+        let mut front = Front::connect(&world.server).await;
+        front.send_with("POST", "/invocations", &headers, fs::read(&sealed).unwrap()).await
+    };
+    let answer = invoke("view=R-MLO,crops=1").await;
+    assert_eq!(answer.status, 200, "{}", answer.problem());
+    let result = write(&world, "result.sealed", &answer.body);
+    open(world.data_owner(["sealed", "open"]), &world.data_key_arn, &result).success();
+    let opened: Value = serde_json::from_slice(&fs::read(result.with_extension("opened")).unwrap()).unwrap();
+    let direct = world.session().await.classify(fs::read(&plain).unwrap(), None, Some(1), None).await.unwrap();
+    let apart = (opened["malignant"].as_f64().unwrap() - direct.scores["malignant"]).abs();
+    assert!(apart < 1e-12, "{apart:e}");
+    let other = invoke("view=L-MLO,crops=1").await;
+    assert!(other.status >= 400 && !holds(&other.body, b"malignant"), "another view than it was sealed as");
 }
 
 #[tokio::test(flavor = "multi_thread")]

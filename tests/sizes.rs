@@ -74,6 +74,28 @@ async fn no_size_on_the_relay_tells_a_score_or_a_refusal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_size_on_the_relay_tells_what_is_in_a_map() {
+    let world = World::ready(Setup::default()).await;
+    let mut client = Overheard::of(&world).await;
+    let mut sizes = Vec::new();
+    for (what, path, headers, body) in [
+        ("a map", "/v1/images?view=L-CC&crops=1&map=malignant", PNG, image(View::LCc, 1)),
+        ("another map", "/v1/images?view=R-MLO&crops=1&map=benign", PNG, image(View::RMlo, 2)),
+        ("an exam's maps", "/v1/exams?crops=1&map=malignant", EXAM, exam(1)),
+        ("no such label", "/v1/images?view=L-CC&map=other", PNG, image(View::LCc, 1)),
+        ("the wrong side", "/v1/images?view=R-CC&map=malignant", PNG, image(View::LCc, 1)),
+    ] {
+        let (answer, size) = client.send(path, &headers, body).await;
+        sizes.push((what, answer.status, size));
+        let json = answer.body.trim_ascii_end().len();
+        assert!(json < 112 * 1024, "{what} takes {json} bytes, too near the border for a longer document");
+    }
+    let statuses: Vec<_> = sizes.iter().map(|(_, status, _)| *status).collect();
+    assert_eq!(statuses, [200, 200, 200, 400, 422]);
+    assert!(sizes.iter().all(|(.., size)| *size == sizes[0].2), "{sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_enclave_that_is_not_ready_answers_in_the_size_of_one_that_is() {
     let ready = World::ready(Setup::default()).await;
     let waiting = World::start(Setup { key_opens_for: Some(pcr(9)), ..Setup::default() }).await;

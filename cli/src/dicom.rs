@@ -7,6 +7,7 @@ use cloister_dicom::{DecodeLimits, Finding, outline, read};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::words::in_words;
 use crate::{files, output};
 
 /// The verbs of `cloister dicom`.
@@ -60,8 +61,8 @@ pub fn run(command: &Command) -> Result<(), Failure> {
     output::line(format_args!("view      {view}"))?;
     output::line(format_args!("size      {rows} rows, {columns} columns, {bits} bits"))?;
     output::line(format_args!("encoding  {transfer_syntax}"))?;
-    output::line(format_args!(
-        "findings  {}",
-        if findings.is_empty() { "none".to_owned() } else { findings.join(", ") }
-    ))
+    if findings.is_empty() {
+        return output::line("findings  none");
+    }
+    findings.iter().try_for_each(|code| output::line(format_args!("finding   {}", in_words(code))))
 }

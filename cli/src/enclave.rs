@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, value_parser};
 use cloister_attest::Policy;
-use cloister_client::{Attested, Error, Options, Scores, Session, connect};
+use cloister_client::{Allowed, Asked, Attested, Error, Options, Scores, Session, connect, finding_words};
 use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
@@ -16,9 +16,10 @@ use serde::Serialize;
 use crate::access::CredentialFiles;
 use crate::failure::Failure;
 use crate::files::Readers;
+use crate::maps::{MapFile, MapFolder};
 use crate::output::UploadBar;
-use crate::words::{meaning, rfc3339};
-use crate::{files, output, picture, policy};
+use crate::words::{in_words, meaning, rfc3339};
+use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
 pub fn waiting() -> RangedU64ValueParser {
@@ -83,8 +84,10 @@ pub struct Classify {
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
     /// Where to write the sealed result of a sealed image, which cloister sealed open opens.
-    #[arg(long, value_name = "FILE", conflicts_with = "receipt")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["receipt", "map"])]
     result: Option<PathBuf>,
+    #[command(flatten)]
+    map: MapFile,
 }
 
 /// What `cloister exam` takes.
@@ -94,25 +97,32 @@ pub struct Exam {
     target: Target,
     /// The left breast from above.
     #[arg(long)]
-    l_cc: PathBuf,
+    l_cc: Option<PathBuf>,
     /// The right breast from above.
     #[arg(long)]
-    r_cc: PathBuf,
+    r_cc: Option<PathBuf>,
     /// The left breast, oblique.
     #[arg(long)]
-    l_mlo: PathBuf,
+    l_mlo: Option<PathBuf>,
     /// The right breast, oblique.
     #[arg(long)]
-    r_mlo: PathBuf,
+    r_mlo: Option<PathBuf>,
     /// Crops to average for each view.
     #[arg(long)]
     crops: Option<u32>,
     /// Take DICOM files of several patients or studies as one exam, as they are in some public collections.
     #[arg(long)]
     allow_mixed: bool,
+    /// Take an exam of fewer than four views. A breast without both of its own gets no score.
+    #[arg(long)]
+    allow_missing: bool,
     /// Keep the enclave's signed receipt in this file.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    #[command(flatten)]
+    maps: MapFolder,
+    #[command(flatten)]
+    results: results::Asked,
 }
 
 /// What was verified, for people's and programs' eyes.
@@ -137,6 +147,9 @@ struct SealedResult<'a> {
 struct Proven<T> {
     #[serde(flatten)]
     result: T,
+    /// What the findings' codes mean.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    finding_words: BTreeMap<String, &'static str>,
     verified: Proof,
 }
 
@@ -169,14 +182,16 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
     let answer =
-        session.classify(image, arguments.view, arguments.crops, Some(bar.progress())).await.map_err(failure)?;
+        session.classify(image, arguments.view, arguments.asked(), Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
+    arguments.map.write(answer.map.as_ref().map(Into::into))?;
     if let (Some(path), Some(receipt)) = (&arguments.receipt, &answer.receipt) {
         files::replace(path, Readers::Owner, |file| file.write_all(&receipt.0))?;
     }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: answer, verified: proof });
+        let finding_words = explained(&answer.findings);
+        return output::json(&Proven { result: answer, finding_words, verified: proof });
     }
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
     findings("", &answer.findings)?;
@@ -194,13 +209,14 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
 async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: &Path) -> Result<(), Failure> {
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(image.len() as u64);
-    let result = session.classify_sealed(image, view, arguments.crops, Some(bar.progress())).await;
+    let result = session.classify_sealed(image, view, arguments.asked(), Some(bar.progress())).await;
     let result = result.map_err(failure)?;
     drop(bar);
     files::write(out, &result)?;
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: SealedResult { sealed_result: out }, verified: proof });
+        let result = SealedResult { sealed_result: out };
+        return output::json(&Proven { result, finding_words: BTreeMap::new(), verified: proof });
     }
     output::line(format_args!("{view}  sealed result in {}; cloister sealed open opens it", out.display()))?;
     proof.print()
@@ -214,23 +230,33 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
         (View::LMlo, &arguments.l_mlo),
         (View::RMlo, &arguments.r_mlo),
     ];
-    let images =
-        paths.into_iter().map(|(view, path)| Ok((view, files::read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let allowed = Allowed { mixed: arguments.allow_mixed, missing: arguments.allow_missing };
+    let mut images = Vec::new();
+    for (view, path) in paths {
+        match path {
+            Some(path) => images.push((view, files::read(path)?)),
+            None if allowed.missing => {}
+            None => return Err(Failure::usage(format!("{view} is missing: name its file, or say --allow-missing"))),
+        }
+    }
+    let sources = arguments.results.sources(&images)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
-    let (crops, progress) = (arguments.crops, Some(bar.progress()));
-    let answer = match arguments.allow_mixed {
-        true => session.exam_mixed(images, crops, progress).await,
-        false => session.exam(images, crops, progress).await,
-    };
-    let answer = answer.map_err(failure)?;
+    let map = arguments.maps.label().map(str::to_owned);
+    let asked = Asked { crops: arguments.crops, map, ..Asked::default() };
+    let answer = session.exam_allowing(allowed, images, asked, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
+    let maps = answer.views.iter().filter_map(|view| Some((view.view.to_string(), view.map.as_ref()?.into())));
+    arguments.maps.write(maps)?;
     if let Some(path) = &arguments.receipt {
         files::replace(path, Readers::Owner, |file| file.write_all(&answer.receipt.0))?;
     }
+    let written = sources.map(|sources| sources.write(&answer)).transpose()?;
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        return output::json(&Proven { result: answer, verified: proof });
+        let found = answer.views.iter().flat_map(|view| &view.findings).chain(&answer.findings);
+        let finding_words = explained(found);
+        return output::json(&Proven { result: answer, finding_words, verified: proof });
     }
     for (side, breast) in &answer.breasts {
         output::line(format_args!("{side:<5} breast  {}", scores(&breast.scores)))?;
@@ -241,7 +267,16 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     }
     findings("", &answer.findings)?;
     output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
+    for path in written.iter().flatten() {
+        output::line(format_args!("written  {}", path.display()))?;
+    }
     proof.print()
+}
+
+impl Classify {
+    fn asked(&self) -> Asked {
+        Asked { crops: self.crops, map: self.map.label().map(str::to_owned), ..Asked::default() }
+    }
 }
 
 impl Target {
@@ -329,15 +364,22 @@ pub fn failure(error: Error) -> Failure {
         Error::Receipt(_) | Error::OtherResult(_) => Failure::not_verified(error),
         // Too slow, or too many at once (RFC 9110, section 15.5.9; RFC 6585, section 4): another time may do.
         Error::Refused { status: 408 | 429, .. } => Failure::unavailable(error),
-        Error::Refused { status: 400..=499, .. } | Error::Views { .. } | Error::NotSealed(_) | Error::NotAnImage(_) => {
-            Failure::input(error)
-        }
+        Error::Label
+        | Error::Refused { status: 400..=499, .. }
+        | Error::Views { .. }
+        | Error::NotSealed(_)
+        | Error::NotAnImage(_) => Failure::input(error),
         other => Failure::unavailable(other),
     }
 }
 
 fn findings(indent: &str, findings: &[String]) -> Result<(), Failure> {
-    findings.iter().try_for_each(|finding| output::line(format_args!("{indent}  finding  {}", finding.escape_debug())))
+    findings.iter().try_for_each(|code| output::line(format_args!("{indent}  finding  {}", in_words(code))))
+}
+
+/// What is known of these codes.
+fn explained<'a>(findings: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, &'static str> {
+    findings.into_iter().filter_map(|code| Some((code.clone(), finding_words(code)?))).collect()
 }
 
 fn scores(scores: &Scores) -> String {

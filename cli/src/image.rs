@@ -1,4 +1,7 @@
-//! `cloister image seal`: an image sealed under a key of its owner's, so that it can rest anywhere until an enclave opens it.
+//! `cloister image`: an image sealed under a key of its owner's, so that it can rest anywhere until an enclave opens it; and what an enclave
+//! would find in one.
+
+mod quality;
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +13,15 @@ use cloister_seal::{Header, Purpose, limits};
 use crate::failure::Failure;
 use crate::key_service::{self, KeyService};
 use crate::picture::Picture;
-use crate::{files, output, seal};
+use crate::{files, output, seal as sealing};
 
 /// The verbs of `cloister image`.
 #[derive(Subcommand)]
 pub enum Command {
     /// Seal an image under a KMS key of its owner's, which opens for the owner and for one measured enclave.
     Seal(Seal),
+    /// Say what an enclave would find in an image, or why it would give no score, and what that was measured by. Nothing is sent.
+    Quality(quality::Quality),
 }
 
 /// What `cloister image seal` takes.
@@ -46,7 +51,13 @@ const TAG_BYTES: usize = 16;
 
 /// Runs one verb.
 pub fn run(command: &Command) -> Result<(), Failure> {
-    let Command::Seal(seal) = command;
+    match command {
+        Command::Seal(arguments) => seal(arguments),
+        Command::Quality(arguments) => quality::run(arguments),
+    }
+}
+
+fn seal(seal: &Seal) -> Result<(), Failure> {
     let image = files::read(&seal.image)?;
     // Once it is sealed nobody looks at it before the enclave does.
     let view = Picture::read(&seal.image, &image)?.view(&seal.image, seal.view)?;
@@ -66,7 +77,7 @@ pub fn run(command: &Command) -> Result<(), Failure> {
         chunk_size: limits::DEFAULT_CHUNK,
         salt: None,
     };
-    seal::write(&seal.out, &header, &key, |writer| writer.write_all(&image))?;
+    sealing::write(&seal.out, &header, &key, |writer| writer.write_all(&image))?;
     output::line(format_args!(
         "sealed {} as {view} under {} into {}",
         seal.image.display(),

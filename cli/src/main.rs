@@ -13,8 +13,10 @@ mod enclave;
 mod evaluate;
 mod failure;
 mod files;
+mod gateway;
 mod image;
 mod key_service;
+mod maps;
 mod model;
 mod output;
 mod picture;
@@ -24,6 +26,7 @@ mod receipt;
 mod registry;
 mod release;
 mod reseal;
+mod results;
 mod seal;
 mod sealed;
 mod synthetic;
@@ -99,6 +102,8 @@ enum Command {
     /// Carry images, model, policy and manifests to a site without internet.
     #[command(subcommand)]
     Bundle(bundle::Command),
+    /// Run the hospital's front door: a page, a JSON interface, DICOMweb, folders and buckets in front of enclaves that it verifies.
+    Gateway(Box<gateway::Gateway>),
     /// Draw a synthetic mammogram, for tests and demonstrations.
     Synthetic(synthetic::Synthetic),
 }
@@ -141,6 +146,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Provider(command) => provider::run(command),
         Command::Consumer(command) => consumer::run(command),
         Command::Bundle(command) => bundle::run(command),
+        Command::Gateway(arguments) => gateway::run(*arguments),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cloister_imaging::View;
 use cloister_model::{
-    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
+    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, ToScore, convert,
     convert_checkpoint, demo_options, kernels, limits, random_checkpoint,
 };
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::maps::MapFile;
 use crate::picture::Picture;
 use crate::{evaluate, files, output, reseal, seal};
 
@@ -127,6 +128,8 @@ pub(crate) struct Run {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    map: MapFile,
 }
 
 /// Runs one verb.
@@ -246,10 +249,18 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
     let view = picture.view(&arguments.image, arguments.view)?;
     let threads = arguments.threads.map_or_else(cores, usize::from);
     let classifier = Classifier::load(&package, threads).map_err(failure)?;
-    let answer = classifier.classify(&picture.pixels, view, arguments.crops).map_err(|error| match error {
+    let answer = classifier
+        .prepare(&picture.pixels, view, arguments.crops)
+        .and_then(|prepared| match arguments.map.label() {
+            Some(label) => prepared.with_map(label),
+            None => Ok(prepared),
+        })
+        .and_then(ToScore::score);
+    let answer = answer.map_err(|error| match error {
         Error::Image(error) => unusable(error),
         other => failure(other),
     })?;
+    arguments.map.write(answer.map.as_ref().map(Into::into))?;
     if arguments.json {
         return output::json(&answer);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cloister_dicom::is_dicom;
+use cloister_dicom::{Finding, is_dicom};
 use cloister_imaging::{DecodeLimits, View, decode};
 use ndarray::Array2;
 
@@ -12,6 +12,8 @@ use crate::failure::Failure;
 pub struct Picture {
     /// Greys, as `[row, column]`.
     pub pixels: Array2<u16>,
+    /// What a DICOM file's attributes are findings of, as codes.
+    pub findings: Vec<&'static str>,
     /// The view that a DICOM file says.
     view: Option<View>,
 }
@@ -22,10 +24,11 @@ impl Picture {
         let limits = DecodeLimits::default();
         if is_dicom(bytes) {
             let mammogram = cloister_dicom::read(bytes, &limits).map_err(|error| refused(path, &error))?;
-            return Ok(Self { pixels: mammogram.pixels, view: Some(mammogram.view) });
+            let findings = mammogram.findings.into_iter().map(Finding::code).collect();
+            return Ok(Self { pixels: mammogram.pixels, findings, view: Some(mammogram.view) });
         }
         let pixels = decode(bytes, &limits).map_err(|error| refused(path, &error))?;
-        Ok(Self { pixels, view: None })
+        Ok(Self { pixels, findings: Vec::new(), view: None })
     }
 
     /// Its view, by its own word and the command line's, which must not differ.
@@ -59,7 +62,9 @@ mod tests {
 
     #[test]
     fn the_files_word_and_the_command_lines_must_not_differ() {
-        let view = |said, named| Picture { pixels: Array2::zeros((1, 1)), view: said }.view(Path::new("f"), named);
+        let view = |said, named| {
+            Picture { pixels: Array2::zeros((1, 1)), findings: Vec::new(), view: said }.view(Path::new("f"), named)
+        };
         assert_eq!(view(Some(View::LCc), None).unwrap(), View::LCc);
         assert_eq!(view(None, Some(View::RCc)).unwrap(), View::RCc);
         assert_eq!(view(Some(View::LCc), Some(View::LCc)).unwrap(), View::LCc);

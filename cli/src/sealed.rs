@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use clap::{Args, Subcommand};
-use cloister_client::{Classification, receipt};
+use cloister_client::{Classification, Map, receipt};
 use cloister_kms::context;
 use cloister_receipt::Unverified;
 use cloister_seal::{DataKey, Error, Header, Purpose, Sealed};
@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::files::{self, Readers};
 use crate::key_service::{self, KeyService};
+use crate::maps::Picture;
 use crate::output;
 
 /// Bytes that sealing adds to each chunk.
@@ -53,6 +54,9 @@ pub struct Open {
     /// Also write a result's receipt into this file, for cloister receipt verify.
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// Also write a result's map into this file, as an 8-bit greyscale PNG.
+    #[arg(long, value_name = "FILE")]
+    map: Option<PathBuf>,
     #[command(flatten)]
     service: KeyService,
 }
@@ -102,9 +106,9 @@ fn open(arguments: &Open) -> Result<(), Failure> {
     let bytes = files::read(&arguments.file)?;
     let sealed = Sealed::read_header(bytes.as_slice()).map_err(|error| unreadable(&arguments.file, &error))?;
     let purpose = sealed.header().purpose;
-    if arguments.receipt.is_some() && purpose != Purpose::Result {
+    if (arguments.receipt.is_some() || arguments.map.is_some()) && purpose != Purpose::Result {
         return Err(Failure::usage(format!(
-            "{} is a sealed {purpose}, which has no receipt",
+            "{} is a sealed {purpose}, which has no receipt and no map",
             arguments.file.display()
         )));
     }
@@ -119,25 +123,29 @@ fn open(arguments: &Open) -> Result<(), Failure> {
     let content = content(sealed, &key)
         .map_err(|error| Failure::not_verified(format!("{}: {error}", arguments.file.display())))?;
     if purpose == Purpose::Result {
-        let receipt = receipt_of(&content)
+        let (receipt, map) = signed(&content)
             .map_err(|error| Failure::not_verified(format!("{}: {error}", arguments.file.display())))?;
         if let Some(path) = &arguments.receipt {
             files::replace(path, Readers::Owner, |file| std::io::Write::write_all(file, &receipt))?;
+        }
+        if let Some(path) = &arguments.map {
+            let none = || Failure::usage(format!("{} holds no map: none was asked for", arguments.file.display()));
+            Picture::from(map.as_ref().ok_or_else(none)?).write(path)?;
         }
     }
     files::replace(&arguments.out, Readers::Owner, |file| std::io::Write::write_all(file, &content))?;
     output::line(format_args!("opened a sealed {purpose} into {}", arguments.out.display()))
 }
 
-/// The receipt in a result, which must claim what the result shows: whoever may make a data key can seal any answer, with the true receipt of
+/// The receipt in a result, and its map where it has one. The receipt must claim what the result shows: whoever may make a data key can seal any answer, with the true receipt of
 /// another.
-fn receipt_of(content: &[u8]) -> Result<Vec<u8>, String> {
+fn signed(content: &[u8]) -> Result<(Vec<u8>, Option<Map>), String> {
     let answer: Classification =
         serde_json::from_slice(content).map_err(|_| "it holds no answer of an enclave's".to_owned())?;
     let receipt = answer.receipt.clone().ok_or("it holds no receipt")?.0;
     let claims = Unverified::parse(&receipt).map_err(|error| error.to_string())?;
     receipt::agrees(&answer, claims.claims()).map_err(|error| format!("it is not to be trusted: {error}"))?;
-    Ok(receipt)
+    Ok((receipt, answer.map))
 }
 
 /// Whether the header is that of an image or its result under the key that the owner names.
@@ -187,7 +195,7 @@ mod tests {
                 "receipt": STANDARD.encode(&receipt),
             });
             change(&mut answer);
-            receipt_of(answer.to_string().as_bytes())
+            signed(answer.to_string().as_bytes()).map(|(receipt, _)| receipt)
         };
         assert_eq!(answer(&|_| {}).unwrap(), receipt);
         for (member, value) in [
@@ -197,13 +205,14 @@ mod tests {
             ("window", json!([1, 2, 3, 5])),
             ("best_center", json!([5, 7])),
             ("crops", json!(2)),
+            ("map", json!({"label": "malignant", "rows": 1, "columns": 3, "values": "AP8Q"})),
             ("model", json!({"name": "m", "version": 2, "digest": hex::encode([3; 48])})),
         ] {
             let refused = answer(&|answer| answer[member] = value.clone()).unwrap_err();
             assert!(refused.contains("not to be trusted"), "{member}: {refused}");
         }
         assert!(answer(&|answer| answer["receipt"] = json!("AAAA")).is_err());
-        assert!(receipt_of(b"{}").is_err());
+        assert!(signed(b"{}").is_err());
     }
 
     #[test]

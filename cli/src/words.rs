@@ -1,7 +1,8 @@
-//! How times and measurements are written for people, and read from them.
+//! How times, measurements and findings are written for people, and read from them.
 
 use std::time::SystemTime;
 
+use cloister_client::finding_words;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -14,6 +15,12 @@ pub fn rfc3339(time: impl Into<OffsetDateTime>) -> String {
 pub fn parse_time(text: &str) -> Result<SystemTime, String> {
     let time = OffsetDateTime::parse(text, &Rfc3339);
     time.map(SystemTime::from).map_err(|_| "not a time like 2027-01-01T00:00:00Z".into())
+}
+
+/// A finding's code and its words, where it has any that are known here.
+pub fn in_words(code: &str) -> String {
+    let words = finding_words(code).map(|words| format!(": {words}")).unwrap_or_default();
+    format!("{}{words}", code.escape_debug())
 }
 
 /// What is measured into the PCR of that number.

@@ -94,7 +94,8 @@ pub const RETRY_AFTER_SECONDS: u64 = 2;
 pub const MAX_DETAIL_BYTES: usize = 1024;
 
 /// The sizes of answers, head and body together. A refusal fits into the first. The second is that of classifications: an exam's
-/// answer takes some 11 KB, most of it the receipt's document, so that no number of digits brings one near a border.
+/// answer takes some 11 KB, most of it the receipt's document, so that no number of digits brings one near a border. The third is that of
+/// classifications with maps: an exam's four add 88 KB at most.
 pub const ANSWER_BYTES: [usize; 3] = [4 * 1024, 32 * 1024, 128 * 1024];
 
 /// A client's nonce, in bytes: 16 are fresh enough, 512 are what the security module takes.

@@ -2,10 +2,10 @@
 
 mod accounts;
 mod authority;
-mod dicom;
 mod eavesdropper;
 mod enclave;
 mod flaky;
+mod gateway;
 mod http;
 mod impostor;
 mod machine;
@@ -17,10 +17,11 @@ mod world;
 
 pub use accounts::{Accounts, Booted, CONSUMER, PROVIDER, Party, cache};
 pub use authority::{ClientAuthority, ClientPair};
-pub use dicom::{Dicom, PATIENT_NAME};
+pub use cloister_test_data::{Dicom, PATIENT_NAME};
 pub use eavesdropper::{Eavesdropper, holds};
 pub use enclave::{Enclave, EnclaveSetup};
 pub use flaky::Flaky;
+pub use gateway::{Client, Gateway, Said, form, related};
 pub use http::{Answer, Front};
 pub use impostor::{Loot, impostor};
 pub use machine::{BuiltImage, Machine, MachineSetup, Tools};

@@ -112,6 +112,16 @@ impl Process {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kib * 1024
     }
+
+    /// Processor time that it spent so far, its own and the system's for it (`utime` and `stime` of proc(5), in ticks of 10 ms).
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process lives");
+        // Behind the name, which may hold anything: the state is the third field.
+        let (_, rest) = stat.rsplit_once(')').expect("proc(5) names it");
+        let ticks: u64 =
+            rest.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
+        Duration::from_millis(ticks * 10)
+    }
 }
 
 impl Drop for Process {

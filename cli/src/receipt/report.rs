@@ -8,7 +8,7 @@ use cloister_receipt::{Receipt, Scores, View};
 use serde::Serialize;
 
 use super::{Matched, without};
-use crate::words::rfc3339;
+use crate::words::{in_words, rfc3339};
 
 /// What no receipt proves, said with each.
 const NOT_PROVED: [(&str, &str); 5] = [
@@ -34,6 +34,7 @@ pub(super) struct Report<'a> {
     crops: Crops,
     views: Vec<ViewReport<'a>>,
     breasts: &'a BTreeMap<String, Scores>,
+    findings: &'a [String],
     not_proved: Vec<&'static str>,
 }
 
@@ -80,6 +81,15 @@ struct ViewReport<'a> {
     window: [u32; 4],
     best_center: [i64; 2],
     scores: &'a Scores,
+    findings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<MapReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct MapReport<'a> {
+    label: &'a str,
+    sha256: String,
 }
 
 impl<'a> From<&'a View> for ViewReport<'a> {
@@ -95,6 +105,8 @@ impl<'a> From<&'a View> for ViewReport<'a> {
             window: view.window,
             best_center: view.best_center,
             scores: &view.scores,
+            map: view.map.as_ref().map(|map| MapReport { label: &map.label, sha256: hex::encode(map.sha256) }),
+            findings: &view.findings,
         }
     }
 }
@@ -143,6 +155,7 @@ impl<'a> Report<'a> {
             crops: Crops { seed: receipt.crops.seed, count: receipt.crops.count },
             views: receipt.views.iter().map(ViewReport::from).collect(),
             breasts: &receipt.breasts,
+            findings: &receipt.findings,
             not_proved: NOT_PROVED.map(|(name, _)| name).to_vec(),
         }
     }
@@ -169,7 +182,12 @@ impl Display for Report<'_> {
             if let Some(uid) = view.sop_instance_uid {
                 row(f, "", format_args!("SOP Instance UID {uid}"))?;
             }
+            if let Some(MapReport { label, sha256 }) = &view.map {
+                row(f, "", format_args!("map for {label}, SHA-256 {sha256}"))?;
+            }
+            found(f, "", view.findings)?;
         }
+        found(f, "exam", self.findings)?;
         let Crops { seed, count } = &self.crops;
         let seed = seed.map_or_else(|| "noiseless".to_owned(), |seed| format!("seed {seed}"));
         row(f, "model", format_args!("{} version {}", self.model.name, self.model.version))?;
@@ -222,6 +240,10 @@ impl Display for Verdict<'_> {
 
 fn scored(scores: &Scores) -> String {
     scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect::<Vec<_>>().join("  ")
+}
+
+fn found(f: &mut fmt::Formatter<'_>, name: &str, findings: &[String]) -> fmt::Result {
+    findings.iter().try_for_each(|code| row(f, name, format_args!("finding {}", in_words(code))))
 }
 
 fn row(f: &mut fmt::Formatter<'_>, name: impl Display, value: impl Display) -> fmt::Result {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cloister_imaging::View;
-use cloister_model::{Classifier, Package, kernels};
-use cloister_receipt::Receipt;
+use cloister_model::{Classification, Classifier, Package, kernels};
+use cloister_receipt::{Receipt, map_sha256};
 use serde::Serialize;
 
 use super::{Image, without};
@@ -49,6 +49,8 @@ struct Outcome {
     kernels: String,
     kernels_of_receipt: String,
     scores: Vec<Compared>,
+    /// The maps that the receipt signs, of the same views.
+    maps: Vec<ComparedMap>,
     /// The views that no image was given for.
     not_computed: Vec<String>,
 }
@@ -61,6 +63,21 @@ struct Compared {
     signed: f64,
     computed: f64,
     difference: f64,
+}
+
+/// One view's map.
+#[derive(Serialize)]
+struct ComparedMap {
+    view: String,
+    label: String,
+    signed_sha256: String,
+    computed_sha256: String,
+}
+
+impl ComparedMap {
+    fn is_same(&self) -> bool {
+        self.signed_sha256 == self.computed_sha256
+    }
 }
 
 impl Compared {
@@ -90,11 +107,13 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     {
         return Err(Failure::not_verified("the package prepares images otherwise than the receipt says"));
     }
-    let mut scores = Vec::new();
+    let (mut scores, mut maps) = (Vec::new(), Vec::new());
     for path in &arguments.images {
         let image = Image::read(path)?;
         for matched in image.matched(&receipt)? {
-            scores.extend(compute(&classifier, &receipt, &image, &matched.view)?);
+            let (compared, map) = compute(&classifier, &receipt, &image, &matched.view)?;
+            scores.extend(compared);
+            maps.extend(map);
         }
     }
     let views: Vec<_> = scores.iter().map(|score: &Compared| score.view.clone()).collect();
@@ -105,11 +124,13 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     }
     let outcome = Outcome {
         verified: arguments.policy.is_some(),
-        identical: scores.iter().all(|score| score.signed.to_bits() == score.computed.to_bits()),
+        identical: scores.iter().all(|score| score.signed.to_bits() == score.computed.to_bits())
+            && maps.iter().all(ComparedMap::is_same),
         same_kernels: kernels() == receipt.kernels,
         kernels: kernels(),
         kernels_of_receipt: receipt.kernels,
         scores,
+        maps,
         not_computed,
     };
     outcome.print(arguments.json)?;
@@ -132,10 +153,22 @@ fn compute(
     receipt: &Receipt,
     image: &Image<'_>,
     name: &str,
-) -> Result<Vec<Compared>, Failure> {
+) -> Result<(Vec<Compared>, Option<ComparedMap>), Failure> {
     let view: View = name.parse().map_err(Failure::input)?;
-    let computed = classifier.classify(&image.pixels, view, receipt.crops.count).map_err(Failure::input)?.scores;
     let claim = receipt.views.iter().find(|claim| claim.view == name);
+    let signed_map = claim.and_then(|claim| claim.map.as_ref());
+    let prepared = classifier.prepare(&image.pixels, view, receipt.crops.count);
+    let answer = prepared.and_then(|prepared| match signed_map {
+        Some(map) => prepared.with_map(&map.label)?.score(),
+        None => prepared.score(),
+    });
+    let Classification { scores: computed, map, .. } = answer.map_err(Failure::input)?;
+    let map = signed_map.zip(map).map(|(signed, map)| ComparedMap {
+        view: name.to_owned(),
+        label: signed.label.clone(),
+        signed_sha256: hex::encode(signed.sha256),
+        computed_sha256: hex::encode(map_sha256(&map.label, map.rows, map.columns, &map.values)),
+    });
     let signed = claim.map(|claim| &claim.scores).into_iter().flatten();
     let compare = |(label, &signed): (&String, &f64)| {
         let computed = computed.get(label).copied();
@@ -143,7 +176,7 @@ fn compute(
             .ok_or_else(|| Failure::not_verified(format!("the package scores no {label:?}, which the receipt does")))?;
         Ok(Compared::new(name, label, signed, computed))
     };
-    signed.map(compare).collect()
+    Ok((signed.map(compare).collect::<Result<_, _>>()?, map))
 }
 
 /// Each breast's mean, in the order in which an enclave adds its views.
@@ -183,8 +216,13 @@ impl Outcome {
                 "{view:<6} {label:<12} receipt {signed:.9}  here {computed:.9}  apart {difference:.1e}"
             ))?;
         }
+        for map in &self.maps {
+            let ComparedMap { view, label, signed_sha256, .. } = map;
+            let same = if map.is_same() { "the same" } else { "another" };
+            output::line(format_args!("{view:<6} {label:<12} map SHA-256 {signed_sha256}, here {same}"))?;
+        }
         output::line(match (self.identical, self.same_kernels, self.within()) {
-            (true, ..) => "REPRODUCED: every score of these images has the same bits",
+            (true, ..) => "REPRODUCED: every score of these images has the same bits, and every map",
             (false, true, _) => "NOT reproduced, on the same kernels",
             (false, false, true) => "REPRODUCED within 0.00001: the kernels differ, and the last digits with them",
             (false, false, false) => "NOT reproduced: further apart than other kernels explain",
@@ -201,6 +239,9 @@ impl Outcome {
     fn judge(&self) -> Result<(), Failure> {
         if self.identical || (!self.same_kernels && self.within()) {
             return Ok(());
+        }
+        if self.scores.iter().all(|score| score.difference == 0.0) {
+            return Err(Failure::not_verified("a map is not that of the receipt, under the same kernels"));
         }
         let most = self.scores.iter().map(|score| score.difference).fold(0.0, f64::max);
         let allowed = if self.same_kernels { "not a bit" } else { "0.00001" };

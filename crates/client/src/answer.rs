@@ -33,7 +33,10 @@ pub struct Classification {
     pub scores: Scores,
     /// How many crops were averaged.
     pub crops: u32,
-    /// What a DICOM file says that is a reason to look twice, as docs/dicom.md lists it. It is not in the receipt.
+    /// Where the network looked, where that was asked for; the receipt has its digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<Map>,
+    /// What is a reason to look twice, as docs/quality.md lists it: codes, which [`crate::finding_words`] has words for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// The model that answered; absent inside an exam, which names it once.
@@ -42,6 +45,30 @@ pub struct Classification {
     /// The signed receipt; absent inside an exam, which has one for all its views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+}
+
+/// Where a network looked for one label, over the whole of an image as it was sent: each cell stands for the same part of its height and of
+/// its width (docs/maps.md).
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Map {
+    /// The label.
+    pub label: String,
+    /// Rows of cells.
+    pub rows: u32,
+    /// Cells in a row.
+    pub columns: u32,
+    /// `rows x columns` values, row after row from the top left; in base64 where the answer is JSON. 255 is the peak.
+    #[serde(with = "base64_text")]
+    pub values: Vec<u8>,
+}
+
+impl Map {
+    /// Whether it is the map of a receipt, and has as many values as it says.
+    pub(crate) fn is(&self, signed: &cloister_receipt::Map) -> bool {
+        u64::from(self.rows) * u64::from(self.columns) == self.values.len() as u64
+            && self.label == signed.label
+            && cloister_receipt::map_sha256(&self.label, self.rows, self.columns, &self.values) == signed.sha256
+    }
 }
 
 impl Classification {
@@ -53,7 +80,7 @@ impl Classification {
     }
 }
 
-/// One breast of an exam: the mean of its two views.
+/// One breast of an exam: the mean of its two views. A breast without both has none.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Breast {
     /// Mean probability by label.
@@ -64,11 +91,11 @@ pub struct Breast {
 /// A whole exam's answer.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Exam {
-    /// `left` and `right`.
+    /// `left` and `right`, those that have both their views.
     pub breasts: BTreeMap<String, Breast>,
-    /// Each view's answer, in the order L-CC, R-CC, L-MLO, R-MLO.
+    /// Each view's answer, in the order L-CC, R-CC, L-MLO, R-MLO; fewer only where the request allowed it.
     pub views: Vec<Classification>,
-    /// What the DICOM files say of the exam as a whole, as docs/dicom.md lists it.
+    /// What is to be said of the exam as a whole, as docs/quality.md lists it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<String>,
     /// The model that answered.
@@ -93,7 +120,7 @@ mod base64_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text).map_err(|_| serde::de::Error::custom("the receipt is not base64"))
+        STANDARD.decode(text).map_err(|_| serde::de::Error::custom("it is not base64"))
     }
 }
 

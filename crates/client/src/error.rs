@@ -94,6 +94,9 @@ pub enum Error {
     /// What came back for a sealed image is not its result.
     #[error("the answer is not to be kept: it is not {0}")]
     OtherResult(&'static str),
+    /// A map was asked for under what is no label.
+    #[error("a map is asked for by a label: lower-case letters, digits and '_' alone")]
+    Label,
     /// An exam needs each view once.
     #[error("an exam needs one image of each view: {view} is {problem}")]
     Views {

@@ -11,6 +11,7 @@
 mod answer;
 mod credentials;
 mod error;
+mod findings;
 pub mod limits;
 pub mod receipt;
 mod sealed;
@@ -19,8 +20,9 @@ mod session;
 mod tls;
 mod upload;
 
-pub use answer::{Breast, Classification, Exam, Model, Receipt, Scores};
+pub use answer::{Breast, Classification, Exam, Map, Model, Receipt, Scores};
 pub use credentials::{ClientCertificate, CredentialError, Credentials, Token};
 pub use error::{Error, ReceiptMismatch};
-pub use session::{Attested, Options, Session, Unverified, connect};
+pub use findings::finding_words;
+pub use session::{Allowed, Asked, Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

@@ -23,7 +23,7 @@ pub const MAX_METRICS_BYTES: usize = 256 * 1024;
 /// An attestation document is under 5 KB; the device's own answer is bounded by 12 288 bytes.
 pub const MAX_DOCUMENT_BYTES: usize = 16 * 1024;
 
-/// An answer holds numbers and names, never pixels.
+/// An answer holds numbers, names and small maps, never pixels. The largest that is usual has 128 KiB.
 pub const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
 /// What is kept of each of a refusal's sentences. Ours are shorter.

@@ -85,7 +85,7 @@ pub fn verify(receipt: &[u8], policy: &Policy) -> Result<VerifiedReceipt, Receip
     })
 }
 
-/// Whether an answer shows what a receipt claims, and no more than that: view, scores, window, centre, crops and model. Whether the receipt
+/// Whether an answer shows what a receipt claims, and no more than that: view, scores, window, centre, findings, crops and model. Whether the receipt
 /// itself is to be believed is [`verify`]'s to say.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use cloister_receipt::Receipt as Claims;
 
 use crate::answer::{Classification, Exam, Model, Receipt, Scores};
 use crate::error::ReceiptMismatch;
-use crate::session::Attested;
+use crate::session::{Asked, Attested};
 use crate::{Error, limits, receipt};
 
 /// How far a score that went through decimal digits may be from the one that was signed.
@@ -23,6 +23,8 @@ const ROUNDING: f64 = 1e-12;
 pub(crate) struct Sent {
     pub(crate) nonce: [u8; limits::NONCE_BYTES],
     images: Vec<SentImage>,
+    /// The label that maps were asked for.
+    map: Option<String>,
 }
 
 /// One image of it.
@@ -63,11 +65,12 @@ pub(crate) struct Shown<'a> {
     model: Option<&'a Model>,
     views: Vec<&'a Classification>,
     breasts: BTreeMap<&'a str, &'a Scores>,
+    findings: &'a [String],
 }
 
 impl<'a> Shown<'a> {
     pub(crate) fn image(answer: &'a Classification) -> Self {
-        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new() }
+        Self { model: answer.model.as_ref(), views: vec![answer], breasts: BTreeMap::new(), findings: &[] }
     }
 
     pub(crate) fn exam(answer: &'a Exam) -> Self {
@@ -75,15 +78,22 @@ impl<'a> Shown<'a> {
             model: Some(&answer.model),
             views: answer.views.iter().collect(),
             breasts: answer.breasts.iter().map(|(side, breast)| (side.as_str(), &breast.scores)).collect(),
+            findings: &answer.findings,
         }
     }
 }
 
 impl Sent {
-    pub(crate) fn new<'a>(images: impl IntoIterator<Item = (Option<View>, &'a [u8])>) -> Result<Self, Error> {
-        let mut nonce = [0; limits::NONCE_BYTES];
-        rand::fill(&mut nonce).map_err(|_| Error::Random)?;
-        Ok(Self { nonce, images: images.into_iter().map(|(view, image)| SentImage::new(view, image)).collect() })
+    pub(crate) fn new<'a>(
+        images: impl IntoIterator<Item = (Option<View>, &'a [u8])>,
+        asked: &Asked,
+    ) -> Result<Self, Error> {
+        let mut nonce = asked.nonce.unwrap_or([0; limits::NONCE_BYTES]);
+        if asked.nonce.is_none() {
+            rand::fill(&mut nonce).map_err(|_| Error::Random)?;
+        }
+        let images = images.into_iter().map(|(view, image)| SentImage::new(view, image)).collect();
+        Ok(Self { nonce, images, map: asked.map.clone() })
     }
 
     /// Gives what the receipt signs: a later enclave may show more than that, and only what is signed is to be shown on.
@@ -105,6 +115,7 @@ impl Sent {
         check_time(claims.time, SystemTime::now(), policy)?;
         for claim in &claims.views {
             same(self.images.iter().any(|image| image.is(claim)), "image")?;
+            same(claim.map.as_ref().map(|map| &map.label) == self.map.as_ref(), "map")?;
         }
         same(claims.views.len() == self.images.len(), "set of views")?;
         shown.agree(claims)?;
@@ -129,7 +140,14 @@ impl Shown<'_> {
             same(answer.crops == claims.crops.count, "number of crops")?;
             same(answer.window.iter().zip(claim.window).all(|(shown, signed)| *shown == signed as usize), "window")?;
             same(answer.best_center == claim.best_center, "centre")?;
+            let map = match (&answer.map, &claim.map) {
+                (Some(shown), Some(signed)) => shown.is(signed),
+                (shown, signed) => shown.is_none() && signed.is_none(),
+            };
+            same(map, "map")?;
+            same(answer.findings == claim.findings, "list of findings")?;
         }
+        same(self.findings == claims.findings, "list of findings")?;
         let breasts = claims
             .breasts
             .iter()

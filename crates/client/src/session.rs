@@ -25,6 +25,22 @@ use crate::sent::{Sent, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Credentials, Error, tls};
 
+/// What an exam may be that is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// DICOM files of several patients or studies.
+    pub mixed: bool,
+    /// Fewer than four views, at least one. A breast without both of its own gets no score.
+    pub missing: bool,
+}
+
+impl Allowed {
+    fn query(self) -> String {
+        let words = [(self.mixed, "mixed=allow&"), (self.missing, "missing=allow&")];
+        words.into_iter().filter(|(allowed, _)| *allowed).map(|(_, words)| words).collect()
+    }
+}
+
 /// How long to wait for what, and what to show.
 #[derive(Clone)]
 pub struct Options {
@@ -42,6 +58,37 @@ impl Default for Options {
             connect_timeout: limits::CONNECT_TIMEOUT,
             answer_timeout: limits::ANSWER_TIMEOUT,
             credentials: Credentials::default(),
+        }
+    }
+}
+
+/// What is asked of a classification, beside its images. A number of crops alone can stand for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Crops to average for each image, left to the enclave (ten) when `None`; one crop is the noiseless one.
+    pub crops: Option<u32>,
+    /// The label to have maps for of where the network looked.
+    pub map: Option<String>,
+    /// The nonce that the receipt is to carry, for a caller that has written it down before; a fresh one when `None`. The same nonce twice is
+    /// the same request twice, to whoever reads both receipts.
+    pub nonce: Option<[u8; limits::NONCE_BYTES]>,
+}
+
+impl From<Option<u32>> for Asked {
+    fn from(crops: Option<u32>) -> Self {
+        Self { crops, ..Self::default() }
+    }
+}
+
+impl Asked {
+    /// Its part of a query, with an `&` behind each parameter.
+    fn query(&self) -> Result<String, Error> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let crops = self.crops.map(|n| format!("crops={n}&")).unwrap_or_default();
+        match &self.map {
+            None => Ok(crops),
+            Some(label) if !label.is_empty() && label.chars().all(plain) => Ok(format!("{crops}map={label}&")),
+            Some(_) => Err(Error::Label),
         }
     }
 }
@@ -194,23 +241,22 @@ impl Session {
     }
 
     /// Classifies one image. Of a DICOM file the enclave finds the view, and `view` may be `None`; another view than the file's is refused.
-    /// `crops` is left to the enclave (ten) when `None`; one crop is the noiseless one. The answer's receipt was held
-    /// against the image, the answer and this session.
+    /// `asked` is a number of crops, or more. The answer's receipt was held against the image, the answer and this session.
     ///
     /// # Errors
-    /// [`Error::Refused`] with the enclave's reason, [`Error::Receipt`], or a broken connection.
+    /// [`Error::Label`] before anything is sent, [`Error::Refused`] with the enclave's reason, [`Error::Receipt`], or a broken connection.
     pub async fn classify(
         &mut self,
         image: Vec<u8>,
         view: impl Into<Option<View>>,
-        crops: Option<u32>,
+        asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Classification, Error> {
-        let view = view.into();
-        let crops = crops.map(|n| format!("crops={n}&")).unwrap_or_default();
+        let (view, asked) = (view.into(), asked.into());
+        let query = asked.query()?;
         let named = view.map(|view| format!("view={view}&")).unwrap_or_default();
-        let sent = Sent::new([(view, image.as_slice())])?;
-        let path = format!("/v1/images?{named}{crops}nonce={}", hex::encode(sent.nonce));
+        let sent = Sent::new([(view, image.as_slice())], &asked)?;
+        let path = format!("/v1/images?{named}{query}nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
         let mut answer: Classification = parse("the classification", &body)?;
         let signed = sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
@@ -222,18 +268,17 @@ impl Session {
     /// image; here nothing can be seen but that the result names the image's data key.
     ///
     /// # Errors
-    /// [`Error::NotSealed`] and [`Error::NotAnImage`] before anything is sent, [`Error::Refused`] with the enclave's reason,
+    /// [`Error::NotSealed`], [`Error::NotAnImage`] and [`Error::Label`] before anything is sent, [`Error::Refused`] with the enclave's reason,
     /// [`Error::OtherResult`], or a broken connection.
     pub async fn classify_sealed(
         &mut self,
         sealed: Vec<u8>,
         view: View,
-        crops: Option<u32>,
+        asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Vec<u8>, Error> {
         let image = SealedImage::read(&sealed)?;
-        let crops = crops.map(|n| format!("&crops={n}")).unwrap_or_default();
-        let path = format!("/v1/images?view={view}{crops}");
+        let path = format!("/v1/images?{}view={view}", asked.into().query()?);
         let result = self.post("the classification", &path, sealed::MEDIA_TYPE, sealed.into(), progress).await?;
         image.check(&result)?;
         Ok(result)
@@ -246,45 +291,38 @@ impl Session {
     pub async fn exam(
         &mut self,
         images: Vec<(View, Vec<u8>)>,
-        crops: Option<u32>,
+        asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Exam, Error> {
-        self.exam_of(images, crops, progress, "").await
+        self.exam_allowing(Allowed::default(), images, asked, progress).await
     }
 
-    /// The same for DICOM files of whatever patients and studies: the answer has a finding then.
+    /// The same for exams that are refused otherwise: the answer has a finding then.
     ///
     /// # Errors
     /// As [`Session::exam`].
-    pub async fn exam_mixed(
+    pub async fn exam_allowing(
         &mut self,
+        allowed: Allowed,
         images: Vec<(View, Vec<u8>)>,
-        crops: Option<u32>,
+        asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Exam, Error> {
-        self.exam_of(images, crops, progress, "mixed=allow&").await
-    }
-
-    async fn exam_of(
-        &mut self,
-        images: Vec<(View, Vec<u8>)>,
-        crops: Option<u32>,
-        progress: Option<Progress>,
-        mixed: &str,
-    ) -> Result<Exam, Error> {
+        let asked = asked.into();
+        let query = asked.query()?;
         for view in View::ALL {
             match images.iter().filter(|(v, _)| *v == view).count() {
+                0 if allowed.missing && !images.is_empty() => {}
                 0 => return Err(Error::Views { view, problem: "missing" }),
                 1 => {}
                 _ => return Err(Error::Views { view, problem: "there twice" }),
             }
         }
         let boundary = boundary()?;
-        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())))?;
+        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), asked)?;
         let body = multipart(&images, &boundary);
         drop(images);
-        let crops = crops.map(|n| format!("crops={n}&")).unwrap_or_default();
-        let path = format!("/v1/exams?{crops}{mixed}nonce={}", hex::encode(sent.nonce));
+        let path = format!("/v1/exams?{query}{}nonce={}", allowed.query(), hex::encode(sent.nonce));
         let kind = format!("multipart/form-data; boundary={boundary}");
         let body = self.post("the exam", &path, &kind, body.into(), progress).await?;
         let mut answer: Exam = parse("the exam", &body)?;

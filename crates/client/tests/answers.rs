@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloister_attest::{Binding, MODEL_PCR, Measurement, Policy, Root, extended};
 use cloister_client::receipt::ReceiptError;
-use cloister_client::{Error, Options, ReceiptMismatch, Session, connect, limits};
+use cloister_client::{Allowed, Asked, Error, Map, Options, ReceiptMismatch, Session, connect, limits};
 use cloister_imaging::View;
 use cloister_nsm::{AttestRequest, Nsm};
 use cloister_receipt::SigningKey;
@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 const IMAGE: [u8; 48] = [0xc1; 48];
 const MODEL: [u8; 48] = [0x16; 48];
+const MAP: [u8; 6] = [0, 255, 3, 4, 5, 6];
 const PNG: &[u8] = b"\x89PNG and so on";
 
 /// What the server says to a request for a document, and to any other.
@@ -55,12 +56,34 @@ enum Lie {
     Identifier,
     View,
     Score,
+    /// Shows less than was found.
+    FindingHidden,
+    /// Shows more than was found.
+    FindingInvented,
+    /// Keeps what was found of the exam to itself.
+    FindingOfExam,
     Time,
     /// Dated after the end of the certificate that vouches for the key.
     Expired,
     /// Of another model than the one in the document that vouches for the key.
     Measurement,
     Model,
+    /// A map for a request that asks for none.
+    MapUnasked,
+    /// No map for one that asks.
+    MapMissing,
+    /// A map in the answer alone.
+    MapUnsigned,
+    /// A map in the receipt alone.
+    MapUnshown,
+    /// For another label than was asked for.
+    MapLabel,
+    /// One value changed.
+    MapValue,
+    /// The same values in another shape.
+    MapShape,
+    /// Fewer values than rows and columns, as the receipt has them too.
+    MapCut,
     /// Signed by another key, and with a document that vouches for that one.
     Key,
     /// Signed by another key, under a document that vouches for the right one.
@@ -81,6 +104,27 @@ impl Enclave {
         self.nsm.attest(&request).unwrap()
     }
 
+    /// The map in an answer, and the one in its receipt.
+    fn map(&self, head: &str, lie: Lie) -> (Option<serde_json::Value>, Option<cloister_receipt::Map>) {
+        if !head.contains("map=benign") && !matches!(lie, Lie::MapUnasked) || matches!(lie, Lie::MapMissing) {
+            return (None, None);
+        }
+        let label = if matches!(lie, Lie::MapLabel) { "malignant" } else { "benign" };
+        let values = if matches!(lie, Lie::MapCut) { &MAP[..5] } else { &MAP };
+        let sha256 = cloister_receipt::map_sha256(label, 2, 3, values);
+        let mut shown = values.to_vec();
+        shown[0] ^= u8::from(matches!(lie, Lie::MapValue));
+        let (rows, columns) = if matches!(lie, Lie::MapShape) { (3, 2) } else { (2, 3) };
+        let map =
+            serde_json::json!({"label": label, "rows": rows, "columns": columns, "values": STANDARD.encode(shown)});
+        let signed = cloister_receipt::Map { label: label.to_owned(), sha256 };
+        match lie {
+            Lie::MapUnsigned => (Some(map), None),
+            Lie::MapUnshown => (None, Some(signed)),
+            _ => (Some(map), Some(signed)),
+        }
+    }
+
     /// The answer to an image, with a receipt that lies in the way given.
     fn classification(&self, head: &str, body: &[u8], lie: Lie) -> Vec<u8> {
         let nonce = head.split_once("nonce=").unwrap().1.split([' ', '&']).next().unwrap();
@@ -90,8 +134,10 @@ impl Enclave {
         receipt.nonce = Some(hex::decode(nonce).unwrap());
         receipt.model.digest = MODEL;
         receipt.views[0].bytes_sha256 = bytes_sha256;
-        receipt.views[0].scores = BTreeMap::from([("benign".to_owned(), 0.5)]);
+        receipt.views[0].scores = BTreeMap::from([("benign".to_owned(), 0.5), ("malignant".to_owned(), 0.5)]);
+        receipt.views[0].findings = vec!["edge-line".to_owned()];
         match lie {
+            Lie::FindingOfExam => receipt.findings = vec!["missing-R-CC".to_owned()],
             Lie::Nonce => receipt.nonce = Some(vec![7; 32]),
             Lie::Image => receipt.views[0].bytes_sha256 = [7; 32],
             Lie::Identifier => receipt.views[0].sop_instance_uid = Some("1.2.3".to_owned()),
@@ -101,6 +147,8 @@ impl Enclave {
             Lie::Model => receipt.model.name = "another".to_owned(),
             _ => {}
         }
+        let (map, signed) = self.map(head, lie);
+        receipt.views[0].map = signed;
         let other = SigningKey::generate().unwrap();
         let vouched = match lie {
             Lie::Key => (self.binding.with_receipt(other.public_key_der()), &other),
@@ -117,9 +165,18 @@ impl Enclave {
         receipt.time = SystemTime::now() + early;
         let signed = receipt.sign(key, &document).unwrap();
         let mut json = serde_json::json!({
-            "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "crops": 1, "new": {}, "took": 7,
+            "view": "L-CC", "window": [1, 2, 3, 4], "best_center": [5, 6], "benign": 0.5, "malignant": 0.5, "crops": 1, "new": {}, "took": 7,
+            "findings": ["edge-line"],
             "model": {"name": "m", "version": 1, "digest": hex::encode(MODEL)},
         });
+        if let Some(map) = map {
+            json["map"] = map;
+        }
+        match lie {
+            Lie::FindingHidden => json["findings"] = serde_json::json!([]),
+            Lie::FindingInvented => json["findings"] = serde_json::json!(["edge-line", "saturated"]),
+            _ => {}
+        }
         match lie {
             Lie::NoReceipt => {}
             Lie::Garbage => json["receipt"] = "AAAA".into(),
@@ -229,16 +286,57 @@ async fn classified(other: Vec<u8>) -> Result<cloister_client::Classification, E
 }
 
 async fn classified_by(other: Other) -> Result<cloister_client::Classification, Error> {
+    classified_asking(other, Asked::default()).await
+}
+
+async fn classified_asking(other: Other, asked: Asked) -> Result<cloister_client::Classification, Error> {
     let server = Server::start(Script { attestation: None, other }).await;
     let options = Options { answer_timeout: Duration::from_millis(500), ..Options::default() };
     let mut session = server.verify(options).await.unwrap();
-    session.classify(PNG.to_vec(), View::LCc, None, None).await
+    session.classify(PNG.to_vec(), View::LCc, asked, None).await
 }
 
 #[tokio::test]
 async fn a_verified_enclave_s_answer_is_read() {
     let answer = classified_by(Other::Classification(Lie::Nothing)).await.unwrap();
-    assert_eq!(answer.scores, BTreeMap::from([("benign".to_owned(), 0.5)]));
+    assert_eq!(answer.scores, BTreeMap::from([("benign".to_owned(), 0.5), ("malignant".to_owned(), 0.5)]));
+    assert_eq!(answer.map, None);
+    assert_eq!(answer.findings, ["edge-line"]);
+}
+
+fn asking(label: &str) -> Asked {
+    Asked { map: Some(label.to_owned()), ..Asked::default() }
+}
+
+#[tokio::test]
+async fn a_map_that_was_asked_for_comes_with_the_answer() {
+    let answer = classified_asking(Other::Classification(Lie::Nothing), asking("benign")).await.unwrap();
+    let expected = Map { label: "benign".to_owned(), rows: 2, columns: 3, values: MAP.to_vec() };
+    assert_eq!(answer.map, Some(expected));
+}
+
+#[tokio::test]
+async fn an_answer_whose_map_is_not_the_receipts_or_was_not_asked_for_or_is_missing_is_refused() {
+    let refused = |lie, asked: Asked| async move {
+        match classified_asking(Other::Classification(lie), asked).await {
+            Err(Error::Receipt(ReceiptMismatch::Other { what: "map" })) => {}
+            other => panic!("{lie:?}: {other:?}"),
+        }
+    };
+    refused(Lie::MapUnasked, Asked::default()).await;
+    for lie in
+        [Lie::MapMissing, Lie::MapUnsigned, Lie::MapUnshown, Lie::MapLabel, Lie::MapValue, Lie::MapShape, Lie::MapCut]
+    {
+        refused(lie, asking("benign")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_label_is_not_sent() {
+    for label in ["", "a&crops=1", "é", "A"] {
+        let error = classified_asking(Other::Classification(Lie::Nothing), asking(label)).await.unwrap_err();
+        assert!(matches!(error, Error::Label), "{label:?}: {error}");
+    }
 }
 
 async fn mismatch(lie: Lie) -> ReceiptMismatch {
@@ -260,6 +358,9 @@ async fn an_answer_whose_receipt_says_something_else_is_refused() {
         (Lie::View, "image"),
         (Lie::Score, "score"),
         (Lie::Model, "model"),
+        (Lie::FindingHidden, "list of findings"),
+        (Lie::FindingInvented, "list of findings"),
+        (Lie::FindingOfExam, "list of findings"),
     ] {
         let found = mismatch(lie).await;
         assert!(matches!(found, ReceiptMismatch::Other { what } if what == different), "{lie:?}: {found}");
@@ -369,6 +470,9 @@ async fn an_exam_of_another_set_than_the_four_views_is_not_sent() {
     let three = images(&[View::LCc, View::RCc, View::RMlo]);
     let error = session.exam(three, None, None).await.unwrap_err();
     assert!(matches!(error, Error::Views { view: View::LMlo, problem: "missing" }), "{error}");
+    let none =
+        session.exam_allowing(Allowed { mixed: false, missing: true }, Vec::new(), None, None).await.unwrap_err();
+    assert!(matches!(none, Error::Views { view: View::LCc, problem: "missing" }), "{none}");
     let twice = images(&[View::LCc, View::LCc, View::RCc, View::LMlo, View::RMlo]);
     let error = session.exam(twice, None, None).await.unwrap_err();
     assert!(matches!(error, Error::Views { view: View::LCc, problem: "there twice" }), "{error}");

@@ -133,7 +133,7 @@ fn each_changed_byte_of_a_receipt_is_refused() {
 fn each_field_changed_and_signed_by_a_key_of_ones_own_is_refused() {
     let world = World::new();
     let (document, own) = (world.voucher(), SigningKey::generate().unwrap());
-    let changes: [fn(&mut Receipt); 18] = [
+    let changes: [fn(&mut Receipt); 20] = [
         |r| r.nonce = Some(vec![8; 32]),
         |r| r.time += SECOND,
         |r| r.software.push('1'),
@@ -151,6 +151,8 @@ fn each_field_changed_and_signed_by_a_key_of_ones_own_is_refused() {
         |r| r.views[0].rows += 1,
         |r| r.views[0].window[3] += 1,
         |r| r.views[0].best_center[0] += 1,
+        |r| r.views[0].findings = vec!["saturated".to_owned()],
+        |r| r.findings = vec!["missing-R-CC".to_owned()],
         |r| *r.views[0].scores.get_mut("malignant").unwrap() = 0.9,
     ];
     for change in changes {

@@ -110,7 +110,7 @@ fn after_prefix(bytes: &[u8]) -> Option<&[u8]> {
 /// # Errors
 /// A [`Refusal`] that says what is wrong and repeats nothing that could tell whose file it is.
 pub fn read(bytes: &[u8], limits: &DecodeLimits) -> Result<Mammogram, Refusal> {
-    with_data(bytes, limits, |data, syntax| {
+    with_data(bytes, limits, &[], |data, syntax| {
         let (outline, format, class) = outlined(data, syntax, limits)?;
         let greys = Greys::read(data, format.signed)?;
         let stored = data.pixels.as_ref().ok_or(Refusal::Missing(Tag::PIXEL_DATA))?;
@@ -141,10 +141,11 @@ pub(crate) fn split<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Result<(Synta
     Ok((syntax, meta.get(end..).ok_or(Refusal::Truncated)?))
 }
 
-/// Walks over a file's data set, inflated if it has to be, and gives it to `look`.
+/// Walks over a file's data set, inflated if it has to be, and gives it to `look`; `also` are attributes to keep beside the closed list.
 pub(crate) fn with_data<T>(
     bytes: &[u8],
     limits: &DecodeLimits,
+    also: &[Tag],
     look: impl FnOnce(&DataSet<'_>, Syntax) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let (syntax, rest) = split(bytes, limits)?;
@@ -152,7 +153,7 @@ pub(crate) fn with_data<T>(
         Syntax::Deflated => Cow::Owned(inflate(rest, limits.file_bytes)?),
         _ => Cow::Borrowed(rest),
     };
-    look(&scan(&rest, syntax == Syntax::Implicit)?, syntax)
+    look(&scan(&rest, syntax == Syntax::Implicit, also)?, syntax)
 }
 
 /// The data set behind a deflated transfer syntax (PS3.5, A.5).

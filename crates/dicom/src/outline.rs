@@ -56,7 +56,7 @@ const BYTES_PER_PIXEL: usize = 2;
 /// # Errors
 /// What [`crate::read`] refuses the file for, unless it is the pixels themselves.
 pub fn outline(bytes: &[u8], limits: &DecodeLimits) -> Result<Outline, Refusal> {
-    with_data(bytes, limits, |data, syntax| {
+    with_data(bytes, limits, &[], |data, syntax| {
         let (outline, format, _) = outlined(data, syntax, limits)?;
         Greys::read(data, format.signed)?;
         data.pixels.as_ref().ok_or(Refusal::Missing(Tag::PIXEL_DATA))?;
@@ -73,7 +73,7 @@ pub fn cost(bytes: &[u8], limits: &DecodeLimits) -> Cost {
         let inflated = 2 * limits.file_bytes;
         return Cost { pixels: limits.pixels, bytes: inflated + limits.pixels * BYTES_PER_PIXEL };
     }
-    let format = scan(rest, syntax == Syntax::Implicit).and_then(|data| Format::read(&data, limits));
+    let format = scan(rest, syntax == Syntax::Implicit, &[]).and_then(|data| Format::read(&data, limits));
     let Ok(format) = format else { return Cost::default() };
     let pixels = format.pixels();
     let bytes = match syntax {

@@ -73,12 +73,14 @@ struct Walk<'a> {
     at: usize,
     elements: usize,
     stack: Vec<Level>,
+    /// What is kept beside the closed list, outside all sequences.
+    also: &'a [Tag],
     data: DataSet<'a>,
 }
 
 /// Walks over a little-endian data set up to its pixels, or to its end.
-pub(crate) fn scan(bytes: &[u8], implicit: bool) -> Result<DataSet<'_>, Refusal> {
-    let mut walk = Walk::new(bytes);
+pub(crate) fn scan<'a>(bytes: &'a [u8], implicit: bool, also: &'a [Tag]) -> Result<DataSet<'a>, Refusal> {
+    let mut walk = Walk { also, ..Walk::new(bytes) };
     walk.run(implicit)?;
     Ok(walk.data)
 }
@@ -115,7 +117,7 @@ struct Header {
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let data = DataSet { found: Vec::new(), pixels: None, modality_lut: false };
-        Self { bytes, at: 0, elements: 0, stack: Vec::new(), data }
+        Self { bytes, at: 0, elements: 0, stack: Vec::new(), also: &[], data }
     }
 
     fn run(&mut self, implicit: bool) -> Result<(), Refusal> {
@@ -328,7 +330,8 @@ impl<'a> Walk<'a> {
     }
 
     fn keep(&mut self, tag: Tag, value: &'a [u8]) -> Result<(), Refusal> {
-        let Some((path, item)) = self.path().filter(|(path, _)| is_read(path, tag)) else { return Ok(()) };
+        let wanted = |path: &[Tag]| is_read(path, tag) || (path.is_empty() && self.also.contains(&tag));
+        let Some((path, item)) = self.path().filter(|(path, _)| wanted(path)) else { return Ok(()) };
         if value.len() > MAX_VALUE_BYTES {
             return Err(Refusal::Value(tag));
         }

@@ -6,6 +6,13 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub(crate) u32);
 
+impl Tag {
+    /// The tag of a group and an element, as PS3.6 lists them.
+    pub const fn new(group: u16, element: u16) -> Self {
+        Self((group as u32) << 16 | element as u32)
+    }
+}
+
 macro_rules! tags {
     ($($name:ident, $keyword:literal, $value:literal;)*) => {
         impl Tag {

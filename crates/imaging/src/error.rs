@@ -74,6 +74,23 @@ pub enum Error {
     /// No piece of tissue is thick enough to be a breast.
     #[error("no breast was found: nothing in the image is thicker than {0} pixels")]
     NoBreast(usize),
+    /// The breast is a speck in its picture.
+    #[error("the breast takes less than a hundredth of the picture: send it at full resolution, without wide margins")]
+    LittleBreast,
+    /// The breast has one grey and noise.
+    #[error("the breast is of one grey: nothing was exposed, or the export failed")]
+    Uniform,
+    /// Much of the breast has the highest grey.
+    #[error(
+        "a fifth of the breast or more has the highest grey, so that nothing shows there: export the image without a window, or expose it anew"
+    )]
+    Saturated,
+    /// Much of the breast is outside of the picture.
+    #[error("the breast goes on outside of the picture, and a score would be of a part of it: send the whole view")]
+    CutOff,
+    /// A box, a grid or a cross lies on the breast.
+    #[error("lines are drawn over the breast: send the image without annotations")]
+    DrawnOver,
     /// The breast enters from the other edge than the view says.
     #[error(
         "the image looks like a {found} breast, but the view says {view}: check the view, or whether the export mirrored the image"

@@ -6,11 +6,13 @@
 //!
 //! This crate runs no network, reads no files and knows no patients; errors name sizes and reasons, never pixel values.
 
+mod assess;
 mod crops;
 mod decode;
 mod error;
 pub mod limits;
 mod mask;
+mod place;
 mod prepare;
 mod quality;
 mod random;
@@ -19,8 +21,10 @@ mod resize;
 pub mod synthetic;
 mod view;
 
+pub use assess::{Finding, Measures};
 pub use crops::{CropPlan, Noise};
 pub use decode::{DecodeLimits, decode};
 pub use error::Error;
-pub use prepare::{Prepared, Window, prepare};
+pub use place::{Axis, Placement};
+pub use prepare::{Prepared, Window, measure, prepare};
 pub use view::{Angle, Laterality, View};

@@ -206,6 +206,19 @@ impl Piece {
         }
     }
 
+    /// The first column and one past the last of each row of the piece after `radius` dilations, from the row of
+    /// [`Piece::dilated_bounds`] on.
+    pub(crate) fn dilated_rows(&self, radius: usize) -> Vec<(usize, usize)> {
+        let mut rows = vec![(usize::MAX, 0); self.rows.len() + 2 * radius];
+        for down in 0..=2 * radius {
+            let reach = radius - down.abs_diff(radius);
+            for (row, &(start, end)) in rows[down..].iter_mut().zip(&self.rows) {
+                *row = (row.0.min(start.saturating_sub(reach)), row.1.max(end + reach));
+            }
+        }
+        rows
+    }
+
     /// The first column and the last, of the piece after `radius` dilations, in rows from `from` on.
     ///
     /// A row above `from` reaches below it by what is left of its diamond.
@@ -309,6 +322,8 @@ mod tests {
         let (left, right) = columns(&opened, 0).expect("never empty");
         let expected = Window { top, bottom: last + 1, left, right: right + 1 };
         assert_eq!(found.dilated_bounds(radius.into()), expected);
+        let rows = opened.rows().into_iter().filter_map(|row| span(row.iter().copied()));
+        assert_eq!(found.dilated_rows(radius.into()), rows.map(|(first, last)| (first, last + 1)).collect::<Vec<_>>());
         for from in 0..height {
             assert_eq!(found.dilated_columns(radius.into(), from), columns(&opened, from), "from row {from}");
         }

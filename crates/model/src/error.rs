@@ -123,6 +123,23 @@ pub enum Error {
     /// A view that the model has no network for.
     #[error("the model has no network for {0} images")]
     ViewNotServed(View),
+    /// A map for a label that the model does not score.
+    #[error("the model scores no such label as the one that a map is asked for: ask for one of {0}")]
+    MapLabel(String),
+    /// A map from a network whose scores are not made of a mean over a picture, by layers that are known.
+    #[error("the network {network:?} has no maps: {reason}")]
+    NoMap {
+        /// Which file.
+        network: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A score that came out otherwise when its gradient was computed.
+    #[error("the network {network:?} has no map of this image: its last layers gave another score than the network")]
+    MapScore {
+        /// Which file.
+        network: String,
+    },
     /// A number of crops that cannot be averaged over.
     #[error("{given} crops cannot be averaged: ask for 1 to {limit}")]
     Crops {

@@ -1,6 +1,8 @@
 //! What a network is given: the crops of a prepared mammogram, or the whole image scaled.
 
-use cloister_imaging::{CropPlan, Error as ImageError, Noise, Prepared, View, prepare};
+use cloister_imaging::{
+    Axis as Along, CropPlan, Error as ImageError, Finding, Noise, Placement, Prepared, View, prepare,
+};
 use ndarray::{Array2, Axis};
 
 use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
@@ -9,9 +11,14 @@ use crate::{Error, Generator, Preprocessing, Resize, SyntheticImage};
 const WHITE: f32 = 65_535.0;
 
 /// The inputs of one image, rendered one at a time on whatever thread runs the network.
-pub(crate) enum Inputs {
+pub(crate) struct Inputs {
+    kind: Kind,
+    image: (usize, usize),
+}
+
+enum Kind {
     Crops(Box<Prepared>, Vec<CropPlan>),
-    Whole { pixels: Array2<f32>, image: (usize, usize) },
+    Whole { pixels: Array2<f32> },
 }
 
 impl Inputs {
@@ -23,34 +30,51 @@ impl Inputs {
         window: (usize, usize),
         crops: u32,
     ) -> Result<Self, Error> {
-        match preprocessing {
+        let kind = match preprocessing {
             Preprocessing::ScreeningMammogram1(_) => {
                 let prepared = prepare(image, view, window)?;
                 let noise = if crops == 1 { Noise::None } else { Noise::Default };
                 let plans = prepared.crops(crops, noise);
-                Ok(Self::Crops(Box::new(prepared), plans))
+                Kind::Crops(Box::new(prepared), plans)
             }
             Preprocessing::Resize1(numbers) => {
                 if image.iter().all(|pixel| *pixel == 0) {
                     return Err(ImageError::AllZero.into());
                 }
-                Ok(Self::Whole { pixels: scale(image, window, numbers), image: image.dim() })
+                Kind::Whole { pixels: scale(image, window, numbers) }
             }
+        };
+        Ok(Self { kind, image: image.dim() })
+    }
+
+    /// The image's size: rows, columns.
+    pub(crate) fn image(&self) -> (usize, usize) {
+        self.image
+    }
+
+    /// Where in the image an input lies. `index` is below [`Inputs::len`].
+    pub(crate) fn placement(&self, index: usize) -> Placement {
+        match &self.kind {
+            Kind::Crops(prepared, plans) => prepared.placement(&plans[index]),
+            Kind::Whole { pixels } => Placement {
+                rows: Along::whole(self.image.0, pixels.nrows()),
+                columns: Along::whole(self.image.1, pixels.ncols()),
+            },
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Crops(_, plans) => plans.len(),
-            Self::Whole { .. } => 1,
+        match &self.kind {
+            Kind::Crops(_, plans) => plans.len(),
+            Kind::Whole { .. } => 1,
         }
     }
 
     /// One input, row after row, into memory of its size. `index` is below [`Inputs::len`].
     pub(crate) fn render(&self, index: usize, buffer: &mut [f32]) -> Result<(), Error> {
-        match self {
-            Self::Crops(prepared, plans) => Ok(prepared.render_into(&plans[index], buffer)?),
-            Self::Whole { pixels, .. } => {
+        match &self.kind {
+            Kind::Crops(prepared, plans) => Ok(prepared.render_into(&plans[index], buffer)?),
+            Kind::Whole { pixels } => {
                 buffer.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
                 Ok(())
             }
@@ -59,20 +83,28 @@ impl Inputs {
 
     /// Where in the image the network looks: top, bottom, left, right, ends excluded.
     pub(crate) fn window(&self) -> [usize; 4] {
-        match self {
-            Self::Crops(prepared, _) => {
+        match &self.kind {
+            Kind::Crops(prepared, _) => {
                 let window = prepared.window;
                 [window.top, window.bottom, window.left, window.right]
             }
-            Self::Whole { image, .. } => [0, image.0, 0, image.1],
+            Kind::Whole { .. } => [0, self.image.0, 0, self.image.1],
+        }
+    }
+
+    /// What a person should look at in the image; nothing of one that is scaled whole, in which no breast was looked for.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        match &self.kind {
+            Kind::Crops(prepared, _) => &prepared.findings,
+            Kind::Whole { .. } => &[],
         }
     }
 
     /// The centre that inputs are cut around: y, x.
     pub(crate) fn best_center(&self) -> [i64; 2] {
-        match self {
-            Self::Crops(prepared, _) => [prepared.best_center.0, prepared.best_center.1],
-            Self::Whole { image, .. } => [(image.0 / 2) as i64, (image.1 / 2) as i64],
+        match &self.kind {
+            Kind::Crops(prepared, _) => [prepared.best_center.0, prepared.best_center.1],
+            Kind::Whole { .. } => [(self.image.0 / 2) as i64, (self.image.1 / 2) as i64],
         }
     }
 }

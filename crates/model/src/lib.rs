@@ -20,6 +20,7 @@ mod kernels;
 mod layers;
 pub mod limits;
 mod manifest;
+mod map;
 mod names;
 mod network;
 mod onnx;
@@ -35,4 +36,5 @@ pub use manifest::{
     FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
     ViewNetwork,
 };
+pub use map::Map;
 pub use package::{MANIFEST, Package};

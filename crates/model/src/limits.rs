@@ -57,3 +57,13 @@ pub const MAX_ZIP_ENTRIES: usize = 1 << 16;
 
 /// Most filters in one layer of a network that is converted.
 pub const MAX_FILTERS: usize = 4096;
+
+/// Cells along the longer side of a map: more than twice as many as the published network's last picture has across an image. An exam's four
+/// maps take 64 KiB at most.
+pub const MAP_SIDE: usize = 128;
+
+/// Most numbers of a picture that maps are made from, 16 MB. The published network's has a third of a million.
+pub const MAX_PICTURE_NUMBERS: usize = 4 << 20;
+
+/// Most cells of such a picture, of which one number each is kept for each crop: 33 MB for [`MAX_CROPS`].
+pub const MAX_PICTURE_CELLS: usize = 1 << 16;

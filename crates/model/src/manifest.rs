@@ -11,8 +11,8 @@ use crate::{Error, limits, names};
 pub const FORMAT: u32 = 1;
 
 /// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
-const RESERVED_LABELS: [&str; 8] =
-    ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"];
+const RESERVED_LABELS: [&str; 9] =
+    ["view", "window", "best_center", "crops", "crop_seed", "map", "model", "receipt", "verified"];
 
 /// The largest side of a network's window, in pixels.
 const MAX_WINDOW_SIDE: usize = cloister_imaging::limits::MAX_NETWORK_SIDE;

@@ -11,6 +11,7 @@ use tract_onnx::{
 
 use cloister_conv::{Options, Store};
 
+use crate::map::{Heat, Sight};
 use crate::{Error, Layer, Output, Package, ViewNetwork, blocked, layers};
 
 /// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
@@ -23,6 +24,22 @@ pub(crate) struct Network {
     window: (usize, usize),
     output: Output,
     plan: Arc<TypedRunnableModel>,
+    maps: Result<Arc<Maps>, &'static str>,
+}
+
+/// What a network's maps are computed with. Its weights are those of the network.
+struct Maps {
+    sight: Sight,
+    /// Gives out the picture that the mean is over, after the scores.
+    plan: Arc<TypedRunnableModel>,
+}
+
+/// What came of one input.
+pub(crate) struct Run {
+    /// The probability of each label.
+    pub(crate) scores: Vec<f64>,
+    /// What a label's score depended on, where that was asked for.
+    pub(crate) heat: Option<Heat>,
 }
 
 impl Network {
@@ -38,17 +55,36 @@ impl Network {
         let proto = ModelProto::decode(bytes).map_err(|error| failed(name, "read", error))?;
         refuse_outside_files(name, &proto)?;
         let model = onnx().model_for_proto_model(&proto).map_err(|error| failed(name, "read", error))?;
+        let labels = package.manifest().labels.len();
+        let sight = Sight::find(&proto, view, labels);
         drop(proto);
-        let model = with_input(model, view)?;
-        let model = model
-            .into_typed()
+        let failed = |error| failed(name, "prepared", error);
+        let mut model = with_input(model, view)?;
+        let sight = sight.and_then(|sight| with_picture(&mut model, sight));
+        let model = model.into_typed().map_err(failed)?;
+        let maps = match sight {
+            Ok(sight) => Maps::prepare(&model, sight, view.output.shape(labels), options, store).map_err(failed)?,
+            Err(reason) => Err(reason),
+        };
+        let scores = model.output_outlets().map(|outlets| outlets[..1].to_vec());
+        let model = scores
+            .and_then(|scores| model.with_output_outlets(&scores))
             .and_then(|model| blocked::replace(model, options, store))
             .and_then(TypedModel::into_decluttered)
-            .map_err(|error| failed(name, "prepared", error))?;
-        check_output(&model, view, package.manifest().labels.len())?;
-        let plan = model.into_optimized().and_then(IntoRunnable::into_runnable);
-        let plan = plan.map_err(|error| failed(name, "prepared", error))?;
-        Ok(Self { name: name.clone(), window: view.window, output: view.output, plan })
+            .map_err(failed)?;
+        check_output(&model, view, labels)?;
+        let plan = model.into_optimized().and_then(IntoRunnable::into_runnable).map_err(failed)?;
+        Ok(Self { name: name.clone(), window: view.window, output: view.output, plan, maps })
+    }
+
+    /// # Errors
+    /// Why there are no maps.
+    pub(crate) fn check_map(&self) -> Result<(), Error> {
+        self.maps().map(drop)
+    }
+
+    fn maps(&self) -> Result<&Maps, Error> {
+        self.maps.as_deref().map_err(|reason| Error::NoMap { network: self.name.clone(), reason })
     }
 
     pub(crate) fn window(&self) -> (usize, usize) {
@@ -67,29 +103,77 @@ impl Network {
     }
 
     /// The probability of each label for one input of the network's window, computed on so many threads of the current pool. What
-    /// `fill` is given holds whatever was left in it.
+    /// `fill` is given holds whatever was left in it. `map` is the number of the label that a map is made for.
     pub(crate) fn run(
         &self,
         buffers: &Buffers,
         threads: usize,
-        labels: &[String],
+        (labels, map): (&[String], Option<usize>),
         fill: impl FnOnce(&mut [f32]) -> Result<(), Error>,
-    ) -> Result<Vec<f64>, Error> {
+    ) -> Result<Run, Error> {
+        let maps = map.map(|label| Ok::<_, Error>((self.maps()?, label))).transpose()?;
+        let plan = maps.map_or(&self.plan, |(maps, _)| &maps.plan);
         let failed = |error| failed(&self.name, "run", error);
         let mut input = buffers.take(self.window).map_err(failed)?;
         fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
         let input = Arc::new(input);
-        let result = blocked::on_threads(threads, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
+        let result = blocked::on_threads(threads, || plan.run(tvec!(Arc::clone(&input).into_tvalue())));
         buffers.put_back(input);
         let outputs = result.map_err(failed)?;
         let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
         let numbers: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
         let scores = scores(self.output, &numbers, labels.len());
-        match scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
-            Some(label) => Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() }),
-            None => Ok(scores.into_iter().map(|score| score.min(1.0)).collect()),
+        if let Some(label) = scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
+            return Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() });
         }
+        let scores: Vec<f64> = scores.into_iter().map(|score| score.min(1.0)).collect();
+        let heat = maps.map(|(maps, label)| {
+            let picture =
+                outputs[1].try_as_plain_ram().and_then(|picture| picture.as_slice::<f32>()).map_err(failed)?;
+            let heat = maps.sight.heat(picture, label);
+            if (heat.score - scores[label]).abs() <= ROUNDING {
+                Ok(heat)
+            } else {
+                Err(Error::MapScore { network: self.name.clone() })
+            }
+        });
+        Ok(Run { scores, heat: heat.transpose()? })
     }
+}
+
+impl Maps {
+    /// The plan that gives out the picture too, unless that would need weights of its own.
+    fn prepare(
+        model: &TypedModel,
+        sight: Sight,
+        output: Vec<usize>,
+        options: Options,
+        store: &mut Store,
+    ) -> TractResult<Result<Arc<Self>, &'static str>> {
+        let fact = model.output_fact(1)?;
+        let shape: Vec<usize> = fact.shape.iter().map(|size| size.to_usize().unwrap_or_default()).collect();
+        let sight = match sight.of_shape(&shape, output.iter().product()) {
+            Ok(sight) if fact.datum_type == f32::datum_type() => sight,
+            Ok(_) => return Ok(Err("the picture that the mean is over is not of single precision")),
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let model = blocked::replace(model.clone(), options, store)?;
+        if blocked::is_left_to_tract(&model) {
+            return Ok(Err("some of its convolutions are tract's own, which would be kept twice"));
+        }
+        let plan = model.into_decluttered()?.into_optimized()?.into_runnable()?;
+        Ok(Ok(Arc::new(Self { sight, plan })))
+    }
+}
+
+/// Has a network give out the picture that maps are made from, beside its scores.
+fn with_picture(model: &mut InferenceModel, sight: Sight) -> Result<Sight, &'static str> {
+    const LOST: &str = "the picture that the mean is over is not found in it";
+    let picture = model.find_outlet_label(sight.picture()).ok_or(LOST)?;
+    let mut outputs = model.output_outlets().map_err(|_| LOST)?.to_vec();
+    outputs.push(picture);
+    model.select_output_outlets(&outputs).map_err(|_| LOST)?;
+    Ok(sight)
 }
 
 /// Memory of inputs, which is used again: as many as there were at once, of the sizes that were asked for last.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cloister_imaging::{
     View,
-    synthetic::{Options, generate},
+    synthetic::{Options, generate, masses},
 };
 use cloister_model::{Classifier, Package};
 use rayon::prelude::*;
@@ -67,6 +67,46 @@ fn each_label_tells_what_it_was_made_for() {
         let found = auc(scored);
         println!("{label}: AUC {found:.3} on {} images", drawn.len());
         assert!(found >= AUC, "{label}: {found:.3}");
+    }
+}
+
+/// From this score on a mass counts as detected (models/demo/README.md).
+const DETECTED: f64 = 0.5;
+
+/// Seeds that nothing about maps was decided on.
+const FIRST_SEED_OF_MAPS: u64 = 9_001_000;
+
+/// Of the detected masses, how many hold the map's peak, at least, with one crop and with ten: what the card says, and room for other kernels.
+const PEAKS_INSIDE: [(u32, f64); 2] = [(1, 0.45), (10, 0.4)];
+
+/// Whether the mass was detected in a drawn image, and whether the map's peak lies in it.
+fn peak_in_mass(classifier: &Classifier, seed: u64, crops: u32) -> (bool, bool) {
+    let view = View::ALL[(seed % 4) as usize];
+    let options = Options { width: 640, height: 832, masses: 1, calcifications: 0 };
+    let prepared = classifier.prepare(&generate(seed, view, options), view, crops).unwrap();
+    let answer = prepared.with_map("malignant").unwrap().score().unwrap();
+    let map = answer.map.unwrap();
+    // A map of an image in which nothing raised the score has no peak.
+    let peak = map.values.iter().position(|value| *value == u8::MAX);
+    let middle = |at: usize, cells: u32, pixels: usize| (at as f64 + 0.5) * pixels as f64 / f64::from(cells);
+    let inside = peak.is_some_and(|peak| {
+        let (row, column) = (peak / map.columns as usize, peak % map.columns as usize);
+        let (y, x) = (middle(row, map.rows, options.height), middle(column, map.columns, options.width));
+        masses(seed, view, options)[0].covers(y, x)
+    });
+    (answer.scores["malignant"] >= DETECTED, inside)
+}
+
+#[test]
+fn the_peak_of_a_map_lies_in_the_detected_mass_as_often_as_the_card_says() {
+    let classifier = Classifier::load(&package(), 1).unwrap();
+    for (crops, least) in PEAKS_INSIDE {
+        let seeds = FIRST_SEED_OF_MAPS..FIRST_SEED_OF_MAPS + 4 * PERSONS;
+        let peaks: Vec<_> = seeds.into_par_iter().map(|seed| peak_in_mass(&classifier, seed, crops)).collect();
+        let detected = peaks.iter().filter(|(detected, _)| *detected).count();
+        let inside = peaks.iter().filter(|peak| **peak == (true, true)).count();
+        println!("{crops} crops: the peak lies in {inside} of {detected} detected masses, of {} drawn", peaks.len());
+        assert!(inside as f64 >= least * detected as f64, "{crops} crops: {inside} of {detected}");
     }
 }
 

@@ -34,8 +34,10 @@ pub struct Receipt {
     pub crops: Crops,
     /// Each image's input and answer, each view at most once, in the order L-CC, R-CC, L-MLO, R-MLO.
     pub views: Vec<View>,
-    /// The mean scores of an exam's `left` and `right` breast; empty for one image.
+    /// The mean scores of an exam's `left` and `right` breast; empty for one image. A breast without both views has none.
     pub breasts: BTreeMap<String, Scores>,
+    /// What was found of an exam as a whole, such as `missing-L-CC`: codes in ascending order, each once.
+    pub findings: Vec<String>,
 }
 
 /// The model that answered.
@@ -79,6 +81,19 @@ pub struct View {
     pub best_center: [i64; 2],
     /// The scores as the answer shows them.
     pub scores: Scores,
+    /// What was found in the image or in its file, such as `edge-line`: codes in ascending order, each once.
+    pub findings: Vec<String>,
+    /// The map of where the network looked, where one was asked for: of all views then, for the same label.
+    pub map: Option<Map>,
+}
+
+/// A map of where the network looked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Map {
+    /// The label that it is for.
+    pub label: String,
+    /// [`crate::map_sha256`] of the map.
+    pub sha256: [u8; limits::INPUT_DIGEST],
 }
 
 impl View {
@@ -97,7 +112,10 @@ impl View {
         let [top, bottom, left, right] = self.window;
         let inside = top < bottom && bottom <= self.rows && left < right && right <= self.columns;
         require(inside, "window", "a rectangle in the image")?;
-        check_scores(&self.scores, labels)
+        check_findings(&self.findings)?;
+        check_scores(&self.scores, labels)?;
+        let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
+        require(scored, "map", "for a label that is scored")
     }
 }
 
@@ -137,13 +155,16 @@ impl Receipt {
         let labels = labels
             .ok_or(Error::Field { field: "views", wanted: "some of L-CC, R-CC, L-MLO and R-MLO, in this order" })?;
         self.views.iter().try_for_each(|view| view.check(labels))?;
+        let mapped = |view: &View| view.map.as_ref().map(|map| map.label.clone());
+        let same = self.views.windows(2).all(|pair| mapped(&pair[0]) == mapped(&pair[1]));
+        require(same, "map", "of all views, for the same label, or of none")?;
         for (breast, scores) in &self.breasts {
             let side = BREASTS.into_iter().find(|(name, _)| name == breast).map(|(_, side)| side);
             let shown = side.is_some() && self.views.iter().any(|view| view.laterality() == side);
             require(shown, "breasts", "left or right, with a view of it")?;
             check_scores(scores, labels)?;
         }
-        Ok(())
+        check_findings(&self.findings)
     }
 }
 
@@ -155,6 +176,17 @@ fn require(condition: bool, field: &'static str, wanted: &'static str) -> Result
 fn check_text(field: &'static str, text: &str, longest: usize) -> Result<()> {
     let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     require(printable && (1..=longest).contains(&text.len()), field, "a short line of printable ASCII")
+}
+
+/// Codes in one order, so that the same findings have one encoding.
+fn check_findings(findings: &[String]) -> Result<()> {
+    let is_code = |code: &String| {
+        let plain = code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        plain && (1..=limits::FINDING).contains(&code.len())
+    };
+    let ascend = findings.is_sorted_by(|before, after| before < after);
+    let codes = findings.len() <= limits::FINDINGS && ascend && findings.iter().all(is_code);
+    require(codes, "findings", "at most 16 codes in ascending order, of letters, digits and hyphens")
 }
 
 fn check_scores(scores: &Scores, labels: &Scores) -> Result<()> {

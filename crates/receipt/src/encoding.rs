@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ciborium::Value;
 use ciborium::value::Integer;
 
-use crate::claims::{Crops, Model, Receipt, Scores, View};
+use crate::claims::{Crops, Map, Model, Receipt, Scores, View};
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -35,6 +35,7 @@ pub(crate) fn encode(receipt: &Receipt) -> Result<Vec<u8>> {
         ("crops", Some(map([("seed", crops.seed.map(Value::from)), ("count", Some(Value::from(crops.count)))]))),
         ("views", Some(Value::Array(receipt.views.iter().map(view).collect()))),
         ("breasts", Some(map(breasts)).filter(|_| !receipt.breasts.is_empty())),
+        ("findings", findings(&receipt.findings)),
     ]);
     let mut bytes = Vec::new();
     ciborium::into_writer(&payload, &mut bytes).map_err(|_| Error::Payload)?;
@@ -53,7 +54,19 @@ fn view(view: &View) -> Value {
         ("window", Some(Value::Array(view.window.map(Value::from).to_vec()))),
         ("best_center", Some(Value::Array(view.best_center.map(Value::from).to_vec()))),
         ("scores", Some(scores(&view.scores))),
+        ("map", view.map.as_ref().map(encode_map)),
+        ("findings", findings(&view.findings)),
     ])
+}
+
+fn encode_map(described: &Map) -> Value {
+    map([("label", Some(text(&described.label))), ("sha256", Some(Value::Bytes(described.sha256.to_vec())))])
+}
+
+/// Left out where there are none.
+fn findings(codes: &[String]) -> Option<Value> {
+    let codes: Vec<_> = codes.iter().map(|code| text(code)).collect();
+    if codes.is_empty() { None } else { Some(Value::Array(codes)) }
 }
 
 fn scores(scores: &Scores) -> Value {
@@ -98,6 +111,7 @@ fn receipt(mut fields: Fields) -> Result<Receipt> {
         crops: read_crops(fields.take("crops")?)?,
         views: views.into_iter().map(read_view).collect::<Result<_>>()?,
         breasts: fields.optional("breasts").map(read_breasts).transpose()?.unwrap_or_default(),
+        findings: fields.findings()?,
     };
     fields.end()?;
     Ok(receipt)
@@ -133,6 +147,8 @@ fn read_view(value: Value) -> Result<View> {
         window: fields.numbers("window")?,
         best_center: fields.numbers("best_center")?,
         scores: read_scores(fields.take("scores")?)?,
+        map: fields.optional("map").map(read_map).transpose()?,
+        findings: fields.findings()?,
     };
     fields.end()?;
     if view.laterality() == Some(laterality.as_str()) {
@@ -140,6 +156,13 @@ fn read_view(value: Value) -> Result<View> {
     } else {
         Err(Error::Field { field: "laterality", wanted: "the side that the view shows" })
     }
+}
+
+fn read_map(value: Value) -> Result<Map> {
+    let mut fields = Fields::of(value)?;
+    let map = Map { label: fields.text("label")?, sha256: fields.digest("sha256")? };
+    fields.end()?;
+    Ok(map)
 }
 
 fn read_breasts(value: Value) -> Result<BTreeMap<String, Scores>> {
@@ -190,6 +213,11 @@ impl Fields {
         let numbers: Result<Vec<T>> =
             array(field, self.take(field)?)?.into_iter().map(|value| number(field, value)).collect();
         numbers?.try_into().map_err(|_| Error::Field { field, wanted: "an array of as many numbers as it has" })
+    }
+
+    fn findings(&mut self) -> Result<Vec<String>> {
+        let codes = self.optional("findings").map(|codes| array("findings", codes)).transpose()?;
+        codes.unwrap_or_default().into_iter().map(|code| string("findings", code)).collect()
     }
 
     fn digest<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N]> {

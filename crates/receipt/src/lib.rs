@@ -13,10 +13,12 @@ mod envelope;
 mod error;
 mod key;
 pub mod limits;
+mod map;
 mod pixels;
 
-pub use claims::{Crops, Model, Receipt, Scores, View};
+pub use claims::{Crops, Map, Model, Receipt, Scores, View};
 pub use envelope::Unverified;
 pub use error::{Error, Result};
 pub use key::SigningKey;
+pub use map::map_sha256;
 pub use pixels::pixels_sha256;

@@ -1,6 +1,7 @@
 //! Every limit of a receipt, with its reason.
 
-/// Most bytes of a receipt: the document, and four views and two breasts of 64 labels with names as long as they may be.
+/// Most bytes of a receipt: the document, and four views and two breasts of 64 labels with names as long as they may be, and as many
+/// findings as there may be.
 pub const RECEIPT: usize = 48 * 1024;
 
 /// Most bytes of the document that vouches for the key: the security module's response buffer (0x3000).
@@ -39,6 +40,12 @@ pub const CROPS: u32 = 64;
 
 /// Most rows or columns of an image: what an enclave decodes.
 pub const SIDE: u32 = 12_000;
+
+/// Most findings of an image, and of an exam: more than there are codes for either.
+pub const FINDINGS: usize = 16;
+
+/// Most bytes of a finding's code: a few words and hyphens.
+pub const FINDING: usize = 32;
 
 /// Longest SOP Instance UID, in characters (DICOM PS3.5, section 9.1).
 pub const UID: usize = 64;

@@ -111,7 +111,7 @@ fn a_receipt_that_is_cut_or_goes_on_is_refused() {
 #[test]
 fn each_claim_changed_and_signed_by_a_key_of_ones_own_is_refused() {
     let (key, own) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
-    let changes: [fn(&mut Receipt); 20] = [
+    let changes: [fn(&mut Receipt); 22] = [
         |_| {},
         |r| r.nonce = None,
         |r| r.nonce = Some(vec![8; 32]),
@@ -131,6 +131,8 @@ fn each_claim_changed_and_signed_by_a_key_of_ones_own_is_refused() {
         |r| r.views[3].window[0] += 1,
         |r| r.views[3].best_center[1] += 1,
         |r| r.views[3].scores = scores(0.1_f64.next_up()),
+        |r| r.views.iter_mut().flat_map(|view| &mut view.map).for_each(|map| map.sha256[0] ^= 1),
+        |r| r.views.iter_mut().for_each(|view| view.map = None),
         |r| r.breasts.clear(),
     ];
     let honest = exam().sign(&key, DOCUMENT).unwrap();
@@ -234,7 +236,7 @@ fn other_versions_and_unknown_fields_are_refused() {
     assert_eq!(read(&replaced(&[], "v", Value::from(2))), Err(Error::Version(2)));
     assert_eq!(read(&replaced(&[], "v", Value::from(0))), Err(Error::Version(0)));
     let unknown = || (text("zzzzzzzzzzzzzzzzzzzzz"), Value::from(1));
-    for path in [&[][..], &["model"], &["crops"], &["views"]] {
+    for path in [&[][..], &["model"], &["crops"], &["views"], &["views", "map"]] {
         assert_eq!(read(&changed(path, |entries| entries.push(unknown()))), Err(Error::UnknownField), "in {path:?}");
         assert_eq!(read(&changed(path, |entries| entries.push(entries[0].clone()))), Err(Error::Payload));
         assert_eq!(read(&changed(path, |entries| entries[0].0 = Value::from(1))), Err(Error::Payload));
@@ -252,6 +254,8 @@ fn other_versions_and_unknown_fields_are_refused() {
         (&["crops"], "count"),
         (&["views"], "laterality"),
         (&["views"], "scores"),
+        (&["views", "map"], "label"),
+        (&["views", "map"], "sha256"),
     ] {
         let without = changed(path, |entries| entries.retain(|(key, _)| key.as_text() != Some(field)));
         assert_eq!(read(&without), Err(Error::MissingField(field)));
@@ -280,6 +284,8 @@ fn claims_that_cannot_be_are_refused_whoever_signed_them() {
         (&["views"], "window", numbers(&[0, 1, 0])),
         (&["views"], "window", numbers(&[0, 1, 0, -1])),
         (&["views"], "best_center", numbers(&[0, 1, 0])),
+        (&["views", "map"], "sha256", bytes(31)),
+        (&["views", "map"], "label", bytes(4)),
     ] {
         let error = read(&replaced(path, field, value.clone())).unwrap_err();
         assert!(matches!(error, Error::Field { field: named, .. } if named == field), "{field} {value:?}: {error}");

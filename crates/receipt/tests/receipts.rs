@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cloister_receipt::{Crops, Error, Model, Receipt, SigningKey, Unverified, View, limits};
+use cloister_receipt::{Crops, Error, Map, Model, Receipt, SigningKey, Unverified, View, limits};
 use common::{DOCUMENT, exam, image, least, scores, view};
 use proptest::prelude::*;
 
@@ -30,6 +30,7 @@ fn the_largest_claims_and_the_largest_document_fit() {
         view.scores = most.clone();
         view.sop_instance_uid = Some("1".repeat(limits::UID));
         view.best_center = [i64::MIN, i64::MAX];
+        view.map = Some(map(&label(0), 255));
     }
     receipt.breasts.values_mut().for_each(|scores| *scores = most.clone());
     receipt.nonce = Some(vec![0; limits::NONCE]);
@@ -47,13 +48,17 @@ fn a_time_is_signed_to_the_millisecond() {
     assert_eq!(Unverified::parse(&bytes).unwrap().claims().time, UNIX_EPOCH + Duration::from_millis(1));
 }
 
+fn map(label: &str, digest: u8) -> Map {
+    Map { label: label.to_owned(), sha256: [digest; 32] }
+}
+
 /// Changes a receipt into one that cannot be.
 type Change = fn(&mut Receipt);
 
 #[test]
 fn what_no_receipt_says_is_not_signed() {
     let key = SigningKey::generate().unwrap();
-    let changes: [(&str, Change); 27] = [
+    let changes: [(&str, Change); 36] = [
         ("nonce", |r| r.nonce = Some(vec![0; 15])),
         ("nonce", |r| r.nonce = Some(vec![0; 65])),
         ("time", |r| r.time = UNIX_EPOCH),
@@ -78,7 +83,16 @@ fn what_no_receipt_says_is_not_signed() {
         ("window", |r| r.views[3].window = [100, 100, 0, 1]),
         ("window", |r| r.views[3].window = [0, 2601, 0, 1]),
         ("window", |r| r.views[3].window = [0, 1, 1999, 2001]),
+        ("map", |r| r.views[3].map = None),
+        ("map", |r| r.views[3].map = Some(map("benign", 3))),
+        ("map", |r| r.views.iter_mut().for_each(|view| view.map = Some(map("other", 3)))),
         ("breasts", |r| r.breasts.extend([("middle".to_owned(), scores(0.1))])),
+        ("findings", |r| r.findings.push("edge-line".to_owned())),
+        ("findings", |r| r.findings.push("mixed-studies".to_owned())),
+        ("findings", |r| r.findings = vec![String::new()]),
+        ("findings", |r| r.views[3].findings = vec!["x".repeat(33)]),
+        ("findings", |r| r.views[3].findings = vec!["a finding".to_owned()]),
+        ("findings", |r| r.views[3].findings = (10..27).map(|number| number.to_string()).collect()),
         ("breasts", |r| r.views.retain(|view| view.view.starts_with('R'))),
         ("label", |r| {
             r.views.iter_mut().map(|view| &mut view.scores).chain(r.breasts.values_mut()).for_each(|scores| {
@@ -130,8 +144,9 @@ fn arbitrary_view(name: &'static str) -> impl Strategy<Value = View> {
     let digests = (any::<[u8; 32]>(), any::<[u8; 32]>());
     let side = 1..=limits::SIDE;
     let uid = proptest::option::of("[0-9.]{1,64}");
-    (digests, side.clone(), side, uid, any::<[i64; 2]>(), probability(), any::<(u32, u32)>()).prop_map(
-        move |((bytes, pixels), rows, columns, uid, best_center, malignant, corner)| View {
+    let found = (any::<[i64; 2]>(), findings());
+    (digests, side.clone(), side, uid, found, probability(), any::<(u32, u32)>()).prop_map(
+        move |((bytes, pixels), rows, columns, uid, (best_center, findings), malignant, corner)| View {
             view: name.to_owned(),
             bytes_sha256: bytes,
             pixels_sha256: pixels,
@@ -141,8 +156,14 @@ fn arbitrary_view(name: &'static str) -> impl Strategy<Value = View> {
             window: [corner.0 % rows, rows, corner.1 % columns, columns],
             best_center,
             scores: scores(malignant),
+            map: None,
+            findings,
         },
     )
+}
+
+fn findings() -> impl Strategy<Value = Vec<String>> {
+    proptest::collection::btree_set("[a-zA-Z0-9-]{1,32}", 0..=16).prop_map(|codes| codes.into_iter().collect())
 }
 
 fn arbitrary_receipt() -> impl Strategy<Value = Receipt> {
@@ -150,24 +171,30 @@ fn arbitrary_receipt() -> impl Strategy<Value = Receipt> {
     let model = ("[a-z][a-z0-9-]{0,63}", any::<u32>(), any::<[u8; 32]>());
     let crops = (proptest::option::of(any::<u32>()), 1..=limits::CROPS);
     let nonce = proptest::option::of(proptest::collection::vec(any::<u8>(), 16..=64));
-    (views, model, crops, nonce, 1..=limits::LATEST_TIME_MS, "[ -~]{1,256}", probability())
+    let digest = proptest::option::of(any::<u8>());
+    let outcome = (probability(), digest, findings());
+    (views, model, crops, nonce, 1..=limits::LATEST_TIME_MS, "[ -~]{1,256}", outcome)
         .prop_filter("a receipt has a view", |parts| parts.0.iter().any(Option::is_some))
-        .prop_map(|(views, (name, version, digest), (seed, count), nonce, millis, kernels, mean)| {
-            let views: Vec<View> = views.into_iter().flatten().collect();
-            let left = views.iter().any(|view| view.laterality() == Some("L"));
-            let mut whole = [0; 48];
-            whole[..32].copy_from_slice(&digest);
-            Receipt {
-                nonce,
-                time: UNIX_EPOCH + Duration::from_millis(millis),
-                kernels,
-                model: Model { name, version, digest: whole },
-                crops: Crops { seed, count },
-                views,
-                breasts: if left { [("left".to_owned(), scores(mean))].into() } else { BTreeMap::new() },
-                ..image()
-            }
-        })
+        .prop_map(
+            |(views, (name, version, digest), (seed, count), nonce, millis, kernels, (mean, mapped, findings))| {
+                let mut views: Vec<View> = views.into_iter().flatten().collect();
+                views.iter_mut().for_each(|view| view.map = mapped.map(|digest| map("benign", digest)));
+                let left = views.iter().any(|view| view.laterality() == Some("L"));
+                let mut whole = [0; 48];
+                whole[..32].copy_from_slice(&digest);
+                Receipt {
+                    nonce,
+                    time: UNIX_EPOCH + Duration::from_millis(millis),
+                    kernels,
+                    model: Model { name, version, digest: whole },
+                    crops: Crops { seed, count },
+                    views,
+                    breasts: if left { [("left".to_owned(), scores(mean))].into() } else { BTreeMap::new() },
+                    findings,
+                    ..image()
+                }
+            },
+        )
 }
 
 proptest! {

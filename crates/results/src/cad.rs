@@ -7,7 +7,7 @@ use crate::exam::{Exam, Identity, Scored};
 use crate::object::{describe, document};
 use crate::sentences::{self, NOTICE, SIDES};
 
-const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.88.50";
+pub(crate) const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.88.50";
 
 /// Where the library of images stands among the root's items: behind the language.
 const LIBRARY: u32 = 2;

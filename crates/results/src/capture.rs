@@ -11,7 +11,7 @@ use crate::object::describe;
 use crate::sentences::{self, NOTICE};
 use crate::{Error, Result, limits};
 
-const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.7";
+pub(crate) const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.7";
 
 /// A grey image and a map of the same size, row by row from the top left.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::object::{MANUFACTURER, describe, document};
 use crate::sentences::{self, NOTICE, SIDES};
 use crate::{Result, Uid};
 
-const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.88.11";
+pub(crate) const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.88.11";
 
 /// A Basic Text SR file of the exam.
 ///

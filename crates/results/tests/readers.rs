@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::path::Path;
+
 use cloister_results::View;
-use support::{COLUMNS, Found, ROWS, instance};
+use cloister_test_data::readers::{self, Found};
+use support::{COLUMNS, ROWS, instance};
 
 fn holds(found: &Found, line: &str) {
     assert!(found.tree.iter().any(|there| there == line), "no {line:?} in {:#?}", found.tree);
@@ -19,7 +22,7 @@ fn dicom3tools_finds_no_error_in_any_object() {
     let folder = tempfile::tempdir().unwrap();
     let paths = support::write_all(folder.path());
     for path in &paths {
-        let said = support::dciodvfy(path);
+        let said = readers::dciodvfy(path);
         let kind = ["MammographyCADSR", "BasicTextSR", "SCImage"].into_iter().find(|kind| said.contains(kind));
         assert!(kind.is_some(), "{path:?} was not recognised:\n{said}");
         assert!(!said.contains("Error"), "{path:?}:\n{said}");
@@ -27,7 +30,7 @@ fn dicom3tools_finds_no_error_in_any_object() {
     assert_eq!(paths.len(), 6 * 2 + 4 * 4 + 3 + 1);
     // It counts bytes where the standard counts characters (PS3.5, 6.2), and finds nothing else.
     for path in support::write(folder.path(), "widest", &support::widest()) {
-        let said = support::dciodvfy(&path);
+        let said = readers::dciodvfy(&path);
         let errors = said.lines().filter(|line| line.contains("Error"));
         let others = errors.filter(|line| !line.contains("Length invalid") && !line.contains("invalid data values"));
         assert_eq!(others.count(), 0, "{path:?}:\n{said}");
@@ -39,7 +42,7 @@ fn pydicom_and_highdicom_read_every_object() {
     let folder = tempfile::tempdir().unwrap();
     let mut paths = support::write_all(folder.path());
     paths.extend(support::write(folder.path(), "widest", &support::widest()));
-    let found = support::read(folder.path());
+    let found = readers::read(folder.path(), Path::new(env!("CARGO_TARGET_TMPDIR")));
     assert_eq!(found.len(), paths.len());
     for (file, found) in &found {
         let exams = [support::exams(), vec![("widest", support::widest())]].concat();

@@ -123,6 +123,9 @@ impl Disclose for Model {
                 words!["a network has ", *what, " of another shape than its manifest needs"]
             }
             Self::NotAProbability { .. } => Words::of("a network gave a score that is not a probability"),
+            Self::MapLabel(_) => Words::of("the model scores no label of that name"),
+            Self::NoMap { .. } => Words::of("a network has no maps"),
+            Self::MapScore { .. } => Words::of("a network's last layers gave another score than the network"),
             // A request can name a view too, so it is not said.
             Self::ViewNotServed(_) => Words::of("the model has no network for this view"),
             Self::Crops { limit, .. } => words!["at most ", *limit, " crops can be averaged"],
@@ -282,6 +285,9 @@ mod tests {
             Model::ManifestValue { field: text(), reason: text() },
             Model::Network { network: text(), action: "read", reason: text() },
             Model::NotAProbability { network: text(), label: text() },
+            Model::MapLabel(text()),
+            Model::NoMap { network: text(), reason: "none" },
+            Model::MapScore { network: text() },
             Model::ReadArchive(io::Error::other(text())),
             Model::Threads { threads: 2, reason: text() },
         ] {

@@ -3,7 +3,6 @@
 mod views;
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -17,10 +16,10 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::decoding::{Image, decoded_bytes};
-use super::images::{NO_THREAD, Viewed, declared_length, in_worker, prepare, ready};
+use super::images::{NO_THREAD, Purpose, Viewed, declared_length, in_worker, prepare, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
-use super::receipt::{self, Asked, Computed, Scores};
+use super::receipt::{self, Asked, Computed, OfExam, Scores};
 use super::sealed::Refusal;
 use super::upload::{append, before};
 use crate::identity::Identity;
@@ -30,11 +29,13 @@ use crate::state::ModelIdentity;
 /// A whole exam's scores.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Answer {
-    /// `left` and `right`: by label, the mean of that side's CC and MLO views.
+    /// `left` and `right`: by label, the mean of that side's CC and MLO views. A side without one of them is absent: the other view's scores
+    /// are its own, and no mean.
     breasts: BTreeMap<&'static str, Scores>,
     /// L-CC, R-CC, L-MLO, R-MLO.
     views: Vec<Viewed>,
-    /// What the DICOM files say of the exam as a whole, absent when there is nothing: `mixed-patients`, `mixed-studies`.
+    /// What is to be said of the exam as a whole, absent when there is nothing: `missing-L-CC`, `missing-L-MLO`, `missing-R-CC`,
+    /// `missing-R-MLO`, `mixed-patients`, `mixed-studies`. In the receipt too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
     findings: Vec<&'static str>,
@@ -49,22 +50,31 @@ pub(super) struct Parameters {
     crops: Option<u32>,
     nonce: Option<String>,
     mixed: Option<String>,
+    map: Option<String>,
+    missing: Option<String>,
 }
 
-/// A request's word that DICOM files of several patients or studies are one exam, as they are in collections without identities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mixed {
-    Allow,
+/// What a request takes that an exam is refused for otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// DICOM files of several patients or studies, as they are one exam in collections without identities.
+    pub(super) mixed: bool,
+    /// Fewer than four views.
+    pub(super) missing: bool,
 }
 
-impl FromStr for Mixed {
-    type Err = Problem;
+impl Allowed {
+    fn of(mixed: Option<&str>, missing: Option<&str>) -> Result<Self, Problem> {
+        Ok(Self { mixed: allows("mixed", mixed)?, missing: allows("missing", missing)? })
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        match text {
-            "allow" => Ok(Self::Allow),
-            _ => Err(Problem::Query("mixed takes allow alone".to_owned())),
-        }
+/// A parameter that takes one word.
+pub(super) fn allows(name: &str, word: Option<&str>) -> Result<bool, Problem> {
+    match word {
+        None => Ok(false),
+        Some("allow") => Ok(true),
+        Some(_) => Err(Problem::Query(format!("{name} takes allow alone"))),
     }
 }
 
@@ -75,6 +85,8 @@ impl FromStr for Mixed {
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32 for each view; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
         ("mixed" = Option<String>, Query, description = "allow: take DICOM files of several patients or studies, and say so in the answer"),
+        ("map" = Option<String>, Query, description = "A label of the model's, such as malignant: each view's answer then holds a map of where the network looked for it"),
+        ("missing" = Option<String>, Query, description = "allow: take one to four views; a breast without both of its own gets no score"),
     ),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
         each an image as /v1/images takes it; a part that is a DICOM file may be named `image`, and its view is what the file says"),
@@ -90,22 +102,26 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Json<Answer>, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
-    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
-    let mixed = parameters.mixed.as_deref().map(str::parse).transpose()?;
-    four(&shared, asked, mixed, request).await.map(Json)
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?.with_map(parameters.map);
+    let allowed = Allowed::of(parameters.mixed.as_deref(), parameters.missing.as_deref())?;
+    four(&shared, asked, allowed, request).await.map(Json)
 }
 
 /// Classifies views one after the other. While the network looks at one, the next is decoded and prepared: what is held of both is no more than
 /// was reserved for one, because a decoded image is dropped when it is prepared.
-fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, crops: u32) -> Result<Vec<Computed>, Problem> {
+fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, asked: &Asked) -> Result<Vec<Computed>, Problem> {
     let ready = &|(view, image): (View, Image)| {
-        (view, prepare(classifier, &image, crops).map_err(|problem| problem.with_view(view)))
+        (view, prepare(classifier, &image, asked, Purpose::Exam).map_err(|problem| problem.with_view(view)))
     };
     let mut images = images.into_iter();
     let mut ahead = images.next().map(ready);
-    let mut scored = Vec::new();
+    let (mut scored, mut pictures) = (Vec::new(), Vec::new());
     while let Some((view, prepared)) = ahead.take() {
         let prepared = prepared?;
+        if let Some((earlier, _)) = pictures.iter().find(|(_, digests)| prepared.is_same_picture(digests)) {
+            return Err(Problem::SameImage(*earlier, view));
+        }
+        pictures.push((view, prepared.digests()));
         let next = images.next();
         scored.push(std::thread::scope(|scope| {
             let beside = |image| std::thread::Builder::new().spawn_scoped(scope, move || ready(image));
@@ -119,24 +135,21 @@ fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, crops: u32)
     Ok(scored)
 }
 
-/// Receives, queues and classifies the four views.
-pub(super) async fn four(
-    shared: &Shared,
-    asked: Asked,
-    mixed: Option<Mixed>,
-    request: Request,
-) -> Result<Answer, Problem> {
+/// Receives, queues and classifies the four views, or those that there are.
+pub(super) async fn four(shared: &Shared, asked: Asked, allowed: Allowed, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
+    asked.check_map(&loaded.classifier, &View::ALL)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
-    let images = receive(Parts::of(request, reserved.clone()).await?).await?;
+    let images = receive(Parts::of(request, reserved.clone()).await?, allowed).await?;
     let turn = loaded.admission.turn(images.len(), decoded_bytes(&images)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let views::Exam { images, findings } = views::arrange(images, mixed)?;
-        let scored = classify_all(&loaded.classifier, images, asked.crops())?;
+        let views::Exam { images, findings } = views::arrange(images, allowed)?;
+        let scored = classify_all(&loaded.classifier, images, &asked)?;
         let breasts = breasts(&scored);
         let claims: Vec<_> = scored.iter().collect();
-        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, breasts.clone())?;
+        let of_exam = OfExam { breasts: breasts.clone(), findings: findings.clone() };
+        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, of_exam)?;
         let views = scored.into_iter().map(|scored| scored.viewed).collect();
         Ok(Answer { breasts, views, findings, model: loaded.model.clone(), receipt })
     })
@@ -146,8 +159,8 @@ pub(super) async fn four(
 /// What a part is named that is a DICOM file, where the file is to say its view.
 const ANY_VIEW: &str = "image";
 
-/// The four images, as they came.
-async fn receive(mut parts: Parts) -> Result<Vec<Image>, Problem> {
+/// The images, as they came.
+async fn receive(mut parts: Parts, allowed: Allowed) -> Result<Vec<Image>, Problem> {
     let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
     let mut images: Vec<Image> = Vec::new();
     while let Some(part) = before(deadline, parts.next()).await?? {
@@ -171,7 +184,8 @@ async fn receive(mut parts: Parts) -> Result<Vec<Image>, Problem> {
         }
         images.push(Image::new(image, kind.as_deref(), view).ok_or(unknown)?);
     }
-    if images.iter().all(|image| image.view().is_some()) {
+    let all_named = images.iter().all(|image| image.view().is_some());
+    if images.is_empty() || (all_named && !allowed.missing) {
         views::check_missing(&images)?;
     }
     Ok(images)
@@ -185,18 +199,23 @@ async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>,
     if image.is_empty() { Err(Problem::Empty) } else { Ok(image) }
 }
 
-/// The mean of each side's views, label by label.
+/// How many views of a breast its scores are the mean of. Of one alone there is none: a mean over fewer is another number, which a caller
+/// could choose by what they leave out.
+const VIEWS_OF_A_BREAST: usize = 2;
+
+/// The mean of each side's views, label by label, where all of them are there.
 fn breasts(views: &[Computed]) -> BTreeMap<&'static str, Scores> {
     let side = |laterality| {
         let views = views.iter().map(|scored| &scored.viewed.classification);
         let of_side: Vec<_> = views.filter(|c| c.view.laterality() == laterality).collect();
-        let labels = of_side.first().map(|c| c.scores.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let first = of_side.first().filter(|_| of_side.len() == VIEWS_OF_A_BREAST)?;
         #[expect(clippy::cast_precision_loss, reason = "two views")]
         let mean =
             |label: &String| of_side.iter().filter_map(|c| c.scores.get(label)).sum::<f64>() / of_side.len() as f64;
-        labels.iter().map(|label| (label.clone(), mean(label))).collect()
+        Some(first.scores.keys().map(|label| (label.clone(), mean(label))).collect())
     };
-    BTreeMap::from([("left", side(Laterality::Left)), ("right", side(Laterality::Right))])
+    let sides = [("left", side(Laterality::Left)), ("right", side(Laterality::Right))];
+    sides.into_iter().filter_map(|(name, scores)| Some((name, scores?))).collect()
 }
 
 #[cfg(test)]
@@ -212,6 +231,7 @@ mod tests {
             best_center: [0, 0],
             scores: BTreeMap::from([("malignant".to_owned(), malignant)]),
             crops: 1,
+            map: None,
         };
         Computed {
             viewed: Viewed { classification, findings: Vec::new() },
@@ -230,5 +250,12 @@ mod tests {
         let breasts = breasts(&views);
         assert_eq!(breasts["left"]["malignant"], 0.5);
         assert_eq!(breasts["right"]["malignant"], 0.25);
+    }
+
+    #[test]
+    fn a_breast_without_one_of_its_views_has_no_mean() {
+        let views = [scored(View::LCc, 0.25), scored(View::RCc, 0.5), scored(View::RMlo, 0.0)];
+        let breasts = breasts(&views);
+        assert_eq!(breasts.keys().copied().collect::<Vec<_>>(), ["right"]);
     }
 }

@@ -1,6 +1,5 @@
 //! `POST /v1/images`: one image, one view.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use cloister_imaging::View;
+use cloister_imaging::{Finding, Laterality, View};
 use cloister_model::{Classification, Classifier, ToScore};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::decoding::{Decoded, Image, decoded_bytes};
 use super::problem::Problem;
-use super::receipt::{self, Asked, Computed};
+use super::receipt::{self, Asked, Computed, OfExam};
 use super::sealed::Reply;
 use super::upload::{Upload, append, before};
 use crate::disclose::{Disclose, Record, log, metrics};
@@ -44,8 +43,10 @@ pub(super) struct Viewed {
     #[serde(flatten)]
     #[schema(value_type = Scored)]
     pub(super) classification: Classification,
-    /// What a DICOM file says that is no reason to refuse it, and a reason to look twice; absent when there is nothing:
-    /// `burned-in-annotation`, `lossy-compression`, `secondary-capture`, `view-in-patient-orientation`.
+    /// What is no reason to refuse an image, and a reason to look twice; absent when there is nothing. Of a DICOM file's attributes:
+    /// `burned-in-annotation`, `lossy-compression`, `secondary-capture`, `view-in-patient-orientation`. Of the picture: `cut-off-bottom`,
+    /// `cut-off-far`, `cut-off-top`, `drawn-line`, `edge-line`, `lit-background`, `low-contrast`, `saturated`, `small-breast`,
+    /// `view-doubtful`. In the receipt too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Option<Vec<String>>)]
     pub(super) findings: Vec<&'static str>,
@@ -69,6 +70,22 @@ pub(super) struct Scored {
     /// See `benign`.
     #[schema(value_type = f64, minimum = 0, maximum = 1)]
     malignant: f64,
+    /// Where the network looked, if `map` asked for that.
+    map: Option<Mapped>,
+}
+
+/// A map of where the network looked, over the whole image as it was sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes cloister_model::Map, which knows nothing of OpenAPI")]
+pub(super) struct Mapped {
+    /// The label that it is for.
+    label: String,
+    /// Rows of cells, at most 128.
+    rows: u32,
+    /// Cells in a row, at most 128.
+    columns: u32,
+    /// A byte for each cell, row after row from the top left, in base64. The largest is 255, unless all are 0.
+    values: String,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +94,7 @@ pub(super) struct Parameters {
     view: Option<String>,
     crops: Option<u32>,
     nonce: Option<String>,
+    map: Option<String>,
 }
 
 /// Classifies one image.
@@ -86,6 +104,7 @@ pub(super) struct Parameters {
         ("view" = Option<String>, Query, description = "L-CC, R-CC, L-MLO or R-MLO; a DICOM file says it itself, and must not say another"),
         ("crops" = Option<u32>, Query, description = "1 (noiseless) to 32; 10 by default"),
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
+        ("map" = Option<String>, Query, description = "A label of the model's, such as malignant: the answer then holds a map of where the network looked for it"),
     ),
     request_body(
         description = "An 8- or 16-bit greyscale PNG, background 0; a DICOM file of one mammogram for presentation; or either, sealed under \
@@ -109,7 +128,7 @@ pub(super) async fn post(
 ) -> Result<Reply, Problem> {
     let Query(parameters) = query.map_err(|error| Problem::Query(error.body_text()))?;
     let view = parameters.view.as_deref().map(view).transpose()?;
-    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?;
+    let asked = Asked::new(identity, parameters.crops, parameters.nonce.as_deref())?.with_map(parameters.map);
     one(&shared, view, asked, &headers, body).await
 }
 
@@ -122,6 +141,7 @@ pub(super) async fn one(
     body: Body,
 ) -> Result<Reply, Problem> {
     let loaded = ready(shared)?;
+    asked.check_map(&loaded.classifier, view.as_slice())?;
     let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
     let body = receive(Upload::new(body, reserved.clone())).await?;
     let (image, reserved, envelope) = if cloister_seal::is_sealed(&body) {
@@ -135,10 +155,10 @@ pub(super) async fn one(
     let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let prepared = prepare(&loaded.classifier, &image, asked.crops())?;
+        let prepared = prepare(&loaded.classifier, &image, &asked, Purpose::Alone)?;
         drop(image);
         let scored = prepared.score()?;
-        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], BTreeMap::new())?;
+        let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], OfExam::default())?;
         let answer = Answer { viewed: scored.viewed, model: loaded.model.clone(), receipt };
         match envelope {
             None => Ok(Reply::Plain(Box::new(answer))),
@@ -195,6 +215,8 @@ pub(super) struct Prepared<'a> {
     begun: Instant,
     bytes_sha256: [u8; 32],
     pixels_sha256: [u8; 32],
+    /// Of an exam's image, with a right breast's pixels mirrored.
+    turned_sha256: Option<[u8; 32]>,
     rows: u32,
     columns: u32,
     sop_instance_uid: Option<String>,
@@ -202,32 +224,86 @@ pub(super) struct Prepared<'a> {
     to_score: ToScore<'a>,
 }
 
+/// A picture's digests: as it came, and turned as [`Prepared`] says.
+pub(super) struct Digests {
+    pixels: [u8; 32],
+    turned: Option<[u8; 32]>,
+}
+
 /// What a request is told when the system has no thread for it.
 pub(super) const NO_THREAD: Problem = Problem::Internal("the system has no thread left");
 
+/// What an image is prepared for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// An answer of its own.
+    Alone,
+    /// An exam, whose images have to be told from each other.
+    Exam,
+}
+
 /// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
-pub(super) fn prepare<'a>(classifier: &'a Classifier, image: &Image, crops: u32) -> Result<Prepared<'a>, Problem> {
+pub(super) fn prepare<'a>(
+    classifier: &'a Classifier,
+    image: &Image,
+    asked: &Asked,
+    purpose: Purpose,
+) -> Result<Prepared<'a>, Problem> {
     let begun = Instant::now();
-    let Decoded { pixels, view, sop_instance_uid, findings } = image.decode()?;
+    let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
     std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
         let digests = std::thread::Builder::new().spawn_scoped(scope, || {
-            let pixels = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
-            (sha256(image.bytes()), pixels)
+            let straight = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
+            let turned = (purpose == Purpose::Exam).then(|| match view.laterality() {
+                Laterality::Left => straight,
+                Laterality::Right => {
+                    let mirrored = pixels.rows().into_iter().flat_map(|row| row.into_iter().rev().copied());
+                    cloister_receipt::pixels_sha256(rows, columns, mirrored)
+                }
+            });
+            (sha256(image.bytes()), straight, turned)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
-        let to_score = classifier.prepare(&pixels, view, crops).map_err(no_scores);
-        let (bytes_sha256, pixels_sha256) = digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
+        let to_score = classifier.prepare(&pixels, view, asked.crops()).and_then(|to_score| match &asked.map {
+            Some(label) => to_score.with_map(label),
+            None => Ok(to_score),
+        });
+        let to_score = to_score.map_err(no_scores);
+        let (bytes_sha256, pixels_sha256, turned_sha256) =
+            digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
         let to_score = to_score?;
-        Ok(Prepared { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score })
+        findings.extend(to_score.findings().iter().copied().map(Finding::code));
+        findings.sort_unstable();
+        Ok(Prepared {
+            begun,
+            bytes_sha256,
+            pixels_sha256,
+            turned_sha256,
+            rows,
+            columns,
+            sop_instance_uid,
+            findings,
+            to_score,
+        })
     })
 }
 
 impl Prepared<'_> {
+    /// Whether both are one picture, straight or mirrored.
+    pub(super) fn is_same_picture(&self, earlier: &Digests) -> bool {
+        self.pixels_sha256 == earlier.pixels || (self.turned_sha256.is_some() && self.turned_sha256 == earlier.turned)
+    }
+
+    /// What the pictures after it are held against.
+    pub(super) fn digests(&self) -> Digests {
+        Digests { pixels: self.pixels_sha256, turned: self.turned_sha256 }
+    }
+
     /// Runs the network.
     pub(super) fn score(self) -> Result<Computed, Problem> {
-        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score } = self;
+        let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score, .. } = self;
         let classification = to_score.score().map_err(no_scores)?;
         metrics::classified(begun.elapsed());
         let viewed = Viewed { classification, findings };
@@ -235,9 +311,11 @@ impl Prepared<'_> {
     }
 }
 
-fn no_scores(error: cloister_model::Error) -> Problem {
+pub(super) fn no_scores(error: cloister_model::Error) -> Problem {
     match error {
         cloister_model::Error::Image(error) => Problem::Image(None, error),
+        cloister_model::Error::MapLabel(labels) => Problem::MapUnknownLabel(labels),
+        cloister_model::Error::NoMap { reason, .. } => Problem::MapNotAvailable(reason),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
         other => {
             log(Record::NoScores { reason: other.words() });
@@ -277,6 +355,15 @@ mod tests {
     fn a_view_that_there_is_not_is_refused() {
         assert!(matches!(view("LCC"), Err(Problem::Query(_))));
         assert!(view("L-CC").is_ok());
+    }
+
+    #[test]
+    fn a_network_without_maps_is_told_apart_from_one_that_fails() {
+        let network = || "n.onnx".to_owned();
+        let none = no_scores(cloister_model::Error::NoMap { network: network(), reason: "why" });
+        assert!(matches!(none, Problem::MapNotAvailable("why")));
+        let failed = no_scores(cloister_model::Error::MapScore { network: network() });
+        assert!(matches!(failed, Problem::Internal(_)));
     }
 
     #[tokio::test]

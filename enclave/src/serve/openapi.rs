@@ -26,6 +26,7 @@ use super::{attestation, exams, health, images, problem, sagemaker};
     components(schemas(
         images::Answer,
         images::Scored,
+        images::Mapped,
         images::Viewed,
         exams::Answer,
         problem::Details,

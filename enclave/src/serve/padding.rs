@@ -1,20 +1,22 @@
 //! Answers of a few sizes, so that on the relay, where nothing else can be seen, a size tells neither a score nor a refusal.
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Query, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
+use super::sagemaker;
 use crate::disclose::metrics::Route;
 use crate::limits;
 
 /// Brings every answer in JSON to one of [`limits::ANSWER_BYTES`], by spaces behind it (RFC 8259, section 2); one of a route that
-/// classifies to the same one whatever it says. Such an answer is not to be kept on its way either.
+/// classifies to the same one whatever it says, and to the largest where maps were asked for. Such an answer is not to be kept on its way either.
 pub(super) async fn pad(request: Request, next: Next) -> Response {
     let route = Route::of(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let version = request.version();
+    let least = if route.classifies() { classified(asks_for_map(&request)) } else { 0 };
     let mut response = next.run(request).await;
     if route.classifies() {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -30,18 +32,27 @@ pub(super) async fn pad(request: Request, next: Next) -> Response {
     };
     // HTTP/2 writes heads in its own way, which no length of a body makes up for.
     let head = if version == Version::HTTP_2 { 0 } else { head_bytes(parts.status, &parts.headers) };
-    let [_, classification, _] = limits::ANSWER_BYTES;
-    let least = if route.classifies() { classification } else { 0 };
     let mut padded = Vec::from(body);
     padded.resize(size(head + padded.len(), least) - head, b' ');
     Response::from_parts(parts, Body::from(padded))
 }
 
-/// The JSON of a classification's answer that is sealed before it leaves, as long as any other's.
-pub(super) fn whole(mut json: Vec<u8>) -> Vec<u8> {
-    let [_, classification, _] = limits::ANSWER_BYTES;
-    json.resize(size(json.len(), classification), b' ');
+/// The JSON of a classification's answer that is sealed before it leaves, as long as any other's, with maps or without.
+pub(super) fn whole(mut json: Vec<u8>, maps: bool) -> Vec<u8> {
+    json.resize(size(json.len(), classified(maps)), b' ');
     json
+}
+
+/// The size of a classification's answer.
+fn classified(maps: bool) -> usize {
+    let [_, classification, with_maps] = limits::ANSWER_BYTES;
+    if maps { with_maps } else { classification }
+}
+
+fn asks_for_map(request: &Request) -> bool {
+    let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
+    query.is_ok_and(|Query(pairs)| pairs.iter().any(|(name, _)| name == "map"))
+        || sagemaker::asks_for_map(request.headers())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -80,10 +91,13 @@ mod tests {
     use crate::disclose::Words;
 
     async fn answer(path: &'static str, version: Version, given: Response) -> (usize, Response) {
+        answer_to(Request::post(path).version(version).body(Body::empty()).unwrap(), given).await
+    }
+
+    async fn answer_to(request: Request, given: Response) -> (usize, Response) {
         let given = Arc::new(Mutex::new(Some(given)));
         let handler = move || ready(given.lock().unwrap().take().unwrap());
-        let router = Router::new().route(path, post(handler)).layer(middleware::from_fn(pad));
-        let request = Request::post(path).version(version).body(Body::empty()).unwrap();
+        let router = Router::new().route(request.uri().path(), post(handler)).layer(middleware::from_fn(pad));
         let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         serde_json::from_slice::<Value>(&body).unwrap();
@@ -106,6 +120,27 @@ mod tests {
             assert_eq!(size, limits::ANSWER_BYTES[1], "{response:?}");
             assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         }
+    }
+
+    #[tokio::test]
+    async fn maps_a_refusal_of_one_and_a_full_queue_are_of_one_size() {
+        let map = json!({"label": "malignant", "rows": 128, "columns": 128, "values": "A".repeat(21_848)});
+        let exam = json!({"views": vec![json!({"map": map}); 4], "receipt": "A".repeat(10_000)});
+        for given in [
+            Json(json!({"map": map})).into_response(),
+            Json(exam).into_response(),
+            Problem::QueueFull.into_response(),
+            Problem::MapUnknownLabel("benign, malignant".to_owned()).into_response(),
+            Problem::MapNotAvailable("why").into_response(),
+        ] {
+            let request = Request::post("/v1/exams?crops=1&m%61p=malignant").body(Body::empty()).unwrap();
+            let (size, response) = answer_to(request, given).await;
+            assert_eq!(size, limits::ANSWER_BYTES[2], "{response:?}");
+        }
+        let attributes = "view=L-CC, map=benign";
+        let request = Request::post("/invocations").header("x-amzn-sagemaker-custom-attributes", attributes);
+        let (size, _) = answer_to(request.body(Body::empty()).unwrap(), Problem::Empty.into_response()).await;
+        assert_eq!(size, limits::ANSWER_BYTES[2]);
     }
 
     #[tokio::test]

@@ -84,8 +84,11 @@ pub(super) enum Problem {
     Dicom { part: Option<String>, refusal: dicom::Refusal },
     OtherView { named: imaging::View, found: imaging::View },
     ExamMixed(&'static str),
+    SameImage(imaging::View, imaging::View),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
+    MapUnknownLabel(String),
+    MapNotAvailable(&'static str),
     Sealed(Refusal),
     Attestation,
     Receipt,
@@ -126,9 +129,18 @@ impl Problem {
             Self::ExamMixed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "exam-mixed", "The DICOM files are not of one exam")
             }
+            Self::SameImage(..) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "exam-same-image", "Two views of the exam are one picture")
+            }
             Self::Image(_, error) => image_parts(error),
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
+            }
+            Self::MapUnknownLabel(_) => {
+                (StatusCode::BAD_REQUEST, "map-unknown-label", "The model does not score what a map is asked for")
+            }
+            Self::MapNotAvailable(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "map-not-available", "The model has no maps of where it looked")
             }
             Self::Sealed(refusal) => refusal.parts(),
             Self::Attestation => {
@@ -145,7 +157,10 @@ impl Problem {
             Self::Query(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => Some(detail.clone()),
             Self::Unauthorized(denied) => Some(denied.to_string()),
             Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
-            Self::PartTwice(view) | Self::PartMissing(view) | Self::ViewNotServed(view) => Some(view.to_string()),
+            Self::PartMissing(view) => {
+                Some(format!("{view}; missing=allow takes an exam without it, and gives no score for its breast"))
+            }
+            Self::PartTwice(view) | Self::ViewNotServed(view) => Some(view.to_string()),
             Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
             Self::BodyStalled => Some(format!(
                 "{} seconds without a byte, less than {} bytes a second, or {} seconds in all",
@@ -165,6 +180,11 @@ impl Problem {
             Self::OtherView { named, found } => Some(format!("named as {named}; the file says {found}")),
             Self::ExamMixed(what) => {
                 Some(format!("{what}; mixed=allow takes them all the same, and says so in the answer"))
+            }
+            Self::MapUnknownLabel(labels) => Some(format!("ask for one of {labels}")),
+            Self::MapNotAvailable(reason) => Some((*reason).to_owned()),
+            Self::SameImage(one, other) => {
+                Some(format!("{one} and {other} have the same pixels, or mirrored ones: send each view's own image"))
             }
             Self::Sealed(refusal) => refusal.detail(),
             Self::Internal(detail) => Some((*detail).to_owned()),
@@ -247,7 +267,13 @@ fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static st
         E::AllZero => (UNFIT, "image-all-zero", "The image is empty"),
         E::NonZeroBackground | E::Frame => (UNFIT, "image-background", "The image's background is not 0"),
         E::WrongSide { .. } => (UNFIT, "image-wrong-side", "The image shows the other breast than its view says"),
-        E::NoBreast(_) | E::TooSmall { .. } => (UNFIT, "image-no-breast", "There is no breast in the image"),
+        E::Uniform => (UNFIT, "image-uniform", "The image is of one grey"),
+        E::Saturated => (UNFIT, "image-saturated", "Much of the breast has the highest grey"),
+        E::CutOff => (UNFIT, "image-cut-off", "Much of the breast is outside of the picture"),
+        E::DrawnOver => (UNFIT, "image-drawn-over", "Lines are drawn over the breast"),
+        E::NoBreast(_) | E::TooSmall { .. } | E::LittleBreast => {
+            (UNFIT, "image-no-breast", "There is no breast in the image")
+        }
         E::UnknownView(_) | E::NetworkWindow { .. } | E::BufferLength { .. } | E::Encode(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside the enclave")
         }

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloister_model::Classification;
+use cloister_model::{Classification, Classifier};
 use cloister_nsm::Nsm;
-use cloister_receipt::{Crops, Model, Receipt, View};
+use cloister_receipt::{Crops, Map, Model, Receipt, View, map_sha256};
 
 use super::images::Viewed;
 use super::problem::Problem;
@@ -28,12 +28,23 @@ pub(super) struct Asked {
     pub(super) crops: Option<u32>,
     /// The caller's nonce.
     pub(super) nonce: Option<Vec<u8>>,
+    /// The label that maps are wanted for.
+    pub(super) map: Option<String>,
 }
 
 impl Asked {
     /// Checks what came as text.
     pub(super) fn new(identity: Arc<Identity>, crops: Option<u32>, nonce: Option<&str>) -> Result<Self, Problem> {
-        Ok(Self { identity, crops: self::crops(crops)?, nonce: nonce.map(self::nonce).transpose()? })
+        Ok(Self { identity, crops: self::crops(crops)?, nonce: nonce.map(self::nonce).transpose()?, map: None })
+    }
+
+    pub(super) fn with_map(self, map: Option<String>) -> Self {
+        Self { map, ..self }
+    }
+
+    /// Refuses maps that no classification of these views would have.
+    pub(super) fn check_map(&self, classifier: &Classifier, views: &[cloister_imaging::View]) -> Result<(), Problem> {
+        self.map.as_ref().map_or(Ok(()), |label| classifier.check_map(label, views)).map_err(super::images::no_scores)
     }
 
     pub(super) fn crops(&self) -> u32 {
@@ -67,13 +78,21 @@ pub(super) struct Computed {
     pub(super) sop_instance_uid: Option<String>,
 }
 
+/// What is said of an exam beside its views; nothing of an image alone.
+#[derive(Default)]
+pub(super) struct OfExam {
+    /// By side.
+    pub(super) breasts: BTreeMap<&'static str, Scores>,
+    pub(super) findings: Vec<&'static str>,
+}
+
 /// Signs what was computed, as base64 for the answer. It may ask the security module, and so blocks.
 pub(super) fn issue(
     asked: &Asked,
     nsm: &dyn Nsm,
     loaded: &Loaded,
     views: &[&Computed],
-    breasts: BTreeMap<&'static str, Scores>,
+    exam: OfExam,
 ) -> Result<String, Problem> {
     let preprocessing = loaded.classifier.preprocessing();
     let count = views.first().map_or(0, |scored| scored.viewed.classification.crops);
@@ -87,7 +106,8 @@ pub(super) fn issue(
         preprocessing: preprocessing.revision().to_owned(),
         crops: Crops { seed: preprocessing.seed(count), count },
         views: views.iter().map(|scored| claim(scored)).collect(),
-        breasts: breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
+        breasts: exam.breasts.into_iter().map(|(side, scores)| (side.to_owned(), scores)).collect(),
+        findings: owned(&exam.findings),
     };
     let signed = asked.identity.sign(nsm, receipt).map_err(|error| {
         log(Record::NoReceipt { reason: error.words() });
@@ -97,7 +117,7 @@ pub(super) fn issue(
 }
 
 fn claim(scored: &Computed) -> View {
-    let Classification { view, window, best_center, scores, .. } = &scored.viewed.classification;
+    let Classification { view, window, best_center, scores, map, .. } = &scored.viewed.classification;
     View {
         view: view.to_string(),
         bytes_sha256: scored.bytes_sha256,
@@ -108,7 +128,16 @@ fn claim(scored: &Computed) -> View {
         window: window.map(|edge| u32::try_from(edge).unwrap_or(u32::MAX)),
         best_center: *best_center,
         scores: scores.clone(),
+        map: map.as_ref().map(|map| Map {
+            label: map.label.clone(),
+            sha256: map_sha256(&map.label, map.rows, map.columns, &map.values),
+        }),
+        findings: owned(&scored.viewed.findings),
     }
+}
+
+fn owned(findings: &[&str]) -> Vec<String> {
+    findings.iter().map(|&finding| finding.to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -9,19 +9,20 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::Shared;
-use super::exams::Mixed;
+use super::exams::{Allowed, allows};
 use super::problem::Problem;
 use super::receipt::Asked;
 use super::{exams, images};
 use crate::identity::Identity;
 
-/// Where SageMaker carries a caller's own parameters; here `view=L-CC` and, if wanted, `crops=10` and `nonce=…`, with commas between.
+/// Where SageMaker carries a caller's own parameters; here `view=L-CC` and, if wanted, `crops=10`, `nonce=…` and
+/// `map=malignant`, with commas between.
 const ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
 
 /// One image with its view in a header, or an exam as multipart.
 #[utoipa::path(
     post, path = "/invocations", tag = "sagemaker",
-    params(("X-Amzn-SageMaker-Custom-Attributes" = Option<String>, Header, description = "view=L-CC,crops=10,nonce=…; for an exam without view, and with mixed=allow if wanted; for DICOM without view")),
+    params(("X-Amzn-SageMaker-Custom-Attributes" = Option<String>, Header, description = "view=L-CC,crops=10,nonce=…,map=…; for an exam without view, and with mixed=allow and missing=allow if wanted; for DICOM without view")),
     request_body(content = Vec<u8>, content_type = "image/png", description = "An image as /v1/images takes it, or multipart/form-data as \
         /v1/exams takes it"),
     responses(
@@ -38,9 +39,9 @@ pub(super) async fn post(
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let attributes = Attributes::read(request.headers())?;
-    let asked = Asked::new(identity, attributes.crops, attributes.nonce.as_deref())?;
+    let asked = Asked::new(identity, attributes.crops, attributes.nonce.as_deref())?.with_map(attributes.map);
     if is_multipart(request.headers()) {
-        return Ok(Json(exams::four(&shared, asked, attributes.mixed, request).await?).into_response());
+        return Ok(Json(exams::four(&shared, asked, attributes.allowed, request).await?).into_response());
     }
     let view = attributes.view.as_deref().map(images::view).transpose()?;
     let headers = request.headers().clone();
@@ -58,7 +59,14 @@ struct Attributes {
     view: Option<String>,
     crops: Option<u32>,
     nonce: Option<String>,
-    mixed: Option<Mixed>,
+    allowed: Allowed,
+    map: Option<String>,
+}
+
+/// Whether a request's attributes ask for a map, whatever else they say.
+pub(super) fn asks_for_map(headers: &HeaderMap) -> bool {
+    let value = headers.get(ATTRIBUTES).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(',').any(|pair| pair.trim().starts_with("map="))
 }
 
 impl Attributes {
@@ -71,11 +79,13 @@ impl Attributes {
             match pair.split_once('=') {
                 Some(("view", name)) => attributes.view = Some(name.to_owned()),
                 Some(("nonce", nonce)) => attributes.nonce = Some(nonce.to_owned()),
-                Some(("mixed", word)) => attributes.mixed = Some(word.parse()?),
+                Some(("map", label)) => attributes.map = Some(label.to_owned()),
+                Some(("mixed", word)) => attributes.allowed.mixed = allows("mixed", Some(word))?,
+                Some(("missing", word)) => attributes.allowed.missing = allows("missing", Some(word))?,
                 Some(("crops", number)) => {
                     attributes.crops = Some(number.parse().map_err(|_| refused("crops is not a number"))?);
                 }
-                _ => return Err(refused("takes view=…, crops=…, nonce=… and mixed=…")),
+                _ => return Err(refused("takes view=…, crops=…, nonce=…, map=…, mixed=… and missing=…")),
             }
         }
         Ok(attributes)
@@ -94,8 +104,8 @@ mod tests {
     fn attributes_name_a_view_and_a_number_of_crops() {
         let (view, nonce) = (Some("R-MLO".to_owned()), Some("ab".to_owned()));
         assert_eq!(
-            read("view=R-MLO, crops=3,nonce=ab").unwrap(),
-            Attributes { view, crops: Some(3), nonce, mixed: None }
+            read("view=R-MLO, crops=3,nonce=ab, map=malignant").unwrap(),
+            Attributes { view, crops: Some(3), nonce, allowed: Allowed::default(), map: Some("malignant".to_owned()) }
         );
         assert_eq!(Attributes::read(&HeaderMap::new()).unwrap(), Attributes::default());
     }

@@ -148,7 +148,7 @@ impl Envelope {
         let written = || -> Result<Vec<u8>, cloister_seal::Error> {
             let json = serde_json::to_vec(answer).map_err(std::io::Error::from)?;
             let mut sealer = Sealer::new(Vec::new(), &self.header.of_result()?, &self.key)?;
-            sealer.write_all(&padding::whole(json))?;
+            sealer.write_all(&padding::whole(json, answer.viewed.classification.map.is_some()))?;
             sealer.finish()
         };
         written().map_err(|_| Problem::Internal("the answer could not be sealed"))

@@ -1,14 +1,18 @@
-//! Data that tests share: a receipt to start from, parts of an enclave image, a registry, and what the repository does not hold: real mammograms, documents that AWS hardware signed, reference scores.
+//! Data that tests share: a receipt to start from, parts of an enclave image, DICOM files, a registry, and what the repository does not hold: real mammograms, documents that AWS hardware signed, reference scores.
 //!
 //! `CLOISTER_DATA` names its folder, by default `../shared/data` beside the checkout. Without it such a test says that it was skipped; with
 //! `CLOISTER_REQUIRE_DATA=1` it fails.
 
+mod dicom;
 pub mod image;
+pub mod readers;
 pub mod registry;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
+
+pub use dicom::{Dicom, PATIENT_NAME};
 
 use cloister_receipt::{Crops, Model, Receipt, View};
 
@@ -42,6 +46,8 @@ pub fn receipt() -> Receipt {
         window: [1, 2, 3, 4],
         best_center: [5, 6],
         scores: BTreeMap::from([("malignant".to_owned(), 0.5)]),
+        map: None,
+        findings: Vec::new(),
     };
     Receipt {
         nonce: None,
@@ -53,5 +59,6 @@ pub fn receipt() -> Receipt {
         crops: Crops { seed: None, count: 1 },
         views: vec![view],
         breasts: BTreeMap::new(),
+        findings: Vec::new(),
     }
 }

@@ -81,6 +81,33 @@ pub fn generate(seed: u64, view: View, options: Options) -> Array2<u16> {
     }
 }
 
+/// A mass that [`generate`] drew into a view.
+pub struct Mass {
+    lesion: Lesion,
+    scale: f32,
+    /// Columns of the image, where it is a right breast's, which is mirrored.
+    mirrored: Option<usize>,
+}
+
+impl Mass {
+    /// Whether it brightens a point of the image: rows and columns of edges, so that the first pixel reaches from 0 to 1.
+    pub fn covers(&self, row: f64, column: f64) -> bool {
+        let (row, column) = (row as f32, column as f32);
+        let column = self.mirrored.map_or(column, |width| width as f32 - column);
+        self.lesion.at(column * self.scale, row * self.scale) > 0.0
+    }
+}
+
+/// The masses that [`generate`] draws for the same arguments.
+pub fn masses(seed: u64, view: View, options: Options) -> Vec<Mass> {
+    let scale = 1.0 / options.height as f32;
+    let shape = Shape::draw(seed, view, options.width as f32 * scale);
+    let mirrored = (view.laterality() == Laterality::Right).then_some(options.width);
+    // Masses are drawn before calcifications.
+    let lesions = lesion::draw(seed, view, &shape, options.masses, 0);
+    lesions.into_iter().map(|lesion| Mass { lesion, scale, mirrored }).collect()
+}
+
 fn add_lesion(line: &mut [f32], lesion: &Lesion, y: f32, scale: f32) {
     let (top, bottom, left, right) = lesion.bounds();
     if y < top || y > bottom {

@@ -212,7 +212,7 @@ fn a_request_is_the_mean_of_its_crops_whatever_the_threads() {
         let plans = prepared.crops(count, noise);
         let run = |plan| {
             let fill = |buffer: &mut [f32]| prepared.render_into(plan, buffer).map_err(Error::from);
-            network.run(&Buffers::default(), 1, labels, fill).unwrap()
+            network.run(&Buffers::default(), 1, (labels, None), fill).unwrap().scores
         };
         plans.iter().map(run).collect()
     };

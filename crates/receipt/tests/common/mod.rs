@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use cloister_receipt::{Crops, Model, Receipt, Scores, View};
+use cloister_receipt::{Crops, Map, Model, Receipt, Scores, View};
 
 /// Stands for an attestation document, which is not this crate's to read.
 pub const DOCUMENT: &[u8] = b"a document";
@@ -25,6 +25,8 @@ pub fn view(name: &str) -> View {
         window: [100, 2400, 0, 1500],
         best_center: [1200, -3],
         scores: scores(0.1),
+        map: Some(Map { label: "malignant".to_owned(), sha256: [3; 32] }),
+        findings: Vec::new(),
     }
 }
 
@@ -40,6 +42,7 @@ pub fn image() -> Receipt {
         crops: Crops { seed: Some(0), count: 10 },
         views: vec![view("L-CC")],
         breasts: BTreeMap::new(),
+        findings: Vec::new(),
     }
 }
 
@@ -47,12 +50,14 @@ pub fn image() -> Receipt {
 pub fn exam() -> Receipt {
     let views = ["L-CC", "R-CC", "L-MLO", "R-MLO"].map(view).to_vec();
     let breasts = ["left", "right"].map(|breast| (breast.to_owned(), scores(0.1))).into();
-    Receipt { views, breasts, ..image() }
+    let mut receipt = Receipt { views, breasts, findings: vec!["mixed-studies".to_owned()], ..image() };
+    receipt.views[1].findings = ["edge-line", "lit-background"].map(str::to_owned).to_vec();
+    receipt
 }
 
 /// The smallest receipt: nothing optional in it.
 pub fn least() -> Receipt {
     let crops = Crops { seed: None, count: 1 };
-    let views = vec![View { sop_instance_uid: None, ..view("R-MLO") }];
+    let views = vec![View { sop_instance_uid: None, map: None, ..view("R-MLO") }];
     Receipt { nonce: None, crops, views, ..image() }
 }

@@ -31,7 +31,13 @@ def view(name, scores):
         "window": [0, 2, 1, 3],
         "best_center": [1, -70000],
         "scores": scores,
+        "map": {"label": "malignant", "sha256": map_digest("malignant", 2, 3, bytes([0, 1, 2, 253, 254, 255]))},
     }
+
+
+def map_digest(label, rows, columns, values):
+    number = lambda count: count.to_bytes(4, "big")
+    return hashlib.sha256(number(len(label)) + label.encode() + number(rows) + number(columns) + values).digest()
 
 
 CLAIMS = {
@@ -45,10 +51,11 @@ CLAIMS = {
     "crops": {"seed": 0, "count": 10},
     # Scores that half, single and double precision hold.
     "views": [
-        view("L-CC", {"benign": 0.25, "malignant": 0.1}) | {"sop_instance_uid": "1.2.840.10008.1"},
+        view("L-CC", {"benign": 0.25, "malignant": 0.1}) | {"sop_instance_uid": "1.2.840.10008.1", "findings": ["edge-line", "secondary-capture"]},
         view("L-MLO", {"benign": 0.75, "malignant": 1 - 2**-20}),
     ],
     "breasts": {"left": {"benign": 0.5, "malignant": (0.1 + 1 - 2**-20) / 2}},
+    "findings": ["missing-R-CC", "missing-R-MLO"],
 }
 
 

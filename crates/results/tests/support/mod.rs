@@ -1,17 +1,14 @@
-//! What the tests share: exams, and readers of DICOM that are not ours.
+//! What the tests share: exams.
 #![allow(dead_code, reason = "each test uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of a test fails as the test does")]
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cloister_results::{
     Exam, Identity, Model, OperatingPoint, Overlay, Patient, Scored, Scores, Source, Spacing, Study, Uid, View,
     basic_text_sr, mammography_cad_sr, secondary_capture,
 };
-use serde::Deserialize;
 use time::{Date, Month, Time, UtcOffset};
 
 pub const ROWS: u16 = 7;
@@ -178,65 +175,4 @@ pub fn write(folder: &Path, name: &str, exam: &Exam) -> Vec<PathBuf> {
         path
     });
     written.collect()
-}
-
-/// What pydicom and highdicom found in a file.
-#[derive(Deserialize)]
-pub struct Found {
-    pub class: String,
-    pub attributes: BTreeMap<String, String>,
-    #[serde(default)]
-    pub tree: Vec<String>,
-    #[serde(default)]
-    pub evidence: Vec<String>,
-    #[serde(default)]
-    pub highdicom: usize,
-    #[serde(default)]
-    pub shape: Vec<u16>,
-    #[serde(default)]
-    pub sum: Vec<u64>,
-    #[serde(default)]
-    pub source: String,
-    #[serde(default)]
-    pub preserved: String,
-    #[serde(default)]
-    pub laterality: String,
-    #[serde(default)]
-    pub view: String,
-    #[serde(default)]
-    pub purpose: String,
-    #[serde(default)]
-    pub burned_in: String,
-    #[serde(default)]
-    pub comments: String,
-}
-
-/// Reads a folder's files in an environment with the pins of `requirements.txt` alone.
-pub fn read(folder: &Path) -> BTreeMap<String, Found> {
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    let pins = fs::read_to_string(scripts.join("requirements.txt")).unwrap();
-    let pins: Vec<_> = pins.lines().filter(|line| !line.starts_with('#')).collect();
-    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("results.lock")).unwrap();
-    lock.lock().unwrap();
-    let line = format!(". scripts/common.sh && python_tools dicom-results {}", pins.join(" "));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let environment = run(Command::new("bash").arg("-c").arg(line).current_dir(root));
-    let mut python = Command::new(Path::new(environment.trim()).join("bin/python"));
-    let json = run(python.env("PYTHONDONTWRITEBYTECODE", "1").arg(scripts.join("read.py")).arg(folder));
-    serde_json::from_str(&json).unwrap()
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} failed\n{said}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What dicom3tools' validator says of a file.
-pub fn dciodvfy(path: &Path) -> String {
-    let output = Command::new("dciodvfy").arg(path).output().unwrap_or_else(|error| {
-        panic!("dciodvfy does not start ({error}); as root: apt-get install --no-install-recommends dicom3tools")
-    });
-    [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat()
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cloister_dicom::{ComparisonKey, Outline};
 use cloister_imaging::View;
 
-use super::Mixed;
+use super::Allowed;
 use crate::serve::decoding::Image;
 use crate::serve::problem::Problem;
 
-/// Four images, in the order of [`View::ALL`], and what is to be said of them together.
+/// The images, in the order of [`View::ALL`], and what is to be said of them together.
 pub(super) struct Exam {
     pub(super) images: Vec<(View, Image)>,
     pub(super) findings: Vec<&'static str>,
@@ -17,7 +17,7 @@ pub(super) struct Exam {
 
 /// Finds each image's view: the request's name for it, or what the file says. It reads DICOM files but for their pixels, and so is for
 /// a thread that may block.
-pub(super) fn arrange(images: Vec<Image>, mixed: Option<Mixed>) -> Result<Exam, Problem> {
+pub(super) fn arrange(images: Vec<Image>, allowed: Allowed) -> Result<Exam, Problem> {
     let mut arranged = BTreeMap::new();
     let mut outlines = Vec::new();
     for (index, image) in images.into_iter().enumerate() {
@@ -29,16 +29,29 @@ pub(super) fn arrange(images: Vec<Image>, mixed: Option<Mixed>) -> Result<Exam, 
         }
         outlines.extend(outline);
     }
-    let found = findings(&outlines);
-    if let (None, Some((_, problem))) = (mixed, found.first()) {
+    let mixed = mixed(&outlines);
+    if let (false, Some((_, problem))) = (allowed.mixed, mixed.first()) {
         return Err(Problem::ExamMixed(problem));
     }
-    let in_order =
-        View::ALL.into_iter().map(|view| Ok((view, arranged.remove(&view).ok_or(Problem::PartMissing(view))?)));
-    Ok(Exam {
-        images: in_order.collect::<Result<_, Problem>>()?,
-        findings: found.iter().map(|(code, _)| *code).collect(),
-    })
+    let absent: Vec<_> = View::ALL.into_iter().filter(|view| !arranged.contains_key(view)).collect();
+    if let (false, Some(view)) = (allowed.missing, absent.first()) {
+        return Err(Problem::PartMissing(*view));
+    }
+    let in_order = View::ALL.into_iter().filter_map(|view| Some((view, arranged.remove(&view)?)));
+    let images = in_order.collect();
+    let mut findings: Vec<_> = absent.into_iter().map(missing).chain(mixed.into_iter().map(|(code, _)| code)).collect();
+    findings.sort_unstable();
+    Ok(Exam { images, findings })
+}
+
+/// The finding that an exam lacks a view.
+fn missing(view: View) -> &'static str {
+    match view {
+        View::LCc => "missing-L-CC",
+        View::LMlo => "missing-L-MLO",
+        View::RCc => "missing-R-CC",
+        View::RMlo => "missing-R-MLO",
+    }
 }
 
 /// Refuses an exam that lacks a view, where all are named.
@@ -48,7 +61,7 @@ pub(super) fn check_missing(images: &[Image]) -> Result<(), Problem> {
 }
 
 /// Codes, and words for a refusal. Files without a PatientID are told apart by nothing.
-fn findings(outlines: &[Outline]) -> Vec<(&'static str, &'static str)> {
+fn mixed(outlines: &[Outline]) -> Vec<(&'static str, &'static str)> {
     let patients = differ(outlines.iter().filter_map(|outline| outline.patient));
     let studies = differ(outlines.iter().map(|outline| outline.study));
     let patients = patients.then_some(("mixed-patients", "PatientID (0010,0020) differs between them"));

@@ -16,7 +16,7 @@ pub struct Dicom {
 impl Dicom {
     /// The pixels of a greyscale PNG as that view of one patient and study, with identifiers that end in its number.
     pub fn of(view: View, png: &[u8], number: u32) -> Self {
-        let pixels = image::load_from_memory(png).expect("a PNG").into_luma16();
+        let pixels = ::image::load_from_memory(png).expect("a PNG").into_luma16();
         let side = |side: u32| u16::try_from(side).expect("a small image");
         let (columns, rows) = (side(pixels.width()), side(pixels.height()));
         let (side, position) = view.as_str().split_once('-').expect("a side and a direction");

@@ -1,0 +1,311 @@
+//! What a network makes of the mean of its last pictures, and the exact gradient of a score through it.
+
+use tract_onnx::pb::NodeProto;
+
+use super::reader::{Reader, float, int, ints};
+use crate::Output;
+
+/// One step from the mean to the scores.
+#[derive(Clone, Debug, PartialEq)]
+enum Step {
+    /// `outputs x inputs` weights, and a number to add to each output.
+    Linear {
+        weights: Vec<f32>,
+        biases: Vec<f32>,
+    },
+    /// Something to add.
+    Bias(Vec<f32>),
+    Relu,
+    Sigmoid,
+    /// Over each group of so many numbers.
+    Softmax(usize),
+    LogSoftmax(usize),
+    Exp,
+}
+
+/// The steps from the mean over a picture to the scores, and the name of the picture.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Head {
+    pub(super) picture: String,
+    steps: Vec<Step>,
+    output: Output,
+}
+
+/// Longest way from the mean to the scores: the published head has six operators, and a loop would have no end.
+const MOST_STEPS: usize = 64;
+
+/// Why there is none.
+pub(super) type Reason = &'static str;
+
+impl Head {
+    /// Follows the network's output back to the mean over a picture.
+    pub(super) fn find(reader: &Reader<'_>, output: (&str, Output), labels: usize) -> Result<Self, Reason> {
+        let (mut value, mut steps) = (output.0.to_owned(), Vec::new());
+        // Operators that work along the last axis need its length.
+        let mut shape = output.1.shape(labels);
+        for _ in 0..MOST_STEPS {
+            let node = reader.maker(&value).ok_or("its scores are not made of a mean over a picture")?;
+            let from = node.input.first().ok_or("an operator has no input")?;
+            match node.op_type.as_str() {
+                "GlobalAveragePool" => return Self::finish(from, steps, output.1),
+                "ReduceMean" if is_spatial(reader, node) => return Self::finish(from, steps, output.1),
+                "Identity" | "Dropout" => {}
+                "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => {
+                    // What comes before is a row of numbers, whatever its axes of length 1.
+                    shape = vec![1, shape.iter().product()];
+                }
+                "Relu" => steps.push(Step::Relu),
+                "Sigmoid" => steps.push(Step::Sigmoid),
+                "Softmax" => steps.push(Step::Softmax(along_last(node, &shape)?)),
+                "LogSoftmax" => steps.push(Step::LogSoftmax(along_last(node, &shape)?)),
+                "Gemm" | "MatMul" => {
+                    let (step, inputs) = linear(reader, node, shape.iter().product())?;
+                    steps.push(step);
+                    shape = vec![1, inputs];
+                }
+                "Add" => {
+                    let (other, bias) = bias(reader, node, shape.iter().product())?;
+                    steps.push(Step::Bias(bias));
+                    value = other;
+                    continue;
+                }
+                _ => {
+                    return Err(
+                        "there is an operator between the mean over a picture and the scores that is not known here",
+                    );
+                }
+            }
+            value = from.clone();
+        }
+        Err("the way from the mean over a picture to the scores is too long")
+    }
+
+    fn finish(picture: &str, mut steps: Vec<Step>, output: Output) -> Result<Self, Reason> {
+        steps.reverse();
+        match output {
+            Output::LogSoftmaxPairs => steps.push(Step::Exp),
+            Output::Sigmoid => steps.push(Step::Sigmoid),
+            Output::Softmax => steps.push(Step::Softmax(usize::MAX)),
+            Output::Probabilities => {}
+        }
+        Ok(Self { picture: picture.to_owned(), steps, output })
+    }
+
+    /// How many numbers it takes, if its steps say so.
+    pub(super) fn fits(&self, channels: usize, outputs: usize) -> bool {
+        let mut count = channels;
+        for step in &self.steps {
+            match step {
+                Step::Linear { weights, biases } => {
+                    if weights.len() != biases.len() * count {
+                        return false;
+                    }
+                    count = biases.len();
+                }
+                Step::Bias(bias) if bias.len() != count => return false,
+                Step::Softmax(group) | Step::LogSoftmax(group) if *group != usize::MAX && count % group != 0 => {
+                    return false;
+                }
+                _ => {}
+            }
+        }
+        count == outputs
+    }
+
+    /// The score of a label for a mean, and the gradient of its log-odds with respect to that mean: in double precision, by the chain rule.
+    ///
+    /// The log-odds `ln(s / (1 - s))` of a score `s` grow with it, and their gradient is the score's over `s (1 - s)`. It is taken before the last
+    /// step where that makes shares of numbers, so that it is right however near to 0 or 1 the score is.
+    pub(super) fn gradient(&self, mean: &[f64], label: usize) -> (f64, Vec<f64>) {
+        let mut values = vec![mean.to_vec()];
+        for step in &self.steps {
+            let next = step.forward(values.last().map_or(&[], Vec::as_slice));
+            values.push(next);
+        }
+        let at = if self.output == Output::LogSoftmaxPairs { 2 * label + 1 } else { label };
+        let last = values.last().map_or(&[][..], Vec::as_slice);
+        let score = last.get(at).copied().unwrap_or(f64::NAN);
+        let (left, mut gradient) = match self.steps.as_slice() {
+            [before @ .., Step::Sigmoid] => (before, only(at, 1.0, last.len())),
+            [before @ .., Step::Softmax(group)] | [before @ .., Step::LogSoftmax(group), Step::Exp] => {
+                (before, odds_of_share(&values[before.len()], *group, at))
+            }
+            all if 0.0 < score && score < 1.0 => (all, only(at, 1.0 / (score * (1.0 - score)), last.len())),
+            all => (all, vec![0.0; last.len()]),
+        };
+        for (step, from) in left.iter().zip(&values).rev() {
+            gradient = step.backward(from, &gradient);
+        }
+        (score, gradient)
+    }
+}
+
+/// Zeros but for one number.
+fn only(at: usize, number: f64, count: usize) -> Vec<f64> {
+    (0..count).map(|other| if other == at { number } else { 0.0 }).collect()
+}
+
+/// The gradient of a share's log-odds: more of its own number, less of the others of its group, each as it counts among these.
+fn odds_of_share(from: &[f64], group: usize, at: usize) -> Vec<f64> {
+    let group = group.clamp(1, from.len().max(1));
+    let first = at / group * group;
+    let mut gradient = only(at, 1.0, from.len());
+    let others: Vec<usize> = (first..(first + group).min(from.len())).filter(|other| *other != at).collect();
+    let values: Vec<f64> = others.iter().map(|other| from[*other]).collect();
+    for (other, share) in others.into_iter().zip(shares(&values)) {
+        gradient[other] = -share;
+    }
+    gradient
+}
+
+impl Step {
+    fn forward(&self, from: &[f64]) -> Vec<f64> {
+        match self {
+            Self::Linear { weights, biases } => {
+                let rows = weights.chunks_exact(from.len().max(1)).zip(biases);
+                rows.map(|(row, bias)| f64::from(*bias) + dot(row, from)).collect()
+            }
+            Self::Bias(bias) => from.iter().zip(bias).map(|(value, bias)| value + f64::from(*bias)).collect(),
+            Self::Relu => from.iter().map(|value| value.max(0.0)).collect(),
+            Self::Sigmoid => from.iter().map(|value| sigmoid(*value)).collect(),
+            Self::Softmax(group) => groups(from, *group).flat_map(shares).collect(),
+            Self::LogSoftmax(group) => groups(from, *group)
+                .flat_map(|group| {
+                    let most = largest(group);
+                    let sum: f64 = group.iter().map(|value| (value - most).exp()).sum();
+                    group.iter().map(move |value| value - most - sum.ln())
+                })
+                .collect(),
+            Self::Exp => from.iter().map(|value| value.exp()).collect(),
+        }
+    }
+
+    /// The gradient with respect to what the step was given, from that with respect to what it gave.
+    ///
+    /// A share's distance from 1 is taken as the sum of the others, so that it is right where the share is almost 1.
+    fn backward(&self, from: &[f64], gradient: &[f64]) -> Vec<f64> {
+        match self {
+            Self::Linear { weights, .. } => {
+                let mut back = vec![0.0; from.len()];
+                for (row, slope) in weights.chunks_exact(from.len().max(1)).zip(gradient) {
+                    back.iter_mut().zip(row).for_each(|(back, weight)| *back += f64::from(*weight) * slope);
+                }
+                back
+            }
+            Self::Bias(_) => gradient.to_vec(),
+            Self::Relu => {
+                from.iter().zip(gradient).map(|(value, slope)| if *value > 0.0 { *slope } else { 0.0 }).collect()
+            }
+            Self::Sigmoid => {
+                from.iter().zip(gradient).map(|(value, slope)| slope * sigmoid(*value) * sigmoid(-*value)).collect()
+            }
+            Self::Exp => from.iter().zip(gradient).map(|(value, slope)| slope * value.exp()).collect(),
+            Self::Softmax(group) => by_group(from, gradient, *group, |shares, slopes, at| {
+                shares[at]
+                    * others(shares.len(), at).map(|other| shares[other] * (slopes[at] - slopes[other])).sum::<f64>()
+            }),
+            Self::LogSoftmax(group) => by_group(from, gradient, *group, |shares, slopes, at| {
+                let rest: f64 = others(shares.len(), at).map(|other| shares[other]).sum();
+                let slope: f64 = others(shares.len(), at).map(|other| slopes[other]).sum();
+                slopes[at] * rest - shares[at] * slope
+            }),
+        }
+    }
+}
+
+fn dot(weights: &[f32], values: &[f64]) -> f64 {
+    weights.iter().zip(values).map(|(weight, value)| f64::from(*weight) * value).sum()
+}
+
+fn sigmoid(value: f64) -> f64 {
+    1.0 / (1.0 + (-value).exp())
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Each one's part of the sum of exponentials.
+fn shares(values: &[f64]) -> Vec<f64> {
+    let most = largest(values);
+    let parts: Vec<f64> = values.iter().map(|value| (value - most).exp()).collect();
+    let sum: f64 = parts.iter().sum();
+    parts.into_iter().map(|part| part / sum).collect()
+}
+
+fn groups(values: &[f64], group: usize) -> impl Iterator<Item = &[f64]> {
+    values.chunks(group.clamp(1, values.len().max(1)))
+}
+
+fn others(count: usize, at: usize) -> impl Iterator<Item = usize> {
+    (0..count).filter(move |other| *other != at)
+}
+
+fn by_group(from: &[f64], gradient: &[f64], group: usize, slope: impl Fn(&[f64], &[f64], usize) -> f64) -> Vec<f64> {
+    let mut back = Vec::with_capacity(from.len());
+    for (from, slopes) in groups(from, group).zip(groups(gradient, group)) {
+        let shares = shares(from);
+        back.extend((0..from.len()).map(|at| slope(&shares, slopes, at)));
+    }
+    back
+}
+
+/// Whether a mean is one over rows and columns, and nothing else.
+fn is_spatial(reader: &Reader<'_>, node: &NodeProto) -> bool {
+    let axes = ints(node, "axes").or_else(|| reader.integers(node.input.get(1)?));
+    axes.is_some_and(|axes| matches!(axes.as_slice(), [2, 3] | [3, 2] | [-1, -2] | [-2, -1]))
+}
+
+/// The length of the last axis, where an operator works along that one.
+fn along_last(node: &NodeProto, shape: &[usize]) -> Result<usize, Reason> {
+    let last = shape.len().saturating_sub(1);
+    let axis = int(node, "axis", -1);
+    let is_last = axis == -1 || usize::try_from(axis).is_ok_and(|axis| axis == last);
+    let length = shape.last().copied().filter(|length| is_last && *length > 0);
+    length.ok_or("a softmax before the scores is along another axis than the last one")
+}
+
+/// A product with constants that gives so many numbers, and how many it takes.
+fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize) -> Result<(Step, usize), Reason> {
+    const UNKNOWN: Reason = "a linear layer before the scores has weights that cannot be read";
+    let (shape, weights) = node.input.get(1).and_then(|name| reader.numbers(name)).ok_or(UNKNOWN)?;
+    let gemm = node.op_type == "Gemm";
+    let transposed = gemm && int(node, "transB", 0) == 1;
+    let plain = !gemm || int(node, "transA", 0) == 0;
+    let [rows, columns] = shape[..] else { return Err(UNKNOWN) };
+    let (inputs, found) = if transposed { (columns, rows) } else { (rows, columns) };
+    if !plain || found != outputs {
+        return Err(UNKNOWN);
+    }
+    let alpha = if gemm { float(node, "alpha", 1.0) } else { 1.0 };
+    let weight = |output: usize, input: usize| {
+        weights[if transposed { output * inputs + input } else { input * outputs + output }]
+    };
+    let ordered = (0..outputs).flat_map(|output| (0..inputs).map(move |input| (output, input)));
+    let weights = ordered.map(|(output, input)| alpha * weight(output, input)).collect();
+    let biases = match node.input.get(2).filter(|name| gemm && !name.is_empty()) {
+        None => vec![0.0; outputs],
+        Some(name) => {
+            let (_, biases) = reader.numbers(name).ok_or(UNKNOWN)?;
+            let beta = float(node, "beta", 1.0);
+            spread(biases, outputs).ok_or(UNKNOWN)?.into_iter().map(|bias| beta * bias).collect()
+        }
+    };
+    Ok((Step::Linear { weights, biases }, inputs))
+}
+
+/// The other input of a sum with a constant, and the constant.
+fn bias(reader: &Reader<'_>, node: &NodeProto, count: usize) -> Result<(String, Vec<f32>), Reason> {
+    const UNKNOWN: Reason = "a sum before the scores is not one with constants";
+    let [one, other] = &node.input[..] else { return Err(UNKNOWN) };
+    let (value, constant) = if reader.is_constant(other) { (one, other) } else { (other, one) };
+    let (_, numbers) = reader.numbers(constant).ok_or(UNKNOWN)?;
+    Ok((value.clone(), spread(numbers, count).ok_or(UNKNOWN)?))
+}
+
+fn spread(numbers: Vec<f32>, count: usize) -> Option<Vec<f32>> {
+    match numbers.len() {
+        1 => Some(vec![numbers[0]; count]),
+        length => (length == count).then_some(numbers),
+    }
+}
