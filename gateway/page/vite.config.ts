@@ -14,7 +14,7 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   // A library of DICOM's names brings a writer of XML along, which needs Node; nothing here writes XML.
   resolve: { alias: { xmlbuilder2: here('./src/viewer/no-xml.ts') } },
-  worker: { format: 'es', rolldownOptions: { onLog, checks: { pluginTimings: false } } },
+  worker: { format: 'es', rolldownOptions: { onLog, checks: { bundlerTimings: false } } },
   build: {
     target: 'es2022',
     // Nothing as a data: URL, so that the policy for content can stay narrow.
@@ -23,7 +23,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 4096,
     reportCompressedSize: false,
     rolldownOptions: {
-      checks: { pluginTimings: false },
+      checks: { bundlerTimings: false },
       onLog,
     },
   },

@@ -65,6 +65,8 @@ export class Mock {
   scenario: Scenario;
   user: string | null = null;
   readonly csrf = randomUUID();
+  /** What the session says instead. */
+  told: string | null = null;
 
   constructor(
     scenario: Partial<Scenario> = {},
@@ -179,7 +181,7 @@ export class Mock {
     json(answer, 200, {
       user: user === null ? null : { name: user, display: user, role: 'reader' },
       sign_in: this.scenario.signIn,
-      csrf: this.csrf,
+      csrf: this.told ?? this.csrf,
       notice: 'SIMULATION',
     });
   }

@@ -33,8 +33,15 @@ describe('the client', () => {
     expect((await api.checkEnclaves()).can_send).toBe(true);
   });
 
-  it('is refused a change without that', async () => {
+  it('asks for a new word where the one that it has no longer counts', async () => {
     await api.signIn('reader', 'correct horse');
+    api.keepCsrf('that of a gateway that is no more');
+    expect((await api.checkEnclaves()).can_send).toBe(true);
+  });
+
+  it('is refused where the new word does not count either', async () => {
+    await api.signIn('reader', 'correct horse');
+    mock.told = 'something else';
     api.keepCsrf('something else');
     expect(await refusal(api.checkEnclaves())).toEqual({ type: 'not-meant', status: 403 });
   });

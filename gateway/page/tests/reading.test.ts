@@ -37,8 +37,8 @@ describe('scores of an exam', () => {
     expect(readings(answer(0.4, 0.1))[0]).toMatchObject({ views: [{ view: 'R-CC', score: 0.4 }], others: [['benign', 0.3]] });
   });
 
-  it('say nothing of a breast without views', () => {
-    expect(readings(answer(0.4, null))[1]).toMatchObject({ score: null, reached: null });
+  it('of a breast without both views are those of its view alone', () => {
+    expect(readings(answer(0.4, null))[1]).toMatchObject({ score: null, reached: null, views: [{ view: 'L-CC', score: 0.1 }] });
   });
 
   it('are neither above nor below without an operating point', () => {

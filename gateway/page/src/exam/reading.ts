@@ -32,7 +32,8 @@ export function readings(exam: Pick<Exam, 'breasts' | 'views' | 'operating_point
   const point = exam.operating_point;
   return SIDES.map((side) => {
     const scores = exam.breasts?.[side]?.scores ?? null;
-    const label = decisive(point, scores ?? {});
+    const own = exam.views.find((view) => view.view !== null && sideOf(view.view) === side && view.scores !== null);
+    const label = decisive(point, scores ?? own?.scores ?? {});
     const score = scores?.[label] ?? null;
     return {
       side,

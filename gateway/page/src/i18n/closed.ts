@@ -86,8 +86,41 @@ export const findings: Record<string, Pair> = {
   },
   'mixed-patients': { en: 'The files name different patients.', zh: '文件属于不同的患者。' },
   'mixed-studies': { en: 'The files belong to different studies.', zh: '文件属于不同的检查。' },
-  'missing-views': { en: 'Not all four views were there.', zh: '四个体位不齐全。' },
-  'missing-view': { en: 'Not all four views were there.', zh: '四个体位不齐全。' },
+  'cut-off-bottom': {
+    en: 'The breast is cut off at the lower edge. Tissue that is not in the picture has no score.',
+    zh: '乳房在下缘被截断。不在图像中的组织没有评分。',
+  },
+  'cut-off-far': {
+    en: 'The breast reaches the edge away from the chest: the nipple may be missing.',
+    zh: '乳房触及远离胸壁的边缘：乳头可能缺失。',
+  },
+  'cut-off-top': {
+    en: 'The breast is cut off at the upper edge. Tissue that is not in the picture has no score.',
+    zh: '乳房在上缘被截断。不在图像中的组织没有评分。',
+  },
+  'drawn-line': { en: 'A line is drawn on the breast: an annotation, or a fault of the detector.', zh: '乳房上有直线：标注或探测器故障。' },
+  'edge-line': {
+    en: 'A line lies along an edge: part of a frame, a film’s edge or a collimator.',
+    zh: '边缘有直线：边框、胶片边缘或准直器。',
+  },
+  'lit-background': { en: 'The background is not black everywhere: fog, or text.', zh: '背景并非全黑：灰雾或文字。' },
+  'low-contrast': { en: 'The breast has little contrast.', zh: '乳房对比度低。' },
+  saturated: { en: 'Part of the breast is as bright as can be; nothing shows there.', zh: '部分乳房已达最大亮度，其中看不到任何结构。' },
+  'small-breast': { en: 'The breast is small in the picture, so fine detail is missing.', zh: '乳房在图像中很小，缺少细节。' },
+  'view-doubtful': {
+    en: 'The picture does not look like the view that it is called. Check the view.',
+    zh: '图像看起来与所标体位不符，请核对体位。',
+  },
+  'missing-R-CC': { en: 'Right CC was not sent, so this breast as a whole has no score.', zh: '没有发送右侧 CC，因此这侧乳房没有总评分。' },
+  'missing-L-CC': { en: 'Left CC was not sent, so this breast as a whole has no score.', zh: '没有发送左侧 CC，因此这侧乳房没有总评分。' },
+  'missing-R-MLO': {
+    en: 'Right MLO was not sent, so this breast as a whole has no score.',
+    zh: '没有发送右侧 MLO，因此这侧乳房没有总评分。',
+  },
+  'missing-L-MLO': {
+    en: 'Left MLO was not sent, so this breast as a whole has no score.',
+    zh: '没有发送左侧 MLO，因此这侧乳房没有总评分。',
+  },
 };
 
 const LISTS: Record<ClosedKind, Record<string, Pair>> = {

@@ -90,6 +90,20 @@ export const problems: Record<string, Pair> = {
     en: 'No breast was found in an image. Check that it is a mammogram.',
     zh: '图像中未找到乳房。请确认它是乳腺 X 线图像。',
   },
+  'image-uniform': { en: 'An image is of one grey. Export it again.', zh: '图像只有一种灰度，请重新导出。' },
+  'image-saturated': {
+    en: 'Much of the breast in an image is as bright as can be. Use the image “for presentation”, or repeat it.',
+    zh: '图像中大部分乳房已达最大亮度。请使用“供显示”的图像，或重新拍摄。',
+  },
+  'image-cut-off': { en: 'About half of the breast is outside of an image.', zh: '约一半乳房不在图像内。' },
+  'image-drawn-over': {
+    en: 'Lines are drawn over the breast in an image. Export it without annotations.',
+    zh: '图像中的乳房上画有线条。请导出不带标注的图像。',
+  },
+  'exam-same-image': {
+    en: 'Two views are the same picture, perhaps mirrored. Check which files were sent.',
+    zh: '两个体位是同一幅图像（可能是镜像）。请核对所发送的文件。',
+  },
   'view-not-served': { en: 'The model does not score this view.', zh: '模型不对此体位评分。' },
 
   'not-dicom': { en: 'A file is not DICOM.', zh: '有文件不是 DICOM。' },

@@ -32,13 +32,14 @@ export function Scores({ exam }: { exam: Exam }) {
 }
 
 function Breast({ reading, point }: { reading: Reading; point: OperatingPoint | null }) {
-  const { t, score } = useWords();
-  const { side, reached, views, others } = reading;
+  const { t } = useWords();
+  const { side, reached, views } = reading;
   if (reading.score === null) {
     return (
       <div class="breast breast-none" data-side={side}>
         <h3>{t(`side.${side}`)}</h3>
-        <p class="quiet">{t('exam.no-views')}</p>
+        <p class="quiet">{t(views.length > 0 ? 'exam.one-view' : 'exam.no-views')}</p>
+        <ViewScores reading={reading} />
       </div>
     );
   }
@@ -51,24 +52,33 @@ function Breast({ reading, point }: { reading: Reading; point: OperatingPoint | 
         <strong>{verdict === 'none' ? t('exam.no-point') : t(`exam.${verdict}`)}</strong>
       </p>
       <Bar value={reading.score} point={point} />
-      <table class="view-scores">
-        <caption class="hidden">{t('exam.per-view')}</caption>
-        <tbody>
-          {views.map((each) => (
-            <tr key={each.view}>
-              <th scope="row">{t(`view.${each.view}`)}</th>
-              <td>{score(each.score)}</td>
-            </tr>
-          ))}
-          {others.map(([name, value]) => (
-            <tr key={name} class="other">
-              <th scope="row">{name}</th>
-              <td>{score(value)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <ViewScores reading={reading} />
     </div>
+  );
+}
+
+function ViewScores({ reading }: { reading: Reading }) {
+  const { t, score } = useWords();
+  const { views, others } = reading;
+  if (views.length === 0) return null;
+  return (
+    <table class="view-scores">
+      <caption class="hidden">{t('exam.per-view')}</caption>
+      <tbody>
+        {views.map((each) => (
+          <tr key={each.view}>
+            <th scope="row">{t(`view.${each.view}`)}</th>
+            <td>{score(each.score)}</td>
+          </tr>
+        ))}
+        {others.map(([name, value]) => (
+          <tr key={name} class="other">
+            <th scope="row">{name}</th>
+            <td>{score(value)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
