@@ -4,7 +4,7 @@ import { expect, test } from '@playwright/test';
 import { join } from 'node:path';
 import { Mock } from '../mock/server.ts';
 import { greyPng } from '../mock/png.ts';
-import { allShown, brightness, drag, drop, files, pane, watch, windowOf } from './support/page.ts';
+import { allShown, brightness, drag, drop, files, pane, spotOf, watch, windowOf } from './support/page.ts';
 import { dicom } from './support/synthetic.ts';
 
 const HERE = import.meta.dirname;
@@ -102,6 +102,45 @@ test('the mouse changes the window, moves and zooms, and everything goes back', 
   await image.click();
   await page.getByRole('button', { name: 'Invert' }).click();
   await expect.poll(() => brightness(page, 'L-CC', { from: 0, to: 0.1 }), { message: 'dark where it was bright' }).toBeLessThan(edgeBefore);
+});
+
+test('a map lies where its image is, mirrored with it, and follows when it is moved', async ({ page }) => {
+  await page.goto(address);
+  await drop(page.locator('.screen'), [
+    { name: 'a', bytes: dicom('R-CC', SMALL) },
+    // Faces the other way, and is mirrored; its map too.
+    { name: 'b', bytes: dicom('L-CC', SMALL, { orientation: 'P\\R' }) },
+    { name: 'c', bytes: dicom('R-MLO', SMALL) },
+    { name: 'd', bytes: dicom('L-MLO', SMALL) },
+  ]);
+  await allShown(page);
+  await page.getByRole('button', { name: 'Send to the enclave' }).click();
+  await page.locator('.breast-above').waitFor();
+  await allShown(page);
+  await expect(page.locator('.pane-overlay[data-map="drawn"]')).toHaveCount(4);
+  // The spot of the stand-in's map, 30.5 of 64 columns from the left and 38.5 of 80 rows from above.
+  const expected = async (view: string, mirrored: boolean) => {
+    const box = await pane(page, view).boundingBox();
+    if (box === null) throw new Error('it is not to be seen');
+    const scale = Math.min(box.width / SMALL.columns, box.height / SMALL.rows);
+    const left = view.startsWith('R') ? box.width - SMALL.columns * scale : 0;
+    const across = mirrored ? 1 - 30.5 / 64 : 30.5 / 64;
+    return { x: left + across * SMALL.columns * scale, y: (38.5 / 80) * SMALL.rows * scale };
+  };
+  for (const [view, mirrored] of [
+    ['R-CC', false],
+    ['L-CC', true],
+    ['L-MLO', false],
+  ] as const) {
+    const [spot, wanted] = [await spotOf(page, view), await expected(view, mirrored)];
+    expect(Math.abs(spot.x - wanted.x), view).toBeLessThan(6);
+    expect(Math.abs(spot.y - wanted.y), view).toBeLessThan(6);
+  }
+  const before = await spotOf(page, 'R-CC');
+  await page.getByRole('button', { name: 'Move', exact: true }).click();
+  await drag(page, page.locator('[data-view="R-CC"]'), { x: -80, y: 24 });
+  await expect.poll(async () => Math.round((await spotOf(page, 'R-CC')).x - before.x)).toBeLessThan(-70);
+  expect(Math.abs((await spotOf(page, 'R-CC')).y - before.y - 24)).toBeLessThan(6);
 });
 
 test('keys do all of it too', async ({ page }) => {

@@ -150,7 +150,7 @@ function Header({ now, allowed, onHelp }: { now: Session | null; allowed: boolea
         <button type="button" class="icon-button" aria-label={t('nav.help')} title={`${t('nav.help')} (?)`} onClick={onHelp}>
           <Icon name="keyboard" />
         </button>
-        {now?.user && (
+        {now?.user && now.sign_in !== 'none' && (
           <>
             <span class="user" title={t('nav.signed-in', { name: now.user.name })}>
               {now.user.display === '' ? now.user.name : now.user.display}

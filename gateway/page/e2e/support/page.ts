@@ -70,6 +70,24 @@ export function brightness(page: Page, view: string, part: { from: number; to: n
     }, part);
 }
 
+/** The middle of what is most opaque in a pane's overlay, in CSS pixels. */
+export function spotOf(page: Page, view: string): Promise<{ x: number; y: number }> {
+  return pane(page, view)
+    .locator('.pane-overlay')
+    .evaluate((element) => {
+      const canvas = element as HTMLCanvasElement;
+      const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? [];
+      const [sum, at] = [{ x: 0, y: 0 }, { n: 0 }];
+      for (let pixel = 0; pixel < pixels.length / 4; pixel++) {
+        if ((pixels[pixel * 4 + 3] ?? 0) < 235) continue;
+        sum.x += pixel % canvas.width;
+        sum.y += Math.floor(pixel / canvas.width);
+        at.n++;
+      }
+      return { x: sum.x / at.n / devicePixelRatio, y: sum.y / at.n / devicePixelRatio };
+    });
+}
+
 /** The window as a pane says it. */
 export async function windowOf(page: Page, view: string): Promise<{ width: number; level: number }> {
   const text = (await pane(page, view).locator('.pane-values').textContent()) ?? '';

@@ -145,7 +145,11 @@ function readName(set: DataSet): string | null {
   const charset = (set.string('x00080005') ?? '').split('\\')[0]?.trim() ?? '';
   const bytes = set.byteArray.slice(element.dataOffset, element.dataOffset + element.length);
   const text = new TextDecoder(CHARSETS[charset] ?? 'windows-1252').decode(bytes);
-  // Alphabetic, ideographic and phonetic groups; the ideographic one is what is read where there is one.
+  return personName(text);
+}
+
+/** A person's name (PS3.5, 6.2) as it is read: of its alphabetic, ideographic and phonetic groups the ideographic one first. */
+export function personName(text: string): string | null {
   const groups = text.split('=').map((group) => group.replace(/\0/g, '').replace(/\^+/g, ' ').trim());
   return words([groups[1], groups[0]].filter((group) => group !== undefined && group !== '').join(' · '));
 }

@@ -66,7 +66,8 @@ export type StepState = 'done' | 'now' | 'ahead' | 'failed';
 export function steps(exam: Pick<Exam, 'state' | 'steps' | 'results'>): { step: Step; state: StepState; at: string | null }[] {
   const reached = (step: Step) => exam.steps.find((each) => each.state === step)?.at ?? null;
   const ended = exam.state === 'failed' || exam.state === 'abstained';
-  const delivers = exam.results.length > 0 || exam.state === 'delivered';
+  // Whether a gateway delivers at all shows once it has.
+  const delivers = exam.state === 'delivered' || exam.results.some((result) => result.delivered_to !== null);
   const way = WAY.filter((step) => step !== 'delivered' || delivers);
   const furthest = ended ? way.findLastIndex((step) => reached(step) !== null) : way.findIndex((step) => step === exam.state);
   return way

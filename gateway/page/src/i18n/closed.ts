@@ -5,7 +5,7 @@ import type { Language } from './index';
 import { problems } from './problems';
 
 /** A check's name and what it means are two lists; so are a problem and what to do about it. */
-export type ClosedKind = 'check' | 'check-meaning' | 'problem' | 'finding';
+export type ClosedKind = 'check' | 'check-meaning' | 'problem' | 'finding' | 'label';
 
 type Pair = Record<Language, string>;
 
@@ -123,11 +123,15 @@ export const findings: Record<string, Pair> = {
   },
 };
 
+/** The labels of the model that is described in the documents; another model's are shown as it names them. */
+const labels: Record<string, Pair> = { malignant: { en: 'malignant', zh: '恶性' }, benign: { en: 'benign', zh: '良性' } };
+
 const LISTS: Record<ClosedKind, Record<string, Pair>> = {
   check: checkNames,
   'check-meaning': checkMeanings,
   problem: problems,
   finding: findings,
+  label: labels,
 };
 
 export function closedWords(language: Language, kind: ClosedKind, name: string): string | null {

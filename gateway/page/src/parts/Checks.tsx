@@ -18,26 +18,25 @@ export function allChecks(checks: Check[]): Check[] {
   return [...listed, ...checks.filter((check) => !known.includes(check.id))];
 }
 
-export function CheckList({ checks }: { checks: Check[] }) {
-  return <CheckRows checks={allChecks(checks)} failed={checks.some((check) => check.outcome === 'failed')} />;
+export function CheckList({ checks, open = false }: { checks: Check[]; open?: boolean }) {
+  return <CheckRows checks={allChecks(checks)} failed={checks.some((check) => check.outcome === 'failed')} open={open} />;
 }
 
-function CheckRows({ checks, failed }: { checks: Check[]; failed: boolean }) {
+function CheckRows({ checks, failed, open = false }: { checks: Check[]; failed: boolean; open?: boolean }) {
   const words = useWords();
   if (checks.length === 0) return null;
   return (
     <ol class="checks">
       {checks.map((check) => (
-        <CheckRow key={check.id} check={check} words={words} failed={failed} />
+        <CheckRow key={check.id} check={check} words={words} failed={failed} open={open || check.outcome === 'failed'} />
       ))}
     </ol>
   );
 }
 
 /** Where no check failed, one that was not reached is one that the policy does not ask for. */
-function CheckRow({ check, words, failed }: { check: Check; words: Words; failed: boolean }) {
+function CheckRow({ check, words, failed, open }: { check: Check; words: Words; failed: boolean; open: boolean }) {
   const { t, known } = words;
-  const open = check.outcome === 'failed';
   const { id, outcome, expected, found } = check;
   const differ = outcome === 'failed' && expected !== null;
   const value = found ?? expected;
@@ -107,6 +106,7 @@ export function EnclaveCard({ enclave, details, open = false }: { enclave: Encla
         </div>
         {enclave.simulated && <span class="badge badge-warn">{t('enclave.simulated')}</span>}
       </div>
+      {!open && <CheckRows checks={checks.filter((check) => check.outcome === 'failed')} failed />}
       {(state !== 'verified' || !enclave.simulated) && <p>{meaning}</p>}
       {enclave.simulated && <p class="warn-text">{t('enclave.simulated.meaning')}</p>}
       {state !== 'verified' && enclave.sentence !== '' && (
@@ -115,14 +115,13 @@ export function EnclaveCard({ enclave, details, open = false }: { enclave: Encla
           <span lang="en">{enclave.sentence}</span>
         </p>
       )}
-      {!open && <CheckRows checks={checks.filter((check) => check.outcome === 'failed')} failed />}
       <details class="all-checks" open={open}>
         <summary>
           {state === 'verified'
             ? t('enclave.all-passed', { n: passed })
             : t('enclave.passed', { n: passed, total: allChecks(checks).length })}
         </summary>
-        <CheckList checks={checks} />
+        <CheckList checks={checks} open={open} />
       </details>
       {details && <EnclaveFacts enclave={enclave} />}
     </div>

@@ -7,7 +7,7 @@ import { useWords } from '../i18n';
 import { Icon } from './Icon';
 
 export function Scores({ exam }: { exam: Exam }) {
-  const { t, score } = useWords();
+  const { t, score, known } = useWords();
   const point = exam.operating_point;
   return (
     <section class="panel-section scores" aria-labelledby="scores-title">
@@ -22,7 +22,7 @@ export function Scores({ exam }: { exam: Exam }) {
           ? t('exam.no-point.meaning')
           : t('exam.point.meaning', {
               name: point.name === '' ? t('exam.point') : point.name,
-              label: point.label,
+              label: known('label', point.label) ?? point.label,
               value: score(point.malignant),
             })}
       </p>
@@ -58,7 +58,7 @@ function Breast({ reading, point }: { reading: Reading; point: OperatingPoint | 
 }
 
 function ViewScores({ reading }: { reading: Reading }) {
-  const { t, score } = useWords();
+  const { t, score, known } = useWords();
   const { views, others } = reading;
   if (views.length === 0) return null;
   return (
@@ -73,7 +73,7 @@ function ViewScores({ reading }: { reading: Reading }) {
         ))}
         {others.map(([name, value]) => (
           <tr key={name} class="other">
-            <th scope="row">{name}</th>
+            <th scope="row">{known('label', name) ?? name}</th>
             <td>{score(value)}</td>
           </tr>
         ))}

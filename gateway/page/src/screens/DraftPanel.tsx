@@ -23,9 +23,12 @@ interface DraftPanelProps {
 export function DraftPanel({ draft: now, hanging, enclaves, busy, onSend }: DraftPanelProps) {
   const { t } = useWords();
   const placed = VIEWS.length - hanging.missing.length;
+  // Why nothing can be sent comes before everything else.
+  const blocked = enclaves !== null && !enclaves.can_send;
   return (
     <aside class="panel" aria-label={t('new.title')}>
       <div class="panel-scroll">
+        {blocked && <EnclaveSummary enclaves={enclaves} />}
         <section class="panel-section" aria-labelledby="views-title">
           <div class="section-head">
             <h2 id="views-title">{t('new.views')}</h2>
@@ -43,7 +46,7 @@ export function DraftPanel({ draft: now, hanging, enclaves, busy, onSend }: Draf
           )}
         </section>
         <Findings hanging={hanging} draft={now} />
-        <EnclaveSummary enclaves={enclaves} />
+        {!blocked && <EnclaveSummary enclaves={enclaves} />}
       </div>
       <SendBox draft={now} hanging={hanging} enclaves={enclaves} busy={busy} onSend={onSend} />
     </aside>

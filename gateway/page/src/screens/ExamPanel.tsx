@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks';
 import * as api from '../api/client';
 import type { Problem } from '../api/problem';
+import { VIEWS } from '../api/types';
 import type { Exam } from '../api/types';
 import { allFindings, isOver } from '../exam/reading';
 import { useWords } from '../i18n';
@@ -75,12 +76,7 @@ function Trouble({ exam, onExam }: PanelProps) {
   return (
     <div class="panel-section">
       <Banner kind={abstained ? 'warn' : 'bad'} title={t(abstained ? 'exam.abstained.title' : 'exam.failed.title')} live>
-        {said !== null && <p>{said}</p>}
-        {reason !== null && reason.sentence !== '' && (
-          <p class={said === null ? '' : 'quiet'} lang="en">
-            {reason.sentence}
-          </p>
-        )}
+        {reason !== null && <Reason reason={reason} said={said} />}
         {abstained && <p>{t('exam.abstained.body')}</p>}
         {!abstained && exam.images_kept && (
           <>
@@ -93,6 +89,28 @@ function Trouble({ exam, onExam }: PanelProps) {
         {problem !== null && <p class="bad-text">{problemWords(words, problem)}</p>}
       </Banner>
     </div>
+  );
+}
+
+/** The page's words, and which view it is about; the gateway's own where the page has none, else behind a fold. */
+function Reason({ reason, said }: { reason: NonNullable<Exam['reason']>; said: string | null }) {
+  const { t } = useWords();
+  const views = VIEWS.filter((view) => reason.sentence.includes(view)).map((view) => t(`view.${view}`));
+  const sentence = <p lang="en">{reason.sentence}</p>;
+  if (said === null) return sentence;
+  return (
+    <>
+      <p>
+        {views.length > 0 && <strong>{views.join(', ')}: </strong>}
+        {said}
+      </p>
+      {reason.sentence !== '' && (
+        <details class="quiet">
+          <summary>{t('enclave.said')}</summary>
+          {sentence}
+        </details>
+      )}
+    </>
   );
 }
 

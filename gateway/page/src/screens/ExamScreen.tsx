@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import * as api from '../api/client';
 import { Problem } from '../api/problem';
 import type { Exam, View } from '../api/types';
+import { personName } from '../dicom/tags';
 import { matchFiles } from '../exam/reading';
 import { readItem } from '../exam/draft';
 import { useWords } from '../i18n';
@@ -105,7 +106,7 @@ function Loaded({ exam, onExam: set, heading }: LoadedProps) {
           <h1 tabIndex={-1} ref={heading}>
             {exam.label === '' ? t('list.unlabelled') : exam.label}
           </h1>
-          {exam.patient !== null && <span>{exam.patient}</span>}
+          {exam.patient !== null && <span>{personName(exam.patient)}</span>}
           <span class="quiet">
             <time dateTime={exam.received_at}>{time(exam.received_at)}</time> · {t(`source.${exam.source}`)}
             {exam.by !== null && ` · ${t('exam.sent-by', { name: exam.by })}`}

@@ -132,7 +132,7 @@ function Claims({ verdict, claims }: { verdict: ReceiptVerdict; claims: ReceiptC
 }
 
 function ClaimedScores({ claims }: { claims: ReceiptClaims }) {
-  const { t, score } = useWords();
+  const { t, score, known } = useWords();
   const breasts = SIDES.flatMap((side) => {
     const scores = breastScores(claims, side);
     return scores === null ? [] : [{ name: t(`side.${side}`), scores }];
@@ -149,7 +149,7 @@ function ClaimedScores({ claims }: { claims: ReceiptClaims }) {
           <th scope="col">{t('receipt.scores')}</th>
           {labels.map((label) => (
             <th key={label} scope="col" class="numbers">
-              {label}
+              {known('label', label) ?? label}
             </th>
           ))}
         </tr>

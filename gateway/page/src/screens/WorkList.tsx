@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import * as api from '../api/client';
 import { STATES } from '../api/types';
 import type { Exam } from '../api/types';
+import { personName } from '../dicom/tags';
 import { readings } from '../exam/reading';
 import { useWords } from '../i18n';
 import { StateChip, useTitle } from '../parts/common';
@@ -185,7 +186,7 @@ function Row({ exam }: { exam: Exam }) {
           {exam.label === '' ? t('list.unlabelled') : exam.label}
         </a>
       </td>
-      <td>{exam.patient}</td>
+      <td>{exam.patient === null ? null : personName(exam.patient)}</td>
       <td>
         <StateChip state={exam.state} />
       </td>
