@@ -20,7 +20,8 @@ fn main() -> io::Result<()> {
     } else {
         assets.push(("index.html".to_owned(), root.join("unbuilt.html")));
     }
-    let mut code = format!("pub(super) const BUILT: bool = {built};\npub(super) static ASSETS: &[(&str, &[u8])] = &[\n");
+    let mut code =
+        format!("pub(super) const BUILT: bool = {built};\npub(super) static ASSETS: &[(&str, &[u8])] = &[\n");
     for (name, path) in assets {
         writeln!(code, "    ({name:?}, include_bytes!({path:?})),").map_err(io::Error::other)?;
     }

@@ -14,6 +14,7 @@ mod credentials;
 mod deploy;
 mod dicom;
 mod ending;
+mod families;
 mod first_process;
 mod flaky;
 mod handover;

@@ -8,37 +8,28 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cloister_imaging::{DecodeLimits, View, decode};
-use cloister_model::{Classifier, Package, limits};
+use cloister_model::Classifier;
 use serde_json::json;
 
 use self::measure::{Estimate, Measured, measure};
 use crate::failure::Failure;
+use crate::model::Local;
 use crate::{files, model, output};
 
 /// What `cloister model evaluate` takes.
 #[derive(Args)]
 pub(crate) struct Evaluate {
-    /// The package's folder.
-    #[arg(long)]
-    package: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// The images: CSV without quotes, with the columns path, view, and one for each label that is known, 0 or 1. Paths are relative to the list.
     #[arg(long)]
     list: PathBuf,
-    /// How many crops are averaged; 1 is the noiseless crop.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
-    crops: u32,
     /// The score from which on an image counts as positive.
     #[arg(long, default_value_t = 0.5)]
     threshold: f64,
     /// Draw the ROC curves into this SVG.
     #[arg(long)]
     plot: Option<PathBuf>,
-    /// Threads; all cores if not given.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// One line of the list.
@@ -52,15 +43,13 @@ struct Listed {
 
 /// Scores every image of the list. Nothing is printed of a single image.
 pub(crate) fn run(arguments: &Evaluate) -> Result<(), Failure> {
-    let package = Package::open(&arguments.package).map_err(model::failure)?;
+    let (package, classifier) = arguments.local.load()?;
     let (labels, listed) = read_list(&files::read_text(&arguments.list)?, &package.manifest().labels)
         .map_err(|error| error.about(&arguments.list.display().to_string()))?;
-    let threads = arguments.threads.map_or_else(model::cores, usize::from);
-    let classifier = Classifier::load(&package, threads).map_err(model::failure)?;
     let folder = arguments.list.parent().unwrap_or(Path::new(""));
     let mut scored: Vec<Vec<(f64, bool)>> = vec![Vec::with_capacity(listed.len()); labels.len()];
     for image in &listed {
-        let scores = score(&classifier, &folder.join(&image.path), image.view, arguments.crops)?;
+        let scores = score(&classifier, &folder.join(&image.path), image.view, arguments.local.crops)?;
         for ((label, truth), scored) in labels.iter().zip(&image.truth).zip(&mut scored) {
             let score = scores.get(label).ok_or_else(|| Failure::input(format!("no score for {label}")))?;
             scored.push((*score, *truth));
@@ -72,11 +61,11 @@ pub(crate) fn run(arguments: &Evaluate) -> Result<(), Failure> {
         files::write(path, plot::svg(&measured).as_bytes())?;
     }
     let manifest = package.manifest();
-    if arguments.json {
+    if arguments.local.json {
         let labels: BTreeMap<_, _> = measured.iter().map(|(label, measured)| (label, measured)).collect();
         return output::json(&json!({
             "model": { "name": manifest.name, "version": manifest.version, "digest": hex::encode(package.digest()) },
-            "images": listed.len(), "crops": arguments.crops, "threshold": arguments.threshold, "labels": labels,
+            "images": listed.len(), "crops": arguments.local.crops, "threshold": arguments.threshold, "labels": labels,
         }));
     }
     output::line(format_args!("{} version {}, {} images", manifest.name, manifest.version, listed.len()))?;

@@ -108,11 +108,8 @@ async fn serve(run: Run) -> Result<(), Failure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second one in one process is none of ours.
-    let _ = if run.json_log {
-        log.json().try_init()
-    } else {
-        log.with_ansi(std::io::stderr().is_terminal()).try_init()
-    };
+    let _ =
+        if run.json_log { log.json().try_init() } else { log.with_ansi(std::io::stderr().is_terminal()).try_init() };
     let mut config = match (run.config, run.policy) {
         (Some(path), _) => Config::read(&path).map_err(failure)?,
         (None, Some(policy)) => Config::new(run.enclave, policy, run.listen, run.data),
@@ -143,5 +140,8 @@ fn verify(arguments: &Verify) -> Result<(), Failure> {
     if arguments.json {
         return output::json(&Verified { events: head.number, hash: &head.hash });
     }
-    output::line(format_args!("{} events, each as it was written; the last is {}:{}", head.number, head.number, head.hash))
+    output::line(format_args!(
+        "{} events, each as it was written; the last is {}:{}",
+        head.number, head.number, head.hash
+    ))
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod add;
 mod archive;
 mod attestation;
 mod bench;
@@ -11,6 +12,7 @@ mod dicom;
 mod eif;
 mod enclave;
 mod evaluate;
+mod exam;
 mod failure;
 mod files;
 mod gateway;

@@ -30,7 +30,7 @@ pub struct MapFolder {
 }
 
 /// What a map is for where only a place for it is named: the screening network's label that is asked after most.
-const USUAL_LABEL: &str = "malignant";
+pub const USUAL_LABEL: &str = "malignant";
 
 fn label<'a>(place: Option<&Path>, label: Option<&'a str>) -> Option<&'a str> {
     label.or(place.map(|_| USUAL_LABEL))

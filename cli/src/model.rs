@@ -1,32 +1,36 @@
-//! `cloister model`: convert, inspect, run, evaluate and seal model packages.
+//! `cloister model`: convert, add, inspect, run, evaluate and seal model packages.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cloister_imaging::View;
+use cloister_imaging::{Angle, View};
 use cloister_model::{
     CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, ToScore, convert,
-    convert_checkpoint, demo_options, kernels, limits, random_checkpoint,
+    convert_checkpoint, demo_options, kernels, limits, random_checkpoint, random_exam_checkpoint,
 };
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::maps::MapFile;
 use crate::picture::Picture;
-use crate::{evaluate, files, output, reseal, seal};
+use crate::{add, evaluate, exam, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a package of a PyTorch checkpoint of the four-view screening network.
+    /// Make a package of a PyTorch checkpoint of the four-view screening network, of either family.
     Convert(Convert),
+    /// Make a package of an ONNX image classifier and a manifest that describes it.
+    Add(add::Add),
     /// Say what a package is, and its digest.
     Inspect(Inspect),
     /// Make a package of random weights, for demonstrations.
     Demo(Demo),
     /// Score one image on this machine.
     Run(Run),
+    /// Score the four views of one exam on this machine.
+    Exam(exam::Exam),
     /// Measure a package on images of which the truth is known: area under the ROC curve, sensitivity, specificity, calibration.
     Evaluate(evaluate::Evaluate),
     /// Seal a package under a KMS key that opens for one measured enclave image.
@@ -105,40 +109,61 @@ pub(crate) struct Demo {
     /// Input of the networks, HEIGHTxWIDTH.
     #[arg(long, value_parser = window, default_value = "320x256")]
     window: (usize, usize),
+    /// Make networks that look at both breasts at once, and score exams as a whole.
+    #[arg(long)]
+    exam: bool,
 }
 
 /// What `cloister model run` takes.
 #[derive(Args)]
 pub(crate) struct Run {
-    /// The package's folder.
-    #[arg(long)]
-    package: PathBuf,
+    #[command(flatten)]
+    local: Local,
     /// The image: a greyscale PNG, or a DICOM file.
     #[arg(long)]
     image: PathBuf,
     /// The image's view: L-CC, R-CC, L-MLO or R-MLO. A DICOM file says it itself, and must not say another.
     #[arg(long)]
     view: Option<View>,
+    #[command(flatten)]
+    map: MapFile,
+}
+
+/// How a package is run on this machine.
+#[derive(Args)]
+pub(crate) struct Local {
+    /// The package's folder.
+    #[arg(long)]
+    pub(crate) package: PathBuf,
     /// How many crops are averaged; 1 is the noiseless crop.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::MAX_CROPS)))]
-    crops: u32,
+    pub(crate) crops: u32,
     /// Threads; all cores if not given.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     /// Print JSON.
     #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    map: MapFile,
+    pub(crate) json: bool,
+}
+
+impl Local {
+    /// The package, and its networks ready to run.
+    pub(crate) fn load(&self) -> Result<(Package, Classifier), Failure> {
+        let package = Package::open(&self.package).map_err(failure)?;
+        let classifier = Classifier::load(&package, self.threads.map_or_else(cores, usize::from)).map_err(failure)?;
+        Ok((package, classifier))
+    }
 }
 
 /// Runs one verb.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Convert(arguments) => convert_checkpoint_file(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Demo(arguments) => demo(&arguments),
         Command::Run(arguments) => run_image(&arguments),
+        Command::Exam(arguments) => exam::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Seal(seal) => seal::run(&seal),
         Command::Reseal(reseal) => reseal::run(&reseal),
@@ -167,14 +192,15 @@ impl Described {
 }
 
 fn demo(arguments: &Demo) -> Result<(), Failure> {
-    let checkpoint = random_checkpoint(arguments.seed, arguments.width.into());
+    let random = if arguments.exam { random_exam_checkpoint } else { random_checkpoint };
+    let checkpoint = random(arguments.seed, arguments.width.into());
     let package = convert_checkpoint(&checkpoint, &demo_options(arguments.window, cores())).map_err(failure)?;
     package.write_folder(&arguments.out).map_err(failure)?;
     wrote(&package, &arguments.out)?;
     output::line("its weights are random numbers: its scores mean nothing")
 }
 
-fn wrote(package: &Package, out: &Path) -> Result<(), Failure> {
+pub(crate) fn wrote(package: &Package, out: &Path) -> Result<(), Failure> {
     let manifest = package.manifest();
     let digest = hex::encode(package.digest());
     output::line(format_args!("wrote {} version {} to {}", manifest.name, manifest.version, out.display()))?;
@@ -203,24 +229,38 @@ fn inspect(arguments: &Inspect) -> Result<(), Failure> {
     output::line(format_args!("intended use   {}", manifest.intended_use))?;
     output::line(format_args!("labels         {}", manifest.labels.join(", ")))?;
     output::line(format_args!("preprocessing  {}", manifest.preprocessing.revision()))?;
-    for (view, network) in &manifest.views {
+    let views = manifest.views.iter().map(|(view, network)| (view.as_str(), network));
+    let pairs = manifest.pairs.iter().map(|(angle, network)| (pair_name(*angle), network));
+    for (name, network) in views.chain(pairs) {
         let (height, width) = network.window;
         let megabytes = package.file(&network.network).map_or(0.0, |bytes| bytes.len() as f64 / 1e6);
-        let name = &network.network;
-        output::line(format_args!("{:14} {name}, {megabytes:.1} MB, input {height} x {width}", view.as_str()))?;
+        let file = &network.network;
+        let channels = if network.channels == 1 { String::new() } else { format!("{} x ", network.channels) };
+        output::line(format_args!("{name:14} {file}, {megabytes:.1} MB, input {channels}{height} x {width}"))?;
     }
     let checked = if arguments.check { ", all met on this machine" } else { "" };
-    output::line(format_args!("known answers  {}{checked}", manifest.known_answers.len()))?;
+    let known = manifest.known_answers.len() + manifest.known_exams.len();
+    output::line(format_args!("known answers  {known}{checked}"))?;
     plans.iter().try_for_each(|(network, layers)| print_plan(network, layers))
+}
+
+fn pair_name(angle: Angle) -> &'static str {
+    match angle {
+        Angle::Cc => "both CC",
+        Angle::Mlo => "both MLO",
+    }
 }
 
 /// The layers of each network of the package, with what they take here.
 fn plans(package: &Package) -> Result<BTreeMap<String, Vec<Layer>>, Failure> {
     let classifier = Classifier::load(package, 1).map_err(failure)?;
     let mut plans = BTreeMap::new();
-    for (view, described) in &package.manifest().views {
+    let manifest = package.manifest();
+    let views = manifest.views.iter().map(|(view, described)| (*view, described));
+    let pairs = View::ALL.into_iter().filter_map(|view| Some((view, manifest.pairs.get(&view.angle())?)));
+    for (view, described) in views.chain(pairs) {
         if !plans.contains_key(&described.network) {
-            plans.insert(described.network.clone(), classifier.layers(*view).map_err(failure)?);
+            plans.insert(described.network.clone(), classifier.layers(view).map_err(failure)?);
         }
     }
     Ok(plans)
@@ -242,15 +282,13 @@ fn print_plan(network: &str, layers: &[Layer]) -> Result<(), Failure> {
 }
 
 fn run_image(arguments: &Run) -> Result<(), Failure> {
-    let package = Package::open(&arguments.package).map_err(failure)?;
     let bytes = files::read(&arguments.image)?;
     let unusable = |error| Failure::input(format!("{}: {error}", arguments.image.display()));
     let picture = Picture::read(&arguments.image, &bytes)?;
     let view = picture.view(&arguments.image, arguments.view)?;
-    let threads = arguments.threads.map_or_else(cores, usize::from);
-    let classifier = Classifier::load(&package, threads).map_err(failure)?;
+    let (package, classifier) = arguments.local.load()?;
     let answer = classifier
-        .prepare(&picture.pixels, view, arguments.crops)
+        .prepare(&picture.pixels, view, arguments.local.crops)
         .and_then(|prepared| match arguments.map.label() {
             Some(label) => prepared.with_map(label),
             None => Ok(prepared),
@@ -261,7 +299,7 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
         other => failure(other),
     })?;
     arguments.map.write(answer.map.as_ref().map(Into::into))?;
-    if arguments.json {
+    if arguments.local.json {
         return output::json(&answer);
     }
     print(&answer)?;

@@ -7,13 +7,14 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::Args;
-use cloister_client::{Classification, Exam, Scores};
+use cloister_client::{Classification, Exam};
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{Map, Model, OperatingPoint, Picture, Read, Scored, files as results};
 use time::{OffsetDateTime, UtcOffset};
 
 use crate::failure::Failure;
 use crate::files::{self, Readers};
+use crate::maps::USUAL_LABEL;
 
 /// What is to be written, and what a reader of it has to know.
 #[derive(Args)]
@@ -21,8 +22,9 @@ pub struct Asked {
     /// Write CAD SR, text SR and, with --maps, Secondary Captures for a PACS into this folder. The images have to be DICOM files of one patient and study.
     #[arg(long, value_name = "FOLDER", requires = "operating_point")]
     dicom_results: Option<PathBuf>,
-    /// Which malignant score somebody wants to know of, and what that is called in results, such as sensitive=0.3.
-    #[arg(long, value_name = "NAME=SCORE", requires = "dicom_results")]
+    /// Which score somebody wants to know of, and what that is called in results, such as sensitive=0.3, which is of malignant, or
+    /// dense=density:0.5 for a model with other labels.
+    #[arg(long, value_name = "NAME=[LABEL:]SCORE", requires = "dicom_results")]
     operating_point: Option<Point>,
     /// The offset from UTC of the time in results, such as +08:00: that of the study's times.
     #[arg(
@@ -35,7 +37,7 @@ pub struct Asked {
     utc_offset: Offset,
 }
 
-/// `NAME=SCORE`.
+/// `NAME=SCORE` or `NAME=LABEL:SCORE`.
 #[derive(Clone)]
 pub struct Point(OperatingPoint);
 
@@ -43,10 +45,13 @@ impl FromStr for Point {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('=').and_then(|(name, score)| Some((name, score.parse().ok()?)));
+        let parts = text.split_once('=').and_then(|(name, rest)| {
+            let (label, score) = rest.split_once(':').unwrap_or((USUAL_LABEL, rest));
+            Some((name, label, score.parse().ok()?))
+        });
         match parts {
-            Some((name, score)) if !name.is_empty() && (0.0..=1.0).contains(&score) => {
-                Ok(Self(OperatingPoint { label: name.to_owned(), malignant: score }))
+            Some((name, label, least)) if !name.is_empty() && !label.is_empty() && (0.0..=1.0).contains(&least) => {
+                Ok(Self(OperatingPoint { label: name.to_owned(), score: label.to_owned(), least }))
             }
             _ => Err("give a name and a score from 0 to 1, such as sensitive=0.3".to_owned()),
         }
@@ -115,6 +120,11 @@ impl Sources<'_> {
     /// Writes the results of a verified answer, and gives their paths.
     pub fn write(&self, answer: &Exam) -> Result<Vec<PathBuf>, Failure> {
         let exam = self.exam(answer)?;
+        if exam.views.iter().any(|scored| scored.scores.is_empty()) {
+            return Err(Failure::input(
+                "results in DICOM are written of each view's scores, and this model scores breasts alone: leave out --dicom-results",
+            ));
+        }
         let pictures: Vec<_> = answer.views.iter().filter_map(|view| self.picture(view)).collect();
         let failed = |error: cloister_results::Error| Failure::input(format!("no results can be written: {error}"));
         let mut no_random = false;
@@ -154,25 +164,16 @@ impl Sources<'_> {
         receipt_digest.copy_from_slice(digest(&SHA384, &answer.receipt.0).as_ref());
         let scored = |view: &Classification| {
             let read = self.images.get(&view.view)?;
-            Some(scores(&view.scores).map(|scores| Scored { source: read.source.clone(), scores }))
+            Some(Scored { source: read.source.clone(), scores: view.scores.clone() })
         };
         Ok(cloister_results::Exam {
-            views: answer.views.iter().filter_map(scored).collect::<Result<_, _>>()?,
+            views: answer.views.iter().filter_map(scored).collect(),
             model: Model { name: claims.model.name, version: claims.model.version, digest: claims.model.digest },
             software: claims.software,
             receipt_digest,
             operating_point: self.operating_point.clone(),
             time: OffsetDateTime::from(claims.time).to_offset(self.offset),
         })
-    }
-}
-
-fn scores(scores: &Scores) -> Result<cloister_results::Scores, Failure> {
-    match (scores.get("benign"), scores.get("malignant")) {
-        (Some(&benign), Some(&malignant)) => Ok(cloister_results::Scores { benign, malignant }),
-        _ => Err(Failure::input(
-            "results in DICOM say benign and malignant, and this model has other labels: leave out --dicom-results",
-        )),
     }
 }
 
@@ -183,8 +184,10 @@ mod tests {
     #[test]
     fn an_operating_point_is_a_name_and_a_score() {
         let point: Point = "sensitive=0.3".parse().unwrap();
-        assert_eq!((point.0.label.as_str(), point.0.malignant), ("sensitive", 0.3));
-        for text in ["", "=0.3", "0.3", "a=", "a=1.1", "a=-0", "a=NaN", "a=x"] {
+        assert_eq!((point.0.label.as_str(), point.0.score.as_str(), point.0.least), ("sensitive", "malignant", 0.3));
+        let point: Point = "dense=density:0.5".parse().unwrap();
+        assert_eq!((point.0.score.as_str(), point.0.least), ("density", 0.5));
+        for text in ["", "=0.3", "0.3", "a=:0.3", "a=b:", "a=", "a=1.1", "a=-0", "a=NaN", "a=x"] {
             let refused = text.parse::<Point>().is_err();
             assert_eq!(refused, text != "a=-0", "{text}");
         }

@@ -238,3 +238,101 @@ fn an_evaluation_counts_what_the_list_says_and_tells_no_single_score() {
     fs::write(&list, "path,view,cancer\nimage.png,L-CC,1\n").unwrap();
     refused(&evaluate(&["--crops", "1"]), INPUT, "no label cancer");
 }
+
+/// The classifier of crates/model's tests.
+fn added(world: &World, manifest: &Path) -> Output {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/data");
+    let (network, out) = (data.join("lesions.onnx"), world.path("lesions"));
+    cloister(&["model", "add", "--onnx", text(&network), "--manifest", text(manifest), "--out", text(&out)])
+}
+
+fn lesions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/data/lesions.toml")
+}
+
+#[test]
+fn an_added_classifier_is_inspected_run_and_evaluated_as_any_other() {
+    let world = World::new();
+    let made = added(&world, &lesions());
+    assert_eq!(made.status.code(), Some(OK), "{made:?}");
+    let digest = json(&world.inspect("lesions", &["--json"]))["digest"].as_str().unwrap().to_owned();
+    assert!(said(&made).contains(&digest), "{made:?}");
+    let words = said(&world.inspect("lesions", &["--check", "--plan"]));
+    for expected in
+        ["mass, calcification, distortion", "resize/1", "3 x 32 x 24", "4, all met on this machine", "in all"]
+    {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+    let (package, image, list) = (world.path("lesions"), world.path("image.png"), world.path("list.csv"));
+    let ran =
+        cloister(&["model", "run", "--json", "--package", text(&package), "--image", text(&image), "--view", "R-CC"]);
+    let answer = json(&ran);
+    assert_eq!(answer["crops"], 1);
+    for label in ["mass", "calcification", "distortion"] {
+        assert!((0.0..=1.0).contains(&answer[label].as_f64().unwrap()), "{answer}");
+    }
+    fs::write(&list, "path,view,distortion\nimage.png,R-CC,1\n").unwrap();
+    let evaluated = cloister(&["model", "evaluate", "--json", "--package", text(&package), "--list", text(&list)]);
+    assert_eq!(json(&evaluated)["labels"]["distortion"]["positive"], 1);
+}
+
+#[test]
+fn what_cannot_be_added_is_refused_and_nothing_is_written() {
+    let world = World::new();
+    let (manifest, written) = (world.path("manifest.toml"), fs::read_to_string(lesions()).unwrap());
+    for (from, to, why) in [
+        ("\"mass\", ", "", "gives 3 scores, and the manifest names 2 labels"),
+        ("\"sigmoid\"", "\"log-softmax-pairs\"", "has an output of shape [1, 3]"),
+        ("[32, 24]", "[32, 32]", "has an input of shape [0, 3, 32, 24]"),
+        ("lesions.onnx", "other.onnx", "the manifest names other.onnx, and no \"lesions.onnx\""),
+        ("resize/1", "resize/2", "manifest.toml: the manifest cannot be read"),
+    ] {
+        fs::write(&manifest, written.replace(from, to)).unwrap();
+        refused(&added(&world, &manifest), INPUT, why);
+        assert!(!world.path("lesions").exists());
+    }
+}
+
+#[test]
+fn a_checkpoint_of_networks_that_look_at_both_breasts_is_converted_and_scores_exams() {
+    let world = World::new();
+    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/data/exam.p");
+    let out = world.path("exams");
+    let mut arguments = vec!["model", "convert", "--checkpoint", text(&checkpoint), "--out", text(&out)];
+    arguments.extend(["--cc-window", "160x128", "--mlo-window", "192x96"]);
+    let made = cloister(&arguments);
+    assert_eq!(made.status.code(), Some(OK), "{made:?}");
+    let words = said(&world.inspect("exams", &["--check", "--plan"]));
+    for expected in ["both CC", "cc.onnx", "both MLO", "input 192 x 96", "1, all met on this machine", "2 x 2 x 1 x 1"]
+    {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+    let files = ["l-cc", "r-cc", "l-mlo", "r-mlo"].map(|view| {
+        let path = world.path(&format!("{view}.png"));
+        let upper = view.to_ascii_uppercase();
+        let drawn =
+            cloister(&["synthetic", "--view", &upper, "--width", "800", "--height", "1000", "--out", text(&path)]);
+        assert_eq!(drawn.status.code(), Some(OK), "{drawn:?}");
+        (format!("--{view}"), path)
+    });
+    let scored = |package: &Path, more: &[&str]| {
+        let mut arguments = vec!["model", "exam", "--package", text(package), "--crops", "2"];
+        files.iter().for_each(|(flag, path)| arguments.extend([flag.as_str(), text(path)]));
+        arguments.extend(more);
+        cloister(&arguments)
+    };
+    let answer = json(&scored(&out, &["--json"]));
+    for side in ["left", "right"] {
+        assert!((0.0..=1.0).contains(&answer["breasts"][side]["malignant"].as_f64().unwrap()), "{answer}");
+    }
+    let words = said(&scored(&out, &[]));
+    assert!(words.contains("left  breast  benign 0.") && !words.contains("L-CC"), "{words}");
+    // The other family scores each view, and a breast is the mean of its two.
+    let answer = json(&scored(&world.path("package"), &["--json"]));
+    let view = |at: usize| answer["views"][at]["benign"].as_f64().unwrap();
+    let mean = answer["breasts"]["right"]["benign"].as_f64().unwrap();
+    assert!((mean - f64::midpoint(view(1), view(3))).abs() < 1e-12, "{answer}");
+    let package = text(&out);
+    let one = cloister(&["model", "run", "--package", package, "--image", text(&files[0].1), "--view", "L-CC"]);
+    refused(&one, INPUT, "scores no single image: send the four views of an exam");
+}

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use cloister_aws_http::{Egress, Roots};
 use cloister_imaging::View;
 use cloister_kms::{KmsClient, Release, Settings, context};
-use cloister_model::{Manifest, Output as NetworkOutput, Package, Preprocessing, Resize, ViewNetwork};
+use cloister_model::{Manifest, Numbers, Output as NetworkOutput, Package, Preprocessing, Resize, ViewNetwork};
 use cloister_seal::{Purpose, Sealed};
 use cloister_sim::kms::{Config, Running, Server};
 use cloister_sim::nsm::{Authority, Simulated, SimulatedNsm};
@@ -113,17 +113,19 @@ impl Scene {
 }
 
 fn package() -> Package {
-    let network = ViewNetwork { network: "any.onnx".into(), window: (4, 4), output: NetworkOutput::Sigmoid };
+    let network = ViewNetwork::new("any.onnx".into(), (4, 4), NetworkOutput::Sigmoid);
     let manifest = Manifest {
         format: 1,
         name: "density".into(),
         version: 7,
         intended_use: "tests".into(),
         labels: vec!["benign".into(), "malignant".into()],
-        preprocessing: Preprocessing::Resize1(Resize { mean: 0.5, deviation: 0.25 }),
+        preprocessing: Preprocessing::Resize1(Resize { mean: Numbers::All(0.5), deviation: Numbers::All(0.25) }),
         views: BTreeMap::from([(View::LCc, network)]),
+        pairs: BTreeMap::new(),
         winograd: true,
         known_answers: Vec::new(),
+        known_exams: Vec::new(),
     };
     // Several chunks of the sealed file.
     let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();

@@ -43,7 +43,9 @@ pub enum Error {
     )]
     Open(Address),
     /// Passwords or tokens would cross the network in the clear.
-    #[error("passwords would cross the network in the clear at {0}: set [tls], or [tls] elsewhere = true behind a proxy that has it")]
+    #[error(
+        "passwords would cross the network in the clear at {0}: set [tls], or [tls] elsewhere = true behind a proxy that has it"
+    )]
     Clear(Address),
     /// The TLS certificate or its key cannot be used.
     #[error("the TLS certificate and key cannot be used: {0}")]

@@ -133,8 +133,7 @@ impl Outbound {
             if !target.tls {
                 return ask(stream, request, &target, limit).await;
             }
-            let name =
-                ServerName::try_from(target.host.clone()).map_err(|_| Error::Url(target.host.clone()))?;
+            let name = ServerName::try_from(target.host.clone()).map_err(|_| Error::Url(target.host.clone()))?;
             let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
             let after = limits::CONNECT_TIMEOUT;
             let stream = timeout(after, tls).await.map_err(|_| target.late(after))?;

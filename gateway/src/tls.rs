@@ -13,9 +13,8 @@ pub(crate) fn read(tls: &config::Tls) -> Result<Option<Arc<ServerConfig>>, Error
     let (Some(chain), Some(key)) = (&tls.certificate, &tls.key) else { return Ok(None) };
     let unusable = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
     let chain = files::text(chain)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(&error))?;
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().map_err(|error| unusable(&error))?;
     let key = PrivateKeyDer::from_pem_slice(files::secret(key)?.as_bytes()).map_err(|error| unusable(&error))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

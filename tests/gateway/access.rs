@@ -19,7 +19,10 @@ fn hashed(password: &str) -> String {
 
 fn users() -> String {
     let user = |name: &str, role: &str, password: &str| {
-        format!("[[user]]\nname = {name:?}\ndisplay = \"Dr {name}\"\nrole = {role:?}\npassword = {:?}\n", hashed(password))
+        format!(
+            "[[user]]\nname = {name:?}\ndisplay = \"Dr {name}\"\nrole = {role:?}\npassword = {:?}\n",
+            hashed(password)
+        )
     };
     user("ruth", "reader", "correct horse") + &user("ada", "administrator", "battery staple")
 }
@@ -72,7 +75,10 @@ async fn users_sign_in_do_what_their_role_allows_and_sign_out() {
     let check = ("POST", "/api/v1/enclaves/check", "text/plain");
     assert_eq!(reader.ask(check.0, check.1, check.2, "").await.problem(), "not-meant");
     let (other, _) = browser(gateway.client(), "ada", "battery staple").await;
-    assert_eq!(other.clone().with("x-cloister-csrf", &csrf).ask(check.0, check.1, check.2, "").await.problem(), "not-meant");
+    assert_eq!(
+        other.clone().with("x-cloister-csrf", &csrf).ask(check.0, check.1, check.2, "").await.problem(),
+        "not-meant"
+    );
     let reader = reader.with("x-cloister-csrf", &csrf);
     assert_eq!(reader.ask(check.0, check.1, check.2, "").await.status, 200);
 

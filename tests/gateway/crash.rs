@@ -5,8 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cloister_imaging::View;
-use cloister_imaging::synthetic::{Options, encode_png, generate};
-use cloister_tests::{Client, Dicom, Gateway, Setup, World, binary, run};
+use cloister_tests::{Client, Dicom, Gateway, Setup, World, binary, image, run};
 use serde_json::Value;
 
 use crate::pacs::{Pacs, instance};
@@ -29,10 +28,10 @@ impl Chance {
 }
 
 fn exam(number: u32) -> Vec<Vec<u8>> {
-    let options = Options { width: 320, height: 416, ..Options::default() };
     let one = |(at, view): (u32, View)| {
-        let png = encode_png(&generate(u64::from(number), view, options)).unwrap();
-        Dicom::of(view, &png, 100 * number + at).with(STUDY, "UI", &format!("1.2.826.0.1.3680043.8.2.{number}")).bytes()
+        Dicom::of(view, &image(view, u64::from(number)), 100 * number + at)
+            .with(STUDY, "UI", &format!("1.2.826.0.1.3680043.8.2.{number}"))
+            .bytes()
     };
     (1..).zip(View::ALL).map(one).collect()
 }
@@ -74,6 +73,8 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     let mut chance = Chance(seed);
     let world = World::ready(Setup::default()).await;
     let pacs = Pacs::start(0).await;
+    // So that a kill now and then comes between the two.
+    pacs.held.lock().unwrap().slow = Duration::from_millis(300);
     let folder = world.folder().join("gateway");
     let results = folder.join("results");
     let more = format!(
@@ -100,6 +101,9 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     let client = gateway.client();
     client.until_listed("delivered", EXAMS as usize).await;
     let there = labels(&client).await.unwrap();
+    let list = client.get("/api/v1/exams?limit=200").await.json();
+    let sent = |exam: &&Value| exam["steps"].as_array().unwrap().iter().filter(|step| step["state"] == "sent").count();
+    let again = list["exams"].as_array().unwrap().iter().filter(|exam| sent(exam) > 1).count();
     assert_eq!(there.len(), EXAMS as usize, "{there:?}");
     assert!(there.values().all(|states| states == &["delivered"]), "an exam is there twice, or undelivered: {there:?}");
     assert!(promised.iter().all(|label| there.contains_key(label)), "an exam that was taken is lost");
@@ -132,5 +136,7 @@ async fn a_gateway_that_is_killed_again_and_again_delivers_every_exam_once() {
     assert!(events >= u64::from(EXAMS) * 4 + KILLS as u64, "{events}");
     let spool = gateway.data.join("spool/incoming");
     assert_eq!(std::fs::read_dir(spool).unwrap().count(), 0, "nothing that broke off stays");
-    eprintln!("{kills} kills, {repeated} objects that the PACS was asked to take twice, {events} audit events");
+    eprintln!(
+        "{kills} kills, {again} exams sent again, {repeated} objects that the PACS was asked to take twice, {events} audit events"
+    );
 }

@@ -28,7 +28,8 @@ async fn a_study_that_a_pacs_sends_comes_back_to_it_as_results_that_others_read(
     let pacs = Pacs::start(2).await;
     let folder = world.folder().join("gateway");
     let results = folder.join("results");
-    let more = format!("[intake]\nquiet_seconds = 600\n[delivery]\nfolder = {results:?}\npacs = {{ url = {:?} }}\n", pacs.url);
+    let more =
+        format!("[intake]\nquiet_seconds = 600\n[delivery]\nfolder = {results:?}\npacs = {{ url = {:?} }}\n", pacs.url);
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
     let client = gateway.client();
     let mut study = instances(7);
@@ -49,8 +50,14 @@ async fn a_study_that_a_pacs_sends_comes_back_to_it_as_results_that_others_read(
     assert_eq!(exam["patient"], cloister_tests::PATIENT_NAME);
     let id = exam["id"].as_str().unwrap();
     let kinds: Vec<_> = exam["results"].as_array().unwrap().iter().map(|result| result["kind"].clone()).collect();
-    assert_eq!(kinds, ["cad-sr", "secondary-capture", "secondary-capture", "secondary-capture", "secondary-capture", "text-sr"]);
-    assert!(exam["results"].as_array().unwrap().iter().all(|result| result["delivered_to"] == "folder, pacs"), "{exam:#}");
+    assert_eq!(
+        kinds,
+        ["cad-sr", "secondary-capture", "secondary-capture", "secondary-capture", "secondary-capture", "text-sr"]
+    );
+    assert!(
+        exam["results"].as_array().unwrap().iter().all(|result| result["delivered_to"] == "folder, pacs"),
+        "{exam:#}"
+    );
     let views = exam["views"].as_array().unwrap();
     assert!(views.iter().all(|view| view["has_map"] == true), "{exam:#}");
     let map = client.get(&format!("/api/v1/exams/{id}/views/L-CC/map")).await;
@@ -116,7 +123,10 @@ async fn each_instance_is_answered_for_itself() {
     assert_eq!(reasons, [0x0122, 0x0110, 0xC000]);
     let (kind, body) = related(&[file(View::RCc, 5).bytes()]);
     let other = client.ask("POST", "/dicomweb/studies/1.2.3", &kind, body).await;
-    assert_eq!((other.status, other.json()["00081198"]["Value"][0]["00081197"]["Value"][0].clone()), (409, 0xA900.into()));
+    assert_eq!(
+        (other.status, other.json()["00081198"]["Value"][0]["00081197"]["Value"][0].clone()),
+        (409, 0xA900.into())
+    );
     assert_eq!(client.ask("POST", "/dicomweb/studies", "application/dicom", "x").await.problem(), "body-broken");
 
     // What does not come does not wait for ever.

@@ -41,7 +41,10 @@ async fn an_exam_is_answered_by_a_verified_enclave_and_its_receipt_is_believed()
     assert_eq!(sent.header("location"), Some(format!("/api/v1/exams/{id}").as_str()));
     let exam = client.until(&id, &["answered", "failed", "abstained"]).await;
     assert_eq!(exam["state"], "answered", "{exam:#}\n{}", gateway.process.words());
-    assert_eq!((&exam["label"], &exam["source"], &exam["images_kept"]), (&"A-4711".into(), &"api".into(), &true.into()));
+    assert_eq!(
+        (&exam["label"], &exam["source"], &exam["images_kept"]),
+        (&"A-4711".into(), &"api".into(), &true.into())
+    );
     let steps: Vec<_> = exam["steps"].as_array().unwrap().iter().map(|step| step["state"].clone()).collect();
     assert_eq!(steps, ["received", "verified", "sent", "answered"]);
     assert_eq!(names(&exam["enclave"]["checks"], "passed").len(), 11);
@@ -140,5 +143,8 @@ async fn what_is_no_exam_is_refused_with_its_reason_and_leaves_nothing() {
     let exam = client.until(&id, &["answered", "failed", "abstained"]).await;
     assert_eq!((&exam["state"], &exam["reason"]["type"]), (&"abstained".into(), &"image-wrong-side".into()));
     assert_eq!(client.get(&format!("/api/v1/exams/{id}/receipt")).await.problem(), "not-answered");
-    assert_eq!(client.ask("POST", &format!("/api/v1/exams/{id}/retry"), "text/plain", "").await.problem(), "not-failed");
+    assert_eq!(
+        client.ask("POST", &format!("/api/v1/exams/{id}/retry"), "text/plain", "").await.problem(),
+        "not-failed"
+    );
 }

@@ -27,7 +27,8 @@ async fn a_watched_folder_gives_up_its_exams_and_keeps_what_is_none() {
     let folder = world.folder().join("gateway");
     let watched = folder.join("in");
     std::fs::create_dir_all(watched.join("case 12")).unwrap();
-    let more = format!("[intake]\nquiet_seconds = 600\n[intake.folder]\npath = {watched:?}\nsettled_milliseconds = 1500\n");
+    let more =
+        format!("[intake]\nquiet_seconds = 600\n[intake.folder]\npath = {watched:?}\nsettled_milliseconds = 1500\n");
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
     let client = gateway.client();
 
@@ -58,7 +59,10 @@ async fn a_watched_folder_gives_up_its_exams_and_keeps_what_is_none() {
     std::fs::write(watched.join("slow.dcm"), &study[2]).unwrap();
     std::fs::rename(watched.join("late.dcm.part"), watched.join("late.dcm")).unwrap();
     let exams = client.until_listed("answered", 2).await;
-    assert_eq!(exams[1]["label"].as_str().into_iter().chain(exams[0]["label"].as_str()).filter(|l| *l == "A-5").count(), 1);
+    assert_eq!(
+        exams[1]["label"].as_str().into_iter().chain(exams[0]["label"].as_str()).filter(|l| *l == "A-5").count(),
+        1
+    );
     until("what was taken was not moved", || count(&watched.join("taken")) == 8).await;
 
     // The same files once more are no second exam.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cloister_dicom::{DecodeLimits, Tag, named};
 use http_body_util::{BodyExt, Full};
@@ -23,6 +24,8 @@ pub struct Held {
     pub sent: BTreeMap<String, usize>,
     /// Requests that are still to be refused.
     pub refuse: usize,
+    /// The time between storing an instance and saying so.
+    pub slow: Duration,
 }
 
 /// A PACS.
@@ -58,24 +61,35 @@ impl Pacs {
 
 async fn answer(held: Arc<Mutex<Held>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
-    assert!(request.headers()["content-type"].to_str().unwrap().starts_with("multipart/related; type=\"application/dicom\""));
+    assert!(
+        request.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("multipart/related; type=\"application/dicom\"")
+    );
     let Ok(body) = request.into_body().collect().await else { return Ok(Response::new(Full::default())) };
-    let body = body.to_bytes();
+    let (answer, slow) = store(&held, path, &body.to_bytes());
+    tokio::time::sleep(slow).await;
+    Ok(answer)
+}
+
+/// Stores an instance: the answer, and how long it is held up.
+fn store(held: &Mutex<Held>, path: String, body: &[u8]) -> (Response<Full<Bytes>>, Duration) {
     let mut held = held.lock().unwrap();
     held.paths.push(path);
     if held.refuse > 0 {
         held.refuse -= 1;
-        return Ok(Response::builder().status(503).body(Full::default()).unwrap());
+        return (Response::builder().status(503).body(Full::default()).unwrap(), Duration::ZERO);
     }
-    let file = only_part(&body);
+    let file = only_part(body);
     let uid = instance(file);
     *held.sent.entry(uid.clone()).or_default() += 1;
     if held.instances.contains_key(&uid) {
         let json = r#"{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [273]}}]}}"#;
-        return Ok(Response::builder().status(409).body(Full::from(json)).unwrap());
+        return (Response::builder().status(409).body(Full::from(json)).unwrap(), Duration::ZERO);
     }
     held.instances.insert(uid, file.to_vec());
-    Ok(Response::new(Full::from("{}")))
+    (Response::new(Full::from("{}")), held.slow)
 }
 
 fn only_part(body: &[u8]) -> &[u8] {

@@ -53,7 +53,11 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
         let bytes: Vec<u8> = percent_decode(text);
         String::from_utf8(bytes).unwrap()
     };
-    query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.to_owned(), decoded(value))).collect()
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .collect()
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {
@@ -182,7 +186,10 @@ async fn who_signs_in_at_the_provider_is_known_here_by_name_and_role() {
     let user = gateway.client().with("cookie", &session).get("/api/v1/session").await.json();
     assert_eq!(user["user"], json!({"name": "ruth", "display": "Dr Ruth", "role": "reader"}));
     assert_eq!(browser.get(&back).await.status, 401, "a state is good for once");
-    let passwords = gateway.client().ask("POST", "/api/v1/session", "application/json", "{\"user\":\"a\",\"password\":\"b\"}").await;
+    let passwords = gateway
+        .client()
+        .ask("POST", "/api/v1/session", "application/json", "{\"user\":\"a\",\"password\":\"b\"}")
+        .await;
     assert_eq!(passwords.status, 401);
 }
 

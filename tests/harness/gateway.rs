@@ -34,8 +34,7 @@ impl Gateway {
     pub fn start(folder: &Path, enclaves: &[&Address], policy: &Path, more: &str) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         let data = folder.join("data");
-        let list: String =
-            enclaves.iter().map(|address| format!("[[enclave]]\naddress = \"{address}\"\n")).collect();
+        let list: String = enclaves.iter().map(|address| format!("[[enclave]]\naddress = \"{address}\"\n")).collect();
         let config = folder.join("gateway.toml");
         let text = format!(
             "listen = \"tcp://127.0.0.1:0\"\ndata = {data:?}\npolicy = {policy:?}\n{more}\n{list}[exams]\ncrops = 1\n"
@@ -150,8 +149,7 @@ impl Client {
         let (mut requests, connection) = handshake(TokioIo::new(stream)).await.ok()?;
         tokio::spawn(connection);
         let host = self.address.to_string().replace("tcp://", "");
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", host).header("content-type", kind);
+        let mut request = Request::builder().method(method).uri(path).header("host", host).header("content-type", kind);
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

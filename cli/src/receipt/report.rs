@@ -239,6 +239,9 @@ impl Display for Verdict<'_> {
 }
 
 fn scored(scores: &Scores) -> String {
+    if scores.is_empty() {
+        return "not scored alone".to_owned();
+    }
     scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect::<Vec<_>>().join("  ")
 }
 

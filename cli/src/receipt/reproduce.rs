@@ -1,9 +1,10 @@
 //! `cloister receipt reproduce`: whether the model gives what the receipt says, for whoever holds model and images.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use cloister_imaging::View;
+use cloister_imaging::{Laterality, View};
 use cloister_model::{Classification, Classifier, Package, kernels};
 use cloister_receipt::{Receipt, map_sha256};
 use serde::Serialize;
@@ -107,21 +108,11 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     {
         return Err(Failure::not_verified("the package prepares images otherwise than the receipt says"));
     }
-    let (mut scores, mut maps) = (Vec::new(), Vec::new());
-    for path in &arguments.images {
-        let image = Image::read(path)?;
-        for matched in image.matched(&receipt)? {
-            let (compared, map) = compute(&classifier, &receipt, &image, &matched.view)?;
-            scores.extend(compared);
-            maps.extend(map);
-        }
-    }
-    let views: Vec<_> = scores.iter().map(|score: &Compared| score.view.clone()).collect();
-    let not_computed: Vec<_> = without(&receipt, &views).into_iter().map(str::to_owned).collect();
-    if not_computed.is_empty() {
-        let breasts = breasts(&receipt, &scores);
-        scores.extend(breasts);
-    }
+    let (scores, maps, not_computed) = if classifier.needs_exam() {
+        (together(&classifier, &receipt, &arguments.images)?, Vec::new(), Vec::new())
+    } else {
+        one_by_one(&classifier, &receipt, &arguments.images)?
+    };
     let outcome = Outcome {
         verified: arguments.policy.is_some(),
         identical: scores.iter().all(|score| score.signed.to_bits() == score.computed.to_bits())
@@ -148,6 +139,58 @@ fn check_model(package: &Package, receipt: &Receipt) -> Result<(), Failure> {
     )))
 }
 
+/// Each view that there is an image of, and the breasts where there are all; their maps; and the views that there is none of.
+fn one_by_one(
+    classifier: &Classifier,
+    receipt: &Receipt,
+    images: &[PathBuf],
+) -> Result<(Vec<Compared>, Vec<ComparedMap>, Vec<String>), Failure> {
+    let (mut scores, mut maps) = (Vec::new(), Vec::new());
+    for path in images {
+        let image = Image::read(path)?;
+        for matched in image.matched(receipt)? {
+            let (compared, map) = compute(classifier, receipt, &image, &matched.view)?;
+            scores.extend(compared);
+            maps.extend(map);
+        }
+    }
+    let views: Vec<_> = scores.iter().map(|score: &Compared| score.view.clone()).collect();
+    let not_computed: Vec<_> = without(receipt, &views).into_iter().map(str::to_owned).collect();
+    if not_computed.is_empty() {
+        let breasts = breasts(receipt, &scores);
+        scores.extend(breasts);
+    }
+    Ok((scores, maps, not_computed))
+}
+
+/// The breasts, by networks that look at both of them.
+fn together(classifier: &Classifier, receipt: &Receipt, paths: &[PathBuf]) -> Result<Vec<Compared>, Failure> {
+    let mut images = BTreeMap::new();
+    for path in paths {
+        let image = Image::read(path)?;
+        for matched in image.matched(receipt)? {
+            images.insert(matched.view.parse::<View>().map_err(Failure::input)?, image.pixels.clone());
+        }
+    }
+    let exam = classifier.classify_exam(&images, receipt.crops.count).map_err(Failure::input)?;
+    let mut scores = Vec::new();
+    for (side, computed) in [(Laterality::Left, "left"), (Laterality::Right, "right")]
+        .into_iter()
+        .filter_map(|(side, name)| Some((name, exam.breasts.get(&side)?)))
+    {
+        for (label, signed) in receipt.breasts.get(side).into_iter().flatten() {
+            let computed = computed.get(label).copied();
+            let computed = computed.ok_or_else(|| not_scored(label))?;
+            scores.push(Compared::new(side, label, *signed, computed));
+        }
+    }
+    Ok(scores)
+}
+
+fn not_scored(label: &str) -> Failure {
+    Failure::not_verified(format!("the package scores no {label:?}, which the receipt does"))
+}
+
 fn compute(
     classifier: &Classifier,
     receipt: &Receipt,
@@ -172,8 +215,7 @@ fn compute(
     let signed = claim.map(|claim| &claim.scores).into_iter().flatten();
     let compare = |(label, &signed): (&String, &f64)| {
         let computed = computed.get(label).copied();
-        let computed = computed
-            .ok_or_else(|| Failure::not_verified(format!("the package scores no {label:?}, which the receipt does")))?;
+        let computed = computed.ok_or_else(|| not_scored(label))?;
         Ok(Compared::new(name, label, signed, computed))
     };
     Ok((signed.map(compare).collect::<Result<_, _>>()?, map))

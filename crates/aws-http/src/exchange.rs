@@ -108,14 +108,10 @@ where
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-    let body = Limited::new(body, most).collect().await.map_err(|error| {
-        match error.downcast::<hyper::Error>() {
-            Ok(source) => broken(*source),
-            Err(error) if error.is::<LengthLimitError>() => {
-                Error::TooLarge { host: target.host.clone(), limit: most }
-            }
-            Err(error) => Error::Request(error.to_string()),
-        }
+    let body = Limited::new(body, most).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(source) => broken(*source),
+        Err(error) if error.is::<LengthLimitError>() => Error::TooLarge { host: target.host.clone(), limit: most },
+        Err(error) => Error::Request(error.to_string()),
     })?;
     Ok(Response::from_parts(parts, SdkBody::from(body.to_bytes())))
 }

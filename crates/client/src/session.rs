@@ -319,7 +319,7 @@ impl Session {
             }
         }
         let boundary = boundary()?;
-        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), asked)?;
+        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), &asked)?;
         let body = multipart(&images, &boundary);
         drop(images);
         let path = format!("/v1/exams?{query}{}nonce={}", allowed.query(), hex::encode(sent.nonce));

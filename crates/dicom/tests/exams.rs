@@ -8,7 +8,7 @@ use std::fs;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cloister_dicom::{DecodeLimits, Finding, read};
-use cloister_imaging::{Angle, View, prepare};
+use cloister_imaging::{Angle, Finding as PictureFinding, View, prepare};
 use ndarray::{ArrayView2, s};
 
 fn network(view: View) -> (usize, usize) {
@@ -29,6 +29,12 @@ fn two_real_exams_are_read_as_pydicom_reads_them() {
         assert_eq!(mammogram.findings, [Finding::SecondaryCapture, Finding::ViewInPatientOrientation]);
         let (rows, columns) = mammogram.pixels.dim();
         let prepared = prepare(&mammogram.pixels, mammogram.view, network(mammogram.view)).unwrap();
+        // Strips of the film's edge and fog, which in the first widens the breast to the upper edge.
+        let at_edge = [PictureFinding::EdgeLine, PictureFinding::LitBackground];
+        let fogged = if views.is_empty() { vec![PictureFinding::CutOffTop] } else { vec![] };
+        assert_eq!(prepared.findings, [fogged, at_edge.to_vec()].concat(), "{name}");
+        let of_eight_bits = prepare(&mammogram.pixels.mapv(|grey| grey >> 8), mammogram.view, network(mammogram.view));
+        assert_eq!(of_eight_bits.unwrap().findings, at_edge, "{name}");
         let window = prepared.window;
         let breast = mammogram.pixels.slice(s![window.top..window.bottom, window.left..window.right]);
         let lit = |greys: ArrayView2<'_, u16>| greys.iter().filter(|&&grey| grey != 0).count();

@@ -1,12 +1,14 @@
-//! The four-view screening network (Wu et al., IEEE TMI 2019), from a checkpoint's tensors to one ONNX graph per view.
+//! The four-view screening network (Wu et al., IEEE TMI 2019), from a checkpoint's tensors to one ONNX graph per view, or per angle.
 //!
-//! One trunk per angle, shared by both sides, and last layers per view. Strides and kernels are the architecture's; the numbers
+//! One trunk per angle, shared by both sides. In one family last layers are per view; in the other they are per angle, and look at the
+//! features of both breasts. Strides and kernels are the architecture's; the numbers
 //! of filters are the checkpoint's, so that narrower networks convert as well.
 
 use cloister_imaging::{Angle, View};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, Tensor},
+    classifier::BREASTS,
     limits,
     onnx::{
         Attribute::{Float, Int, Ints},
@@ -26,15 +28,68 @@ const EPSILON: f32 = 1e-5;
 /// The labels, in the order of the output layer's rows: two rows each, for no and yes.
 pub(crate) const LABELS: [&str; 2] = ["benign", "malignant"];
 
-/// Writes one view's network for inputs of `1 x 1 x height x width`; its output is `1 x 2 x 2` log-probabilities.
-pub(crate) fn network(checkpoint: &Checkpoint, view: View, window: (usize, usize)) -> Result<Vec<u8>> {
-    let trunk = match view.angle() {
+/// The last layers' names end on these: per view where each is scored alone, per angle where both breasts are looked at together.
+const VIEWS: [&str; 4] = ["lcc", "rcc", "lmlo", "rmlo"];
+const ANGLES: [&str; 2] = ["cc", "mlo"];
+
+/// Which networks a checkpoint holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// One for each view.
+    Views,
+    /// One for each angle, which looks at both breasts.
+    Pairs,
+}
+
+/// Tells by the last layers which family a checkpoint is of.
+pub(crate) fn family(checkpoint: &Checkpoint) -> Result<Family> {
+    let there = |ends: &[&str]| {
+        let last = |end: &&str| [format!("fc1_{end}."), format!("output_layer_{end}.")];
+        let prefixes: Vec<String> = ends.iter().flat_map(last).collect();
+        checkpoint.names().any(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    match (there(&VIEWS), there(&ANGLES)) {
+        (true, true) => Err(CheckpointError::TwoFamilies),
+        (false, true) => Ok(Family::Pairs),
+        (_, false) => Ok(Family::Views),
+    }
+}
+
+/// Writes one angle's network for inputs of `2 x 1 x height x width`, the left breast and the right one; its output is `1 x 4 x 2`
+/// log-probabilities: left and right of the first label, then of the second one.
+pub(crate) fn pair(checkpoint: &Checkpoint, angle: Angle, window: (usize, usize)) -> Result<Vec<u8>> {
+    let mut writer = Writer { checkpoint, graph: Graph::default() };
+    let (value, filters) = writer.trunk(trunk(angle))?;
+    let row = writer.graph.integers("row.shape", &[1, (BREASTS * filters) as i64]);
+    let value = writer.graph.node("Reshape", "row", &[&value, &row], vec![]);
+    let end = match angle {
+        Angle::Cc => "cc",
+        Angle::Mlo => "mlo",
+    };
+    let scores = LABELS.len() * BREASTS;
+    let output = writer.head(&value, filters * BREASTS, end, scores)?;
+    let input = [BREASTS, 1, window.0, window.1];
+    Ok(writer.graph.finish(end, (INPUT, &input), (&output, &[1, scores, 2])))
+}
+
+fn trunk(angle: Angle) -> &'static str {
+    match angle {
         Angle::Cc => "four_view_resnet.cc",
         Angle::Mlo => "four_view_resnet.mlo",
-    };
+    }
+}
+
+/// Writes one view's network for inputs of `1 x 1 x height x width`; its output is `1 x 2 x 2` log-probabilities.
+pub(crate) fn network(checkpoint: &Checkpoint, view: View, window: (usize, usize)) -> Result<Vec<u8>> {
     let mut writer = Writer { checkpoint, graph: Graph::default() };
-    let (value, filters) = writer.trunk(trunk)?;
-    let output = writer.head(&value, filters, view)?;
+    let (value, filters) = writer.trunk(trunk(view.angle()))?;
+    let end = match view {
+        View::LCc => "lcc",
+        View::RCc => "rcc",
+        View::LMlo => "lmlo",
+        View::RMlo => "rmlo",
+    };
+    let output = writer.head(&value, filters, end, LABELS.len())?;
     let input = [1, 1, window.0, window.1];
     Ok(writer.graph.finish(view.as_str(), (INPUT, &input), (&output, &[1, LABELS.len(), 2])))
 }
@@ -85,20 +140,14 @@ impl Writer<'_> {
         Ok((self.graph.node("Add", &format!("{name}.sum"), &[&inner, &residual], vec![]), out))
     }
 
-    /// Linear, relu, linear, as two pairs of log-probabilities.
-    fn head(&mut self, features: &str, channels: usize, view: View) -> Result<String> {
-        let view = match view {
-            View::LCc => "lcc",
-            View::RCc => "rcc",
-            View::LMlo => "lmlo",
-            View::RMlo => "rmlo",
-        };
-        let fc1 = format!("fc1_{view}");
+    /// Linear, relu, linear, as pairs of log-probabilities, one for each score.
+    fn head(&mut self, features: &str, channels: usize, end: &str, scores: usize) -> Result<String> {
+        let fc1 = format!("fc1_{end}");
         let hidden = self.tensor(&format!("{fc1}.weight"), &[None, Some(channels)])?.shape[0];
         let value = self.linear(&fc1, features, channels, hidden)?;
         let value = self.graph.node("Relu", &format!("{fc1}.relu"), &[&value], vec![]);
-        let value = self.linear(&format!("output_layer_{view}.fc_layer"), &value, hidden, LABELS.len() * 2)?;
-        let shape = self.graph.integers("pairs.shape", &[1, LABELS.len() as i64, 2]);
+        let value = self.linear(&format!("output_layer_{end}.fc_layer"), &value, hidden, scores * 2)?;
+        let shape = self.graph.integers("pairs.shape", &[1, scores as i64, 2]);
         let value = self.graph.node("Reshape", "pairs", &[&value, &shape], vec![]);
         Ok(self.graph.node("LogSoftmax", "log_probabilities", &[&value], vec![("axis", Int(2))]))
     }

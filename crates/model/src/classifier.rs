@@ -6,25 +6,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloister_conv::{Options, Store};
-use cloister_imaging::{Finding, View};
+use cloister_imaging::{Angle, Finding, View};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    Error, KnownAnswer, Layer, Package, Preprocessing,
+    Error, KnownAnswer, KnownExam, Layer, Package, Preprocessing,
     input::Inputs,
     limits,
     map::Map,
     network::{Buffers, Network, Run},
 };
 
+/// How many a pair's network looks at: left, then right.
+pub(crate) const BREASTS: usize = 2;
+
 /// A package's networks, ready to run. Shared between threads; requests beyond its own threads wait for one another.
 pub struct Classifier {
-    labels: Vec<String>,
-    preprocessing: Preprocessing,
+    pub(crate) labels: Vec<String>,
+    pub(crate) preprocessing: Preprocessing,
     known_answers: Vec<KnownAnswer>,
+    known_exams: Vec<KnownExam>,
     views: BTreeMap<View, Network>,
+    pub(crate) pairs: BTreeMap<Angle, Network>,
     buffers: Buffers,
     pool: rayon::ThreadPool,
     /// Inputs that are being computed.
@@ -63,7 +68,8 @@ impl ToScore<'_> {
     /// A network that fails or gives anything but probabilities.
     pub fn score(self) -> Result<Classification, Error> {
         let Self { classifier, view, network, inputs, map } = self;
-        let runs = classifier.pool.install(|| classifier.run(network, &inputs, map))?;
+        let render = |index, buffer: &mut [f32]| inputs.render(index, network.channels(), buffer);
+        let runs = classifier.run(network, (&classifier.labels, map), inputs.len(), render)?;
         // Summed in the crops' order, so that the number of threads does not show in the last digits.
         let mean = |label: usize| runs.iter().map(|run| run.scores[label]).sum::<f64>() / runs.len() as f64;
         Ok(Classification {
@@ -123,15 +129,21 @@ impl Classifier {
             let twin = manifest.views.iter().find(|(_, other)| *other == described).map(|(view, _)| *view);
             let network = match twin.and_then(|twin| views.get(&twin)) {
                 Some(loaded) => loaded.clone(),
-                None => Network::load(package, described, options, &mut store)?,
+                None => Network::load(package, described, 1, options, &mut store)?,
             };
             views.insert(*view, network);
+        }
+        let mut pairs = BTreeMap::new();
+        for (angle, described) in &manifest.pairs {
+            pairs.insert(*angle, Network::load(package, described, BREASTS, options, &mut store)?);
         }
         Ok(Self {
             labels: manifest.labels.clone(),
             preprocessing: manifest.preprocessing.clone(),
             known_answers: manifest.known_answers.clone(),
+            known_exams: manifest.known_exams.clone(),
             views,
+            pairs,
             buffers: Buffers::default(),
             pool,
             busy: AtomicUsize::new(0),
@@ -159,6 +171,9 @@ impl Classifier {
         if !(1..=limits::MAX_CROPS).contains(&crops) {
             return Err(Error::Crops { given: crops, limit: limits::MAX_CROPS });
         }
+        if self.needs_exam() {
+            return Err(Error::NeedsExam);
+        }
         let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
         let inputs = Inputs::prepare(&self.preprocessing, image, view, network.window(), crops)?;
         Ok(ToScore { classifier: self, view, network, inputs, map: None })
@@ -171,7 +186,7 @@ impl Classifier {
     /// is no error here.
     pub fn check_map(&self, label: &str, views: &[View]) -> Result<(), Error> {
         self.label(label)?;
-        views.iter().filter_map(|view| self.views.get(view)).try_for_each(Network::check_map)
+        views.iter().filter_map(|view| self.views.get(view)).chain(self.pairs.values()).try_for_each(Network::check_map)
     }
 
     /// A label's number.
@@ -180,35 +195,47 @@ impl Classifier {
         found.ok_or_else(|| Error::MapLabel(self.labels.join(", ")))
     }
 
-    /// What came of each input. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several threads
-    /// each.
-    fn run(&self, network: &Network, inputs: &Inputs, map: Option<usize>) -> Result<Vec<Run>, Error> {
+    /// What came of each of `count` inputs. As many inputs at a time as there are threads, and the last ones, where they are fewer, on several
+    /// threads each.
+    pub(crate) fn run(
+        &self,
+        network: &Network,
+        (labels, map): (&[String], Option<usize>),
+        count: usize,
+        render: impl Fn(usize, &mut [f32]) -> Result<(), Error> + Sync,
+    ) -> Result<Vec<Run>, Error> {
         let threads = self.pool.current_num_threads();
-        let last = inputs.len() % threads;
+        let last = count % threads;
         let one = |index: usize, share: usize| {
             let others = self.busy.fetch_add(1, Ordering::Relaxed);
             let _busy = Busy(&self.busy);
             // Of threads that other requests use nothing is to be had.
             let share = share.min(threads.saturating_sub(others)).max(1);
-            network.run(&self.buffers, share, (&self.labels, map), |buffer| inputs.render(index, buffer))
+            network.run(&self.buffers, share, (labels, map), |buffer| render(index, buffer))
         };
         let many = |range: Range<usize>, share: usize| -> Result<Vec<Run>, Error> {
             range.into_par_iter().with_max_len(1).map(|index| one(index, share)).collect()
         };
-        let whole = inputs.len() - last;
-        let mut runs = many(0..whole, 1)?;
-        if let Some(share) = threads.checked_div(last) {
-            runs.extend(many(whole..inputs.len(), share)?);
-        }
-        Ok(runs)
+        self.pool.install(|| {
+            let whole = count - last;
+            let mut runs = many(0..whole, 1)?;
+            if let Some(share) = threads.checked_div(last) {
+                runs.extend(many(whole..count, share)?);
+            }
+            Ok(runs)
+        })
     }
 
-    /// What each layer of a view's network costs on this machine.
+    /// What each layer of the network that looks at a view costs on this machine.
     ///
     /// # Errors
     /// A view without a network, a network that fails.
     pub fn layers(&self, view: View) -> Result<Vec<Layer>, Error> {
-        self.views.get(&view).ok_or(Error::ViewNotServed(view))?.layers()
+        self.network_of(view)?.layers()
+    }
+
+    fn network_of(&self, view: View) -> Result<&Network, Error> {
+        self.views.get(&view).or_else(|| self.pairs.get(&view.angle())).ok_or(Error::ViewNotServed(view))
     }
 
     /// How long a view's network takes for one input alone, on so many of this classifier's threads: for measuring.
@@ -216,10 +243,11 @@ impl Classifier {
     /// # Errors
     /// A view without a network, a network that fails.
     pub fn time_network(&self, view: View, threads: usize) -> Result<Duration, Error> {
-        let network = self.views.get(&view).ok_or(Error::ViewNotServed(view))?;
+        let network = self.network_of(view)?;
+        let labels = if self.needs_exam() { self.labels_of_pairs() } else { self.labels.clone() };
         self.pool.install(|| {
             let mut start = Instant::now();
-            network.run(&self.buffers, threads, (&self.labels, None), |buffer| {
+            network.run(&self.buffers, threads, (&labels, None), |buffer| {
                 buffer.iter_mut().zip((0..7).cycle()).for_each(|(to, n)| *to = n as f32 / 3.0 - 1.0);
                 start = Instant::now();
                 Ok(())
@@ -243,7 +271,8 @@ impl Classifier {
     /// # Errors
     /// The first one that is missed; whatever [`Classifier::classify`] fails with.
     pub fn check_known_answers(&self) -> Result<(), Error> {
-        self.known_answers.iter().enumerate().try_for_each(|(index, known)| self.check_known_answer(index, known))
+        self.known_answers.iter().enumerate().try_for_each(|(index, known)| self.check_known_answer(index, known))?;
+        self.known_exams.iter().enumerate().try_for_each(|(index, known)| self.check_known_exam(index, known))
     }
 
     fn check_known_answer(&self, index: usize, known: &KnownAnswer) -> Result<(), Error> {

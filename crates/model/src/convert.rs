@@ -5,22 +5,16 @@ use std::{collections::BTreeMap, path::Path};
 use cloister_imaging::{Angle, View};
 
 use crate::{
-    Classifier, Error, FORMAT, Generator, KnownAnswer, Manifest, Output, Package, Preprocessing, ScreeningMammogram,
-    SyntheticImage, ViewNetwork, architecture, checkpoint::Checkpoint,
+    Classifier, Error, FORMAT, Manifest, Output, Package, Preprocessing, ScreeningMammogram, ViewNetwork,
+    architecture::{self, Family},
+    checkpoint::Checkpoint,
+    known,
 };
 
 /// The published network's windows: height, width.
 pub const CC_WINDOW: (usize, usize) = (2677, 1942);
 /// See [`CC_WINDOW`].
 pub const MLO_WINDOW: (usize, usize) = (2974, 1748);
-
-/// The synthetic image of known answers. Half of a common detector's resolution: enough to be prepared as any other.
-const KNOWN_HEIGHT: usize = 1664;
-const KNOWN_WIDTH: usize = 1280;
-const KNOWN_SEED: u64 = 1;
-
-/// How far a known answer may be missed. Other processors sum in other orders, and are within 1e-6.
-const KNOWN_TOLERANCE: f64 = 1e-4;
 
 /// What a checkpoint does not say about a model.
 #[derive(Clone, Debug)]
@@ -60,6 +54,15 @@ impl Default for ConvertOptions {
     }
 }
 
+impl ConvertOptions {
+    fn window(&self, angle: Angle) -> (usize, usize) {
+        match angle {
+            Angle::Cc => self.cc_window,
+            Angle::Mlo => self.mlo_window,
+        }
+    }
+}
+
 /// Reads a checkpoint file and writes the package's folder.
 ///
 /// # Errors
@@ -70,21 +73,29 @@ pub fn convert(checkpoint: &Path, out: &Path, options: &ConvertOptions) -> Resul
     Ok(package)
 }
 
-/// Makes a package of a checkpoint: one network for each view.
+/// Makes a package of a checkpoint: one network for each view, or one for each angle that looks at both breasts, as the checkpoint has them.
 ///
 /// # Errors
-/// Tensors that are missing or of another shape; options that no manifest may have; a network that does not run.
+/// Tensors that are missing or of another shape, or of both families; options that no manifest may have; a network that does not run.
 pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> Result<Package, Error> {
     let mut networks = BTreeMap::new();
-    let mut views = BTreeMap::new();
-    for view in View::ALL {
-        let window = match view.angle() {
-            Angle::Cc => options.cc_window,
-            Angle::Mlo => options.mlo_window,
-        };
-        let network = format!("{}.onnx", view.as_str().to_ascii_lowercase());
-        networks.insert(network.clone(), architecture::network(checkpoint, view, window)?);
-        views.insert(view, ViewNetwork { network, window, output: Output::LogSoftmaxPairs });
+    let (mut views, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+    match architecture::family(checkpoint)? {
+        Family::Views => {
+            for view in View::ALL {
+                let window = options.window(view.angle());
+                let network = format!("{}.onnx", view.as_str().to_ascii_lowercase());
+                networks.insert(network.clone(), architecture::network(checkpoint, view, window)?);
+                views.insert(view, ViewNetwork::new(network, window, Output::LogSoftmaxPairs));
+            }
+        }
+        Family::Pairs => {
+            for (angle, network) in [(Angle::Cc, "cc.onnx"), (Angle::Mlo, "mlo.onnx")] {
+                let window = options.window(angle);
+                networks.insert(network.to_owned(), architecture::pair(checkpoint, angle, window)?);
+                pairs.insert(angle, ViewNetwork::new(network.to_owned(), window, Output::LogSoftmaxPairs));
+            }
+        }
     }
     let mut manifest = Manifest {
         format: FORMAT,
@@ -94,24 +105,15 @@ pub fn convert_checkpoint(checkpoint: &Checkpoint, options: &ConvertOptions) -> 
         labels: architecture::LABELS.map(str::to_owned).to_vec(),
         preprocessing: Preprocessing::ScreeningMammogram1(ScreeningMammogram::default()),
         views,
+        pairs,
         winograd: options.winograd,
         known_answers: vec![],
+        known_exams: vec![],
     };
     let package = Package::new(&manifest, networks)?;
     if !options.known_answers {
         return Ok(package);
     }
-    manifest.known_answers = known_answers(&package, options.threads)?;
+    known::complete(&mut manifest, &Classifier::load(&package, options.threads)?)?;
     package.with_manifest(&manifest)
-}
-
-fn known_answers(package: &Package, threads: usize) -> Result<Vec<KnownAnswer>, Error> {
-    let classifier = Classifier::load(package, threads)?;
-    let image =
-        SyntheticImage { generator: Generator::Synthetic1, seed: KNOWN_SEED, height: KNOWN_HEIGHT, width: KNOWN_WIDTH };
-    let known = |view: &View| {
-        let scores = classifier.classify(&image.draw(*view), *view, 1)?.scores;
-        Ok(KnownAnswer { view: *view, image: image.clone(), crops: 1, tolerance: KNOWN_TOLERANCE, scores })
-    };
-    package.manifest().views.keys().map(known).collect()
 }

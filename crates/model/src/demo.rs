@@ -5,6 +5,7 @@ use cloister_imaging::View;
 use crate::{
     ConvertOptions,
     checkpoint::{Checkpoint, Tensor},
+    classifier::BREASTS,
 };
 
 /// Stages of the trunk, each with twice the filters of the one before it.
@@ -28,15 +29,22 @@ pub fn demo_options(window: (usize, usize), threads: usize) -> ConvertOptions {
 /// A checkpoint of random weights in the published architecture, with `width` filters in its first stage (16 are published)
 /// and sixteen times as many in its last. The same seed gives the same numbers on every machine.
 pub fn random_checkpoint(seed: u64, width: usize) -> Checkpoint {
-    let mut weights = Weights { state: seed, tensors: vec![] };
-    for angle in ["cc", "mlo"] {
-        weights.trunk(&format!("four_view_resnet.{angle}"), width);
-    }
-    let features = width << (STAGES - 1);
+    let (mut weights, features) = Weights::of_trunks(seed, width);
     for view in View::ALL {
         let view = view.as_str().to_ascii_lowercase().replace('-', "");
         weights.linear(&format!("fc1_{view}"), features, features, 1.0);
         weights.linear(&format!("output_layer_{view}.fc_layer"), 4, features, LAST_LAYER_GAIN);
+    }
+    Checkpoint::from_tensors(weights.tensors)
+}
+
+/// The same for networks that look at both breasts of an angle.
+pub fn random_exam_checkpoint(seed: u64, width: usize) -> Checkpoint {
+    let (mut weights, features) = Weights::of_trunks(seed, width);
+    let features = features * BREASTS;
+    for angle in ["cc", "mlo"] {
+        weights.linear(&format!("fc1_{angle}"), features, features, 1.0);
+        weights.linear(&format!("output_layer_{angle}.fc_layer"), 8, features, LAST_LAYER_GAIN);
     }
     Checkpoint::from_tensors(weights.tensors)
 }
@@ -47,6 +55,15 @@ struct Weights {
 }
 
 impl Weights {
+    /// The trunks of both angles, and how many features each gives.
+    fn of_trunks(seed: u64, width: usize) -> (Self, usize) {
+        let mut weights = Self { state: seed, tensors: vec![] };
+        for angle in ["cc", "mlo"] {
+            weights.trunk(&format!("four_view_resnet.{angle}"), width);
+        }
+        (weights, width << (STAGES - 1))
+    }
+
     fn trunk(&mut self, name: &str, width: usize) {
         self.drawn(&format!("{name}.first_conv.weight"), &[width, 1, 7, 7], 1.0);
         let mut channels = width;

@@ -90,12 +90,70 @@ pub enum Error {
     /// A checkpoint that could not be read.
     #[error("the checkpoint cannot be used: {0}")]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// A network's file that is not ONNX, or has no operators.
+    #[error(
+        "the network {network:?} is not a usable ONNX file: {reason}; export it anew, for one input and one output"
+    )]
+    NotOnnx {
+        /// Which file.
+        network: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// An operator that is not of ONNX's own set, that this program does not compute, or that cannot be bounded or repeated.
+    #[error(
+        "the network {network:?} uses the operator {operator} (node {node:?}), which is not computed here: export it without, for inference \
+         and with operators of ONNX's own set"
+    )]
+    UnsupportedOperator {
+        /// Which file.
+        network: String,
+        /// The operator, after its domain where that is not ONNX's.
+        operator: String,
+        /// The node's name.
+        node: String,
+    },
+    /// Weights in a file beside the network.
+    #[error(
+        "the network {network:?} has the numbers of {tensor:?} in another file: save it with all of its data inside"
+    )]
+    NumbersElsewhere {
+        /// Which file.
+        network: String,
+        /// Which tensor.
+        tensor: String,
+    },
+    /// A network that would take more than it may.
+    #[error("the network {network:?} takes {needed} {what}, and at most {limit} are allowed")]
+    NetworkTooLarge {
+        /// Which file.
+        network: String,
+        /// "operators", "multiplications" or "bytes at a time".
+        what: &'static str,
+        /// How many it takes.
+        needed: u64,
+        /// The most that is allowed.
+        limit: u64,
+    },
+    /// Labels that are not the network's outputs.
+    #[error(
+        "the network {network:?} gives {outputs} scores, and the manifest names {labels} labels: name as many, or say in `classes` which of \
+         the scores, from 0, each label is"
+    )]
+    Outputs {
+        /// Which file.
+        network: String,
+        /// How many scores it gives.
+        outputs: usize,
+        /// How many labels the manifest has.
+        labels: usize,
+    },
     /// A network that tract cannot read, optimise or run.
     #[error("the network {network:?} cannot be {action}: {reason}")]
     Network {
         /// Which file.
         network: String,
-        /// "read", "prepared" or "run".
+        /// "read", "prepared", "measured" or "run".
         action: &'static str,
         /// What was wrong.
         reason: String,
@@ -123,6 +181,15 @@ pub enum Error {
     /// A view that the model has no network for.
     #[error("the model has no network for {0} images")]
     ViewNotServed(View),
+    /// A model that scores exams was given one image.
+    #[error("the model looks at both breasts at once and scores no single image: send the four views of an exam")]
+    NeedsExam,
+    /// A model that scores images was given an exam as a whole.
+    #[error("the model scores each view alone, and not an exam as a whole")]
+    NeedsViews,
+    /// An exam that lacks a view.
+    #[error("the exam has no {0}: the model looks at four views together")]
+    MissingView(View),
     /// A map for a label that the model does not score.
     #[error("the model scores no such label as the one that a map is asked for: ask for one of {0}")]
     MapLabel(String),
@@ -169,6 +236,23 @@ pub enum Error {
         index: usize,
         /// Its view.
         view: View,
+        /// The label that is furthest away.
+        label: String,
+        /// How far.
+        difference: f64,
+        /// How far it may be.
+        tolerance: f64,
+    },
+    /// A known exam that this machine does not reproduce.
+    #[error(
+        "known exam {index} is missed: {label:?} of the {side} breast is {difference:.2e} away from it, and {tolerance:.2e} is allowed; \
+         this machine or program does not compute what the model's owner computed"
+    )]
+    KnownExam {
+        /// Which one, from 0, in the manifest's order.
+        index: usize,
+        /// The breast: left or right.
+        side: &'static str,
         /// The label that is furthest away.
         label: String,
         /// How far.

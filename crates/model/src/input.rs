@@ -18,7 +18,11 @@ pub(crate) struct Inputs {
 
 enum Kind {
     Crops(Box<Prepared>, Vec<CropPlan>),
-    Whole { pixels: Array2<f32> },
+    /// Greys from 0 to 1, and what every channel makes of them.
+    Whole {
+        greys: Array2<f32>,
+        numbers: Resize,
+    },
 }
 
 impl Inputs {
@@ -41,7 +45,7 @@ impl Inputs {
                 if image.iter().all(|pixel| *pixel == 0) {
                     return Err(ImageError::AllZero.into());
                 }
-                Kind::Whole { pixels: scale(image, window, numbers) }
+                Kind::Whole { greys: scale(image, window), numbers: numbers.clone() }
             }
         };
         Ok(Self { kind, image: image.dim() })
@@ -56,9 +60,9 @@ impl Inputs {
     pub(crate) fn placement(&self, index: usize) -> Placement {
         match &self.kind {
             Kind::Crops(prepared, plans) => prepared.placement(&plans[index]),
-            Kind::Whole { pixels } => Placement {
-                rows: Along::whole(self.image.0, pixels.nrows()),
-                columns: Along::whole(self.image.1, pixels.ncols()),
+            Kind::Whole { greys, .. } => Placement {
+                rows: Along::whole(self.image.0, greys.nrows()),
+                columns: Along::whole(self.image.1, greys.ncols()),
             },
         }
     }
@@ -70,15 +74,22 @@ impl Inputs {
         }
     }
 
-    /// One input, row after row, into memory of its size. `index` is below [`Inputs::len`].
-    pub(crate) fn render(&self, index: usize, buffer: &mut [f32]) -> Result<(), Error> {
+    /// One input, channel after channel and row after row, into memory of its size. `index` is below [`Inputs::len`].
+    pub(crate) fn render(&self, index: usize, channels: usize, buffer: &mut [f32]) -> Result<(), Error> {
+        let plane = buffer.len() / channels;
         match &self.kind {
-            Kind::Crops(prepared, plans) => Ok(prepared.render_into(&plans[index], buffer)?),
-            Kind::Whole { pixels } => {
-                buffer.iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
-                Ok(())
+            Kind::Crops(prepared, plans) => {
+                prepared.render_into(&plans[index], &mut buffer[..plane])?;
+                (1..channels).for_each(|channel| buffer.copy_within(..plane, channel * plane));
+            }
+            Kind::Whole { greys, numbers } => {
+                for (channel, plane) in buffer.chunks_exact_mut(plane).enumerate() {
+                    let (mean, deviation) = (numbers.mean.of(channel), numbers.deviation.of(channel));
+                    plane.iter_mut().zip(greys).for_each(|(to, grey)| *to = (grey - mean) / deviation);
+                }
             }
         }
+        Ok(())
     }
 
     /// Where in the image the network looks: top, bottom, left, right, ends excluded.
@@ -121,8 +132,8 @@ impl SyntheticImage {
     }
 }
 
-/// Bilinear, half-pixel centres, edges repeated: first the rows, then the columns.
-fn scale(image: &Array2<u16>, (height, width): (usize, usize), numbers: &Resize) -> Array2<f32> {
+/// Greys from 0 to 1: bilinear, half-pixel centres, edges repeated: first the rows, then the columns.
+fn scale(image: &Array2<u16>, (height, width): (usize, usize)) -> Array2<f32> {
     let mut columns = Array2::zeros((image.nrows(), width));
     for (from, mut to) in image.axis_iter(Axis(0)).zip(columns.axis_iter_mut(Axis(0))) {
         for (x, value) in to.iter_mut().enumerate() {
@@ -132,8 +143,7 @@ fn scale(image: &Array2<u16>, (height, width): (usize, usize), numbers: &Resize)
     }
     Array2::from_shape_fn((height, width), |(y, x)| {
         let (low, high, share) = taps(y, height, image.nrows());
-        let grey = columns[[low, x]] * (1.0 - share) + columns[[high, x]] * share;
-        (grey / WHITE - numbers.mean) / numbers.deviation
+        (columns[[low, x]] * (1.0 - share) + columns[[high, x]] * share) / WHITE
     })
 }
 
@@ -147,9 +157,10 @@ fn taps(at: usize, outputs: usize, inputs: usize) -> (usize, usize, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Numbers, ScreeningMammogram};
 
     fn whole(image: &Array2<u16>, window: (usize, usize)) -> Array2<f32> {
-        scale(image, window, &Resize { mean: 0.0, deviation: 1.0 / WHITE })
+        scale(image, window) * WHITE
     }
 
     #[test]
@@ -175,9 +186,31 @@ mod tests {
     }
 
     #[test]
-    fn mean_and_deviation_are_of_greys_from_0_to_1() {
+    fn mean_and_deviation_are_of_greys_from_0_to_1_and_of_each_channel() {
         let image = Array2::from_elem((2, 2), 65_535);
-        let scaled = scale(&image, (1, 1), &Resize { mean: 0.5, deviation: 0.25 });
-        assert!((scaled[[0, 0]] - 2.0).abs() < 1e-6);
+        let render = |mean, deviation, channels| {
+            let numbers = Preprocessing::Resize1(Resize { mean, deviation });
+            let mut out = vec![0.0; channels];
+            Inputs::prepare(&numbers, &image, View::LCc, (1, 1), 1).unwrap().render(0, channels, &mut out).unwrap();
+            out
+        };
+        assert_eq!(render(Numbers::All(0.5), Numbers::All(0.25), 1), [2.0]);
+        assert_eq!(
+            render(Numbers::Each(vec![0.5, 0.25, 0.0]), Numbers::Each(vec![0.25, 0.5, 1.0]), 3),
+            [2.0, 1.5, 1.0]
+        );
+        assert_eq!(render(Numbers::All(0.5), Numbers::All(0.5), 3), [1.0; 3]);
+    }
+
+    #[test]
+    fn every_channel_shows_the_same_crop() {
+        let options = cloister_imaging::synthetic::Options { width: 700, height: 900, ..Default::default() };
+        let image = cloister_imaging::synthetic::generate(3, View::LCc, options);
+        let numbers = Preprocessing::ScreeningMammogram1(ScreeningMammogram::default());
+        let inputs = Inputs::prepare(&numbers, &image, View::LCc, (160, 128), 1).unwrap();
+        let (mut grey, mut colour) = (vec![0.0; 160 * 128], vec![0.0; 3 * 160 * 128]);
+        inputs.render(0, 1, &mut grey).unwrap();
+        inputs.render(0, 3, &mut colour).unwrap();
+        assert_eq!(colour, grey.repeat(3));
     }
 }

@@ -7,6 +7,7 @@
 //! This crate opens no sockets and no sealed files, decodes no images, and prints no scores: errors name files, shapes and
 //! reasons, never pixels.
 
+mod add;
 mod architecture;
 mod archive;
 mod blocked;
@@ -15,8 +16,11 @@ mod classifier;
 mod convert;
 mod demo;
 mod error;
+mod exam;
+mod examine;
 mod input;
 mod kernels;
+mod known;
 mod layers;
 pub mod limits;
 mod manifest;
@@ -24,17 +28,21 @@ mod map;
 mod names;
 mod network;
 mod onnx;
+mod output;
 mod package;
 
+pub use add::add;
 pub use classifier::{Classification, Classifier, ToScore};
 pub use convert::{CC_WINDOW, ConvertOptions, MLO_WINDOW, convert, convert_checkpoint};
-pub use demo::{demo_options, random_checkpoint};
+pub use demo::{demo_options, random_checkpoint, random_exam_checkpoint};
 pub use error::Error;
+pub use exam::{ExamScores, PreparedView, mean_of_angles};
 pub use kernels::kernels;
 pub use layers::Layer;
 pub use manifest::{
-    FORMAT, Generator, KnownAnswer, Manifest, Output, Preprocessing, Resize, ScreeningMammogram, SyntheticImage,
-    ViewNetwork,
+    FORMAT, Generator, KnownAnswer, KnownExam, Manifest, Numbers, Preprocessing, Resize, ScreeningMammogram,
+    SyntheticImage, ViewNetwork,
 };
 pub use map::Map;
+pub use output::Output;
 pub use package::{MANIFEST, Package};

@@ -22,6 +22,19 @@ pub const MAX_TEXT_BYTES: usize = 4096;
 /// Longest model name or label, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
+/// Most operators in a network: a converted screening network has 120, the deepest image classifiers in use a few thousand.
+pub const MAX_OPERATORS: usize = 1 << 14;
+
+/// Most multiplications of a network for one input: seventy times the published screening network's 14.8 thousand million, and minutes on
+/// one core.
+pub const MAX_MULTIPLICATIONS: u64 = 1 << 40;
+
+/// Most bytes of a network's intermediate results that are needed at once: ten times the published screening network's.
+pub const MAX_BYTES_AT_A_TIME: u64 = 2 << 30;
+
+/// Most scores in a network's output, of which a manifest may choose its labels.
+pub const MAX_OUTPUTS: usize = 4096;
+
 /// Most labels that a model may score.
 pub const MAX_LABELS: usize = 64;
 

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloister_imaging::View;
+use cloister_imaging::{Angle, Laterality, View};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, limits, names};
+use crate::{Error, Output, limits, names};
 
 /// The only format there is.
 pub const FORMAT: u32 = 1;
@@ -13,6 +13,9 @@ pub const FORMAT: u32 = 1;
 /// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
 const RESERVED_LABELS: [&str; 9] =
     ["view", "window", "best_center", "crops", "crop_seed", "map", "model", "receipt", "verified"];
+
+/// Channels of a network that was made for photographs.
+const COLOURS: usize = 3;
 
 /// The largest side of a network's window, in pixels.
 const MAX_WINDOW_SIDE: usize = cloister_imaging::limits::MAX_NETWORK_SIDE;
@@ -33,8 +36,13 @@ pub struct Manifest {
     pub labels: Vec<String>,
     /// What is done to an image before a network sees it.
     pub preprocessing: Preprocessing,
-    /// The network of each view that the model knows.
+    /// The network of each view that the model knows. None where networks look at both breasts at once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub views: BTreeMap<View, ViewNetwork>,
+    /// For each angle the network that looks at both breasts at once; a breast's score is the mean of the two. None where each view has a
+    /// network.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pairs: BTreeMap<Angle, ViewNetwork>,
     /// Whether 3 x 3 convolutions may be computed by Winograd's transformation: twice as fast, and rounded otherwise. Not written where they
     /// may.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
@@ -42,6 +50,18 @@ pub struct Manifest {
     /// Inputs whose scores are known, to tell a broken machine or program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_answers: Vec<KnownAnswer>,
+    /// The same of whole exams, for networks that look at both breasts at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known_exams: Vec<KnownExam>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
 }
 
 fn yes() -> bool {
@@ -94,44 +114,92 @@ impl Default for ScreeningMammogram {
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Taken from every pixel.
-    pub mean: f32,
+    pub mean: Numbers,
     /// What every pixel is divided by.
-    pub deviation: f32,
+    pub deviation: Numbers,
+}
+
+/// One number for every channel of a network's input, or one for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Numbers {
+    /// The same for all.
+    All(f32),
+    /// In the channels' order; only for networks of so many channels.
+    Each(Vec<f32>),
+}
+
+impl Numbers {
+    /// A channel's number.
+    pub(crate) fn of(&self, channel: usize) -> f32 {
+        match self {
+            Self::All(number) => *number,
+            Self::Each(numbers) => numbers.get(channel).copied().unwrap_or(f32::NAN),
+        }
+    }
+
+    fn all(&self, fit: impl Fn(f32) -> bool) -> bool {
+        match self {
+            Self::All(number) => fit(*number),
+            Self::Each(numbers) => numbers.iter().all(|number| fit(*number)),
+        }
+    }
+
+    fn fit(&self, channels: usize) -> bool {
+        match self {
+            Self::All(_) => true,
+            Self::Each(numbers) => numbers.len() == channels,
+        }
+    }
 }
 
 /// The network of one view.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewNetwork {
     /// The ONNX file. Views may share one.
     pub network: String,
     /// Height and width of the network's input, in pixels.
     pub window: (usize, usize),
+    /// Channels of the network's input: 1, or 3 that show the same grey. Not written where it is 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub channels: usize,
     /// How the scores are read from the network's output.
     pub output: Output,
+    /// Which of the network's outputs each label is, counted from 0. Not written where the labels are the outputs, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<usize>,
 }
 
-/// How scores are read from a network's only output. `n` is the number of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Output {
-    /// `1 x n x 2` logarithms of the probabilities of (no, yes) for each label.
-    LogSoftmaxPairs,
-    /// `1 x n` numbers, each turned into a probability by the logistic function.
-    Sigmoid,
-    /// `1 x n` numbers, turned into probabilities that sum to 1.
-    Softmax,
-    /// `1 x n` probabilities.
-    Probabilities,
-}
+impl ViewNetwork {
+    /// A network of one grey channel, whose outputs are the labels.
+    pub fn new(network: String, window: (usize, usize), output: Output) -> Self {
+        Self { network, window, channels: 1, output, classes: vec![] }
+    }
 
-impl Output {
-    /// The shape that a network's output must have.
-    pub fn shape(self, labels: usize) -> Vec<usize> {
-        match self {
-            Self::LogSoftmaxPairs => vec![1, labels, 2],
-            Self::Sigmoid | Self::Softmax | Self::Probabilities => vec![1, labels],
+    fn check(&self, table: &str, labels: usize) -> Result<(), Error> {
+        let field = |name: &str| format!("{table}.{name}");
+        names::check_file(&self.network)?;
+        if self.network == crate::package::MANIFEST {
+            return Err(unusable(field("network"), "the manifest is not a network"));
         }
+        if ![self.window.0, self.window.1].iter().all(|side| (1..=MAX_WINDOW_SIDE).contains(side)) {
+            return Err(unusable(field("window"), format!("sides are 1 to {MAX_WINDOW_SIDE}")));
+        }
+        if ![1, COLOURS].contains(&self.channels) {
+            return Err(unusable(field("channels"), "1, or 3 that show the same grey"));
+        }
+        if self.classes.is_empty() {
+            return Ok(());
+        }
+        let each_once = self.classes.iter().collect::<BTreeSet<_>>().len() == self.classes.len();
+        if self.classes.len() != labels || !each_once {
+            return Err(unusable(field("classes"), "give each label an output of its own"));
+        }
+        if self.classes.iter().any(|class| *class >= limits::MAX_OUTPUTS) {
+            return Err(unusable(field("classes"), format!("outputs are 0 to {}", limits::MAX_OUTPUTS - 1)));
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +217,20 @@ pub struct KnownAnswer {
     pub tolerance: f64,
     /// The score of each label.
     pub scores: BTreeMap<String, f64>,
+}
+
+/// An exam that anyone can make, and the scores that the model's owner got for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownExam {
+    /// The image of each of the four views.
+    pub image: SyntheticImage,
+    /// How many crops are averaged; 1 is the noiseless one.
+    pub crops: u32,
+    /// How far from its known value a score may be.
+    pub tolerance: f64,
+    /// The score of each label, of each breast.
+    pub breasts: BTreeMap<Laterality, BTreeMap<String, f64>>,
 }
 
 /// An image of `cloister_imaging::synthetic`.
@@ -196,7 +278,7 @@ impl Manifest {
 
     /// The names of the network files, each once, in order.
     pub fn networks(&self) -> BTreeSet<&str> {
-        self.views.values().map(|view| view.network.as_str()).collect()
+        self.views.values().chain(self.pairs.values()).map(|view| view.network.as_str()).collect()
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -219,7 +301,11 @@ impl Manifest {
         if self.known_answers.len() > limits::MAX_KNOWN_ANSWERS {
             return Err(unusable("known_answers", "at most 16 are checked"));
         }
-        self.known_answers.iter().try_for_each(|known| self.check_known_answer(known))
+        self.known_answers.iter().try_for_each(|known| self.check_known_answer(known))?;
+        if self.known_exams.len() > limits::MAX_KNOWN_ANSWERS {
+            return Err(unusable("known_exams", "at most 16 are checked"));
+        }
+        self.known_exams.iter().try_for_each(|known| self.check_known_exam(known))
     }
 
     fn check_labels(&self) -> Result<(), Error> {
@@ -243,31 +329,71 @@ impl Manifest {
     }
 
     fn check_views(&self) -> Result<(), Error> {
-        if self.views.is_empty() {
+        if self.views.is_empty() && self.pairs.is_empty() {
             return Err(unusable("views", "name at least one"));
         }
+        if !self.pairs.is_empty() {
+            self.check_pairs()?;
+        }
         for (view, network) in &self.views {
-            names::check_file(&network.network)?;
-            if network.network == crate::package::MANIFEST {
-                return Err(unusable(format!("views.{view}.network"), "the manifest is not a network"));
-            }
-            let (height, width) = network.window;
-            if ![height, width].iter().all(|side| (1..=MAX_WINDOW_SIDE).contains(side)) {
-                return Err(unusable(format!("views.{view}.window"), format!("sides are 1 to {MAX_WINDOW_SIDE}")));
+            network.check(&format!("views.{view}"), self.labels.len())?;
+            self.preprocessing.check_channels(network.channels)?;
+        }
+        Ok(())
+    }
+
+    fn check_pairs(&self) -> Result<(), Error> {
+        if !self.views.is_empty() || self.pairs.len() < 2 {
+            return Err(unusable("pairs", "name CC and MLO, and no views beside them"));
+        }
+        for (angle, network) in &self.pairs {
+            let table = match angle {
+                Angle::Cc => "pairs.CC",
+                Angle::Mlo => "pairs.MLO",
+            };
+            network.check(table, self.labels.len())?;
+            self.preprocessing.check_channels(network.channels)?;
+            if !network.classes.is_empty() {
+                return Err(unusable(format!("{table}.classes"), "a pair's outputs are left and right of each label"));
             }
         }
         Ok(())
     }
 
-    fn check_known_answer(&self, known: &KnownAnswer) -> Result<(), Error> {
-        let field = |name: &str| format!("known_answers.{name}");
-        if !self.views.contains_key(&known.view) {
-            return Err(unusable(field("view"), format!("there is no network for {}", known.view)));
+    fn check_known_exam(&self, known: &KnownExam) -> Result<(), Error> {
+        if self.pairs.is_empty() {
+            return Err(unusable("known_exams", "only networks of both breasts look at exams"));
         }
-        if !(1..=limits::MAX_CROPS).contains(&known.crops) {
+        let sides = [Laterality::Left, Laterality::Right];
+        if !known.breasts.keys().copied().eq(sides) {
+            return Err(unusable("known_exams.breasts", "give left and right"));
+        }
+        let KnownExam { image, crops, tolerance, breasts } = known;
+        let check = |scores| self.check_known("known_exams", image, *crops, *tolerance, scores);
+        breasts.values().try_for_each(check)
+    }
+
+    fn check_known_answer(&self, known: &KnownAnswer) -> Result<(), Error> {
+        if !self.views.contains_key(&known.view) {
+            return Err(unusable("known_answers.view", format!("there is no network for {}", known.view)));
+        }
+        let KnownAnswer { image, crops, tolerance, scores, .. } = known;
+        self.check_known("known_answers", image, *crops, *tolerance, scores)
+    }
+
+    fn check_known(
+        &self,
+        table: &str,
+        image: &SyntheticImage,
+        crops: u32,
+        tolerance: f64,
+        scores: &BTreeMap<String, f64>,
+    ) -> Result<(), Error> {
+        let field = |name: &str| format!("{table}.{name}");
+        if !(1..=limits::MAX_CROPS).contains(&crops) {
             return Err(unusable(field("crops"), format!("1 to {}", limits::MAX_CROPS)));
         }
-        let SyntheticImage { height, width, .. } = known.image;
+        let SyntheticImage { height, width, .. } = *image;
         let side = cloister_imaging::limits::MAX_SIDE;
         if height == 0 || width == 0 || height > side || width > side {
             return Err(unusable(field("image"), format!("sides are 1 to {side}")));
@@ -275,14 +401,14 @@ impl Manifest {
         if height * width > cloister_imaging::limits::MAX_PIXELS {
             return Err(unusable(field("image"), "it has too many pixels"));
         }
-        if !(known.tolerance > 0.0 && known.tolerance <= 0.01) {
+        if !(tolerance > 0.0 && tolerance <= 0.01) {
             return Err(unusable(field("tolerance"), "more than 0, at most 0.01"));
         }
         let labels: BTreeSet<&String> = self.labels.iter().collect();
-        if known.scores.keys().collect::<BTreeSet<_>>() != labels {
+        if scores.keys().collect::<BTreeSet<_>>() != labels {
             return Err(unusable(field("scores"), "give one for each label"));
         }
-        if !known.scores.values().all(|score| (0.0..=1.0).contains(score)) {
+        if !scores.values().all(|score| (0.0..=1.0).contains(score)) {
             return Err(unusable(field("scores"), "probabilities are 0 to 1"));
         }
         Ok(())
@@ -310,11 +436,21 @@ impl Preprocessing {
         match self {
             Self::ScreeningMammogram1(given) => given.check(),
             Self::Resize1(Resize { mean, deviation }) => {
-                if !mean.is_finite() || !deviation.is_finite() || *deviation <= 0.0 {
-                    return Err(unusable("preprocessing", "mean and deviation are numbers, the deviation above 0"));
+                if mean.all(f32::is_finite) && deviation.all(|number| number.is_finite() && number > 0.0) {
+                    return Ok(());
                 }
-                Ok(())
+                Err(unusable("preprocessing", "mean and deviation are numbers, the deviation above 0"))
             }
+        }
+    }
+
+    fn check_channels(&self, channels: usize) -> Result<(), Error> {
+        match self {
+            Self::Resize1(Resize { mean, deviation }) if !(mean.fit(channels) && deviation.fit(channels)) => {
+                let reason = format!("give mean and deviation once, or for each of {channels} channels");
+                Err(unusable("preprocessing", reason))
+            }
+            Self::Resize1(_) | Self::ScreeningMammogram1(_) => Ok(()),
         }
     }
 }

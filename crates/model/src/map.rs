@@ -63,6 +63,9 @@ pub(crate) struct Heat {
 impl Sight {
     /// Finds the mean over a picture that a network's scores are made of.
     pub(crate) fn find(proto: &ModelProto, view: &ViewNetwork, labels: usize) -> Result<Self, Reason> {
+        if !view.classes.is_empty() {
+            return Err("its labels are some of more classes");
+        }
         let graph = proto.graph.as_ref().ok_or("it has no graph")?;
         let reader = Reader::of(graph);
         let output = graph.output.first().ok_or("it has no output")?;

@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prost::Message;
 use tract_onnx::{
-    pb::{ModelProto, tensor_proto::DataLocation},
     prelude::*,
     tract_hir::{infer::Factoid, internal::DimLike},
 };
@@ -12,17 +10,17 @@ use tract_onnx::{
 use cloister_conv::{Options, Store};
 
 use crate::map::{Heat, Sight};
-use crate::{Error, Layer, Output, Package, ViewNetwork, blocked, layers};
-
-/// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
-const ROUNDING: f64 = 1e-3;
+use crate::{Error, Layer, Output, Package, ViewNetwork, blocked, examine, layers, limits, output::ROUNDING};
 
 /// A network that is optimised for its one input shape. Clones share its weights.
 #[derive(Clone)]
 pub(crate) struct Network {
     name: String,
-    window: (usize, usize),
+    /// Pictures, channels, rows and columns.
+    input: [usize; 4],
     output: Output,
+    /// Which of the outputs each label is.
+    classes: Vec<usize>,
     plan: Arc<TypedRunnableModel>,
     maps: Result<Arc<Maps>, &'static str>,
 }
@@ -43,25 +41,30 @@ pub(crate) struct Run {
 }
 
 impl Network {
-    /// Reads, checks and optimises the network of one view. Its weights are shared with the other networks of `store`.
+    /// Reads, checks and optimises the network of one view, or of so many `breasts` at once. Its weights are shared with the other networks of
+    /// `store`.
     pub(crate) fn load(
         package: &Package,
         view: &ViewNetwork,
+        breasts: usize,
         options: Options,
         store: &mut Store,
     ) -> Result<Self, Error> {
         let name = &view.network;
         let bytes = package.file(name).ok_or_else(|| Error::MissingFile(name.clone()))?;
-        let proto = ModelProto::decode(bytes).map_err(|error| failed(name, "read", error))?;
-        refuse_outside_files(name, &proto)?;
+        let proto = examine::read(name, bytes)?;
         let model = onnx().model_for_proto_model(&proto).map_err(|error| failed(name, "read", error))?;
         let labels = package.manifest().labels.len();
-        let sight = Sight::find(&proto, view, labels);
+        let sight = match breasts {
+            1 => Sight::find(&proto, view, labels),
+            _ => Err("it looks at both breasts at once"),
+        };
         drop(proto);
         let failed = |error| failed(name, "prepared", error);
-        let mut model = with_input(model, view)?;
+        let mut model = with_input(model, name, [breasts, view.channels, view.window.0, view.window.1])?;
         let sight = sight.and_then(|sight| with_picture(&mut model, sight));
         let model = model.into_typed().map_err(failed)?;
+        examine::check_cost(name, &model)?;
         let maps = match sight {
             Ok(sight) => Maps::prepare(&model, sight, view.output.shape(labels), options, store).map_err(failed)?,
             Err(reason) => Err(reason),
@@ -72,9 +75,10 @@ impl Network {
             .and_then(|model| blocked::replace(model, options, store))
             .and_then(TypedModel::into_decluttered)
             .map_err(failed)?;
-        check_output(&model, view, labels)?;
+        let classes = classes(&model, view, labels * breasts)?;
         let plan = model.into_optimized().and_then(IntoRunnable::into_runnable).map_err(failed)?;
-        Ok(Self { name: name.clone(), window: view.window, output: view.output, plan, maps })
+        let input = [breasts, view.channels, view.window.0, view.window.1];
+        Ok(Self { name: name.clone(), input, output: view.output, classes, plan, maps })
     }
 
     /// # Errors
@@ -88,17 +92,23 @@ impl Network {
     }
 
     pub(crate) fn window(&self) -> (usize, usize) {
-        self.window
+        let [.., height, width] = self.input;
+        (height, width)
+    }
+
+    /// Of one picture.
+    pub(crate) fn channels(&self) -> usize {
+        self.input[1]
     }
 
     /// What each layer costs on this machine, on one thread, for an input that is bright in the middle.
     pub(crate) fn layers(&self) -> Result<Vec<Layer>, Error> {
-        let (height, width) = self.window;
+        let [_, _, height, width] = self.input;
         let bright = |(_, _, y, x): (usize, usize, usize, usize)| {
             let at = |place: usize, length: usize| (place as f32 / length as f32 - 0.5).abs();
             1.0 - 3.0 * (at(y, height) + at(x, width))
         };
-        let input: Tensor = tract_ndarray::Array4::from_shape_fn((1, 1, height, width), bright).into();
+        let input: Tensor = tract_ndarray::Array4::from_shape_fn(self.input, bright).into();
         layers::measure(&self.plan, &input.into_tvalue()).map_err(|error| failed(&self.name, "run", error))
     }
 
@@ -114,7 +124,7 @@ impl Network {
         let maps = map.map(|label| Ok::<_, Error>((self.maps()?, label))).transpose()?;
         let plan = maps.map_or(&self.plan, |(maps, _)| &maps.plan);
         let failed = |error| failed(&self.name, "run", error);
-        let mut input = buffers.take(self.window).map_err(failed)?;
+        let mut input = buffers.take(self.input).map_err(failed)?;
         fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
         let input = Arc::new(input);
         let result = blocked::on_threads(threads, || plan.run(tvec!(Arc::clone(&input).into_tvalue())));
@@ -122,7 +132,8 @@ impl Network {
         let outputs = result.map_err(failed)?;
         let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
         let numbers: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
-        let scores = scores(self.output, &numbers, labels.len());
+        let read = self.output.scores(&numbers);
+        let scores: Vec<f64> = self.classes.iter().map(|class| read.get(*class).copied().unwrap_or(f64::NAN)).collect();
         if let Some(label) = scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
             return Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() });
         }
@@ -181,9 +192,8 @@ fn with_picture(model: &mut InferenceModel, sight: Sight) -> Result<Sight, &'sta
 pub(crate) struct Buffers(Mutex<Vec<Tensor>>);
 
 impl Buffers {
-    /// The input of a window's size.
-    fn take(&self, (height, width): (usize, usize)) -> TractResult<Tensor> {
-        let shape = [1, 1, height, width];
+    /// An input of this shape.
+    fn take(&self, shape: [usize; 4]) -> TractResult<Tensor> {
         let spare = {
             let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let same = spare.iter().position(|tensor| tensor.shape() == shape);
@@ -206,45 +216,8 @@ impl Buffers {
     }
 }
 
-/// Probabilities from a network's numbers, whose count was checked; NaN where these are none.
-fn scores(output: Output, numbers: &[f64], labels: usize) -> Vec<f64> {
-    match output {
-        Output::LogSoftmaxPairs => numbers.as_chunks::<2>().0.iter().take(labels).map(|pair| yes(*pair)).collect(),
-        Output::Sigmoid => numbers.iter().map(|number| 1.0 / (1.0 + (-number).exp())).collect(),
-        Output::Softmax => {
-            let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let parts: Vec<f64> = numbers.iter().map(|number| (number - most).exp()).collect();
-            let sum: f64 = parts.iter().sum();
-            parts.into_iter().map(|part| part / sum).collect()
-        }
-        Output::Probabilities => numbers.to_vec(),
-    }
-}
-
-/// The second of two log-probabilities as a probability, if the two sum to 1.
-fn yes([no, yes]: [f64; 2]) -> f64 {
-    let (no, yes) = (no.exp(), yes.exp());
-    if (no + yes - 1.0).abs() <= ROUNDING { yes } else { f64::NAN }
-}
-
-/// A package is all there is: a network whose weights are in other files would read these from the machine's disk.
-fn refuse_outside_files(name: &str, proto: &ModelProto) -> Result<(), Error> {
-    let graph = proto.graph.as_ref().ok_or_else(|| failed(name, "read", "it has no graph"))?;
-    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
-    let tensors =
-        graph.initializer.iter().chain(attributes.flat_map(|attribute| attribute.t.iter().chain(&attribute.tensors)));
-    let outside = i32::from(DataLocation::External);
-    let mut elsewhere =
-        tensors.filter(|tensor| tensor.data_location == Some(outside) || !tensor.external_data.is_empty());
-    match elsewhere.next() {
-        Some(tensor) => Err(failed(name, "read", format!("the numbers of {:?} are in another file", tensor.name))),
-        None => Ok(()),
-    }
-}
-
 /// Fixes the input's shape, if the network's own leaves room for it.
-fn with_input(mut model: InferenceModel, view: &ViewNetwork) -> Result<InferenceModel, Error> {
-    let name = &view.network;
+fn with_input(mut model: InferenceModel, name: &str, expected: [usize; 4]) -> Result<InferenceModel, Error> {
     let count = model.inputs.len();
     if count != 1 || model.outputs.len() != 1 {
         return Err(failed(
@@ -253,7 +226,6 @@ fn with_input(mut model: InferenceModel, view: &ViewNetwork) -> Result<Inference
             format!("it has {count} inputs and {} outputs, not one of each", model.outputs.len()),
         ));
     }
-    let expected = [1, 1, view.window.0, view.window.1];
     let fact = model.input_fact(0).map_err(|error| failed(name, "prepared", error))?;
     let dimensions: Vec<Option<usize>> =
         fact.shape.dims().map(|dimension| dimension.concretize().and_then(|size| size.to_usize().ok())).collect();
@@ -264,7 +236,7 @@ fn with_input(mut model: InferenceModel, view: &ViewNetwork) -> Result<Inference
     if !fits {
         let actual = dimensions.into_iter().map(Option::unwrap_or_default).collect();
         return Err(Error::NetworkShape {
-            network: name.clone(),
+            network: name.to_owned(),
             what: "an input",
             actual,
             expected: expected.to_vec(),
@@ -274,18 +246,23 @@ fn with_input(mut model: InferenceModel, view: &ViewNetwork) -> Result<Inference
     Ok(model)
 }
 
-fn check_output(model: &TypedModel, view: &ViewNetwork, labels: usize) -> Result<(), Error> {
-    let name = &view.network;
-    let fact = model.output_fact(0).map_err(|error| failed(name, "prepared", error))?;
+/// Which of the network's outputs each label is.
+fn classes(model: &TypedModel, view: &ViewNetwork, labels: usize) -> Result<Vec<usize>, Error> {
+    let network = view.network.clone();
+    let fact = model.output_fact(0).map_err(|error| failed(&network, "prepared", error))?;
     if fact.datum_type != f32::datum_type() {
-        return Err(failed(name, "prepared", format!("its output is {:?}, and f32 is needed", fact.datum_type)));
+        return Err(failed(&network, "prepared", format!("its output is {:?}, and f32 is needed", fact.datum_type)));
     }
     let actual: Vec<usize> = fact.shape.iter().map(|size| size.to_usize().unwrap_or_default()).collect();
-    let expected = view.output.shape(labels);
-    if actual != expected {
-        return Err(Error::NetworkShape { network: name.clone(), what: "an output", actual, expected });
+    let Some(outputs) = view.output.count(&actual).filter(|outputs| *outputs <= limits::MAX_OUTPUTS) else {
+        let expected = view.output.shape(labels);
+        return Err(Error::NetworkShape { network, what: "an output", actual, expected });
+    };
+    let named = !view.classes.is_empty();
+    if named && view.classes.iter().any(|class| *class >= outputs) || !named && outputs != labels {
+        return Err(Error::Outputs { network, outputs, labels });
     }
-    Ok(())
+    Ok(if named { view.classes.clone() } else { (0..labels).collect() })
 }
 
 fn failed(network: &str, action: &'static str, reason: impl std::fmt::Display) -> Error {

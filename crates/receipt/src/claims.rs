@@ -79,7 +79,7 @@ pub struct View {
     pub window: [u32; 4],
     /// Where the network looked: y, x in pixels of the window, right breasts mirrored.
     pub best_center: [i64; 2],
-    /// The scores as the answer shows them.
+    /// The scores as the answer shows them. None where the model looks at both breasts at once, and scores no view.
     pub scores: Scores,
     /// What was found in the image or in its file, such as `edge-line`: codes in ascending order, each once.
     pub findings: Vec<String>,
@@ -113,9 +113,12 @@ impl View {
         let inside = top < bottom && bottom <= self.rows && left < right && right <= self.columns;
         require(inside, "window", "a rectangle in the image")?;
         check_findings(&self.findings)?;
-        check_scores(&self.scores, labels)?;
         let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
-        require(scored, "map", "for a label that is scored")
+        require(scored, "map", "for a label that is scored")?;
+        if labels.is_empty() {
+            return require(self.scores.is_empty(), "scores", "of every view or of none");
+        }
+        check_scores(&self.scores, labels)
     }
 }
 
@@ -151,10 +154,18 @@ impl Receipt {
         let place = |view: &View| VIEWS.into_iter().position(|(name, _)| name == view.view);
         let places: Option<Vec<usize>> = self.views.iter().map(place).collect();
         let ascend = places.is_some_and(|places| places.is_sorted_by(|before, after| before < after));
-        let labels = self.views.first().map(|view| &view.scores).filter(|_| ascend);
-        let labels = labels
+        let of_views = self.views.first().map(|view| &view.scores).filter(|_| ascend);
+        let of_views = of_views
             .ok_or(Error::Field { field: "views", wanted: "some of L-CC, R-CC, L-MLO and R-MLO, in this order" })?;
-        self.views.iter().try_for_each(|view| view.check(labels))?;
+        self.views.iter().try_for_each(|view| view.check(of_views))?;
+        let labels = if of_views.is_empty() {
+            // Nothing is scored but the breasts, both of them, from all views together.
+            let whole = self.views.len() == VIEWS.len() && self.breasts.len() == BREASTS.len();
+            require(whole, "scores", "of each view, or of both breasts of four views")?;
+            self.breasts.values().next().unwrap_or(of_views)
+        } else {
+            of_views
+        };
         let mapped = |view: &View| view.map.as_ref().map(|map| map.label.clone());
         let same = self.views.windows(2).all(|pair| mapped(&pair[0]) == mapped(&pair[1]));
         require(same, "map", "of all views, for the same label, or of none")?;

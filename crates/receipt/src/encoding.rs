@@ -53,7 +53,7 @@ fn view(view: &View) -> Value {
         ("sop_instance_uid", view.sop_instance_uid.as_deref().map(text)),
         ("window", Some(Value::Array(view.window.map(Value::from).to_vec()))),
         ("best_center", Some(Value::Array(view.best_center.map(Value::from).to_vec()))),
-        ("scores", Some(scores(&view.scores))),
+        ("scores", Some(scores(&view.scores)).filter(|_| !view.scores.is_empty())),
         ("map", view.map.as_ref().map(encode_map)),
         ("findings", findings(&view.findings)),
     ])
@@ -146,7 +146,7 @@ fn read_view(value: Value) -> Result<View> {
         sop_instance_uid: uid,
         window: fields.numbers("window")?,
         best_center: fields.numbers("best_center")?,
-        scores: read_scores(fields.take("scores")?)?,
+        scores: fields.optional("scores").map(read_scores).transpose()?.unwrap_or_default(),
         map: fields.optional("map").map(read_map).transpose()?,
         findings: fields.findings()?,
     };

@@ -9,7 +9,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use ciborium::Value;
 use cloister_receipt::{Error, Receipt, SigningKey, Unverified, limits};
-use common::{DOCUMENT, exam, image, least, scores};
+use common::{DOCUMENT, exam, image, least, scores, together};
 use proptest::prelude::*;
 
 /// The protected header of every receipt, byte by byte: `{1: -35, 3: "application/vnd.cloister.receipt+cbor"}`.
@@ -253,13 +253,14 @@ fn other_versions_and_unknown_fields_are_refused() {
         (&["model"], "digest"),
         (&["crops"], "count"),
         (&["views"], "laterality"),
-        (&["views"], "scores"),
         (&["views", "map"], "label"),
         (&["views", "map"], "sha256"),
     ] {
         let without = changed(path, |entries| entries.retain(|(key, _)| key.as_text() != Some(field)));
         assert_eq!(read(&without), Err(Error::MissingField(field)));
     }
+    let one_unscored = changed(&["views"], |entries| entries.retain(|(key, _)| key.as_text() != Some("scores")));
+    assert!(matches!(read(&one_unscored), Err(Error::Field { field: "scores", .. })));
 }
 
 #[test]
@@ -324,6 +325,11 @@ fn another_encoding_of_the_same_claims_is_refused() {
     }
     let empty_breasts = replaced(&[], "breasts", Value::Map(vec![]));
     assert_eq!(read(&empty_breasts), Err(Error::NotDeterministic), "absent, and not empty");
+    let mut unscored = ciborium::from_reader(&payload(&together())[..]).unwrap();
+    assert_eq!(read(&cbor(&unscored)), Ok(()));
+    // Where the order of the keys has its place.
+    entries(&mut unscored, &["views"]).insert(2, (text("scores"), Value::Map(vec![])));
+    assert_eq!(read(&cbor(&unscored)), Err(Error::NotDeterministic), "absent, and not empty");
 }
 
 proptest! {

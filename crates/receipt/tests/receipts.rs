@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cloister_receipt::{Crops, Error, Map, Model, Receipt, SigningKey, Unverified, View, limits};
-use common::{DOCUMENT, exam, image, least, scores, view};
+use common::{DOCUMENT, exam, image, least, scores, together, view};
 use proptest::prelude::*;
 
 #[test]
 fn what_was_signed_comes_back_with_its_document() {
     let key = SigningKey::generate().unwrap();
-    for receipt in [image(), exam(), least()] {
+    for receipt in [image(), exam(), together(), least()] {
         let bytes = receipt.sign(&key, DOCUMENT).unwrap();
         let unverified = Unverified::parse(&bytes).unwrap();
         assert_eq!((unverified.claims(), unverified.document()), (&receipt, DOCUMENT));
@@ -122,7 +122,19 @@ fn scores_that_are_no_probabilities_or_of_other_labels_are_not_signed() {
     let other = BTreeMap::from([("benign".to_owned(), 0.5)]);
     refused(Receipt { views: vec![View { scores: BTreeMap::new(), ..view("L-CC") }], ..image() });
     refused(Receipt { views: vec![view("L-CC"), View { scores: other.clone(), ..view("R-CC") }], ..image() });
-    refused(Receipt { breasts: [("left".to_owned(), other)].into(), ..exam() });
+    refused(Receipt { breasts: [("left".to_owned(), other.clone())].into(), ..exam() });
+    // Where no view has scores there are both breasts of all four, with the same labels.
+    refused(Receipt { breasts: BTreeMap::new(), ..together() });
+    refused(Receipt { breasts: [("left".to_owned(), scores(0.5))].into(), ..together() });
+    refused(Receipt { breasts: ["left", "right"].map(|side| (side.to_owned(), BTreeMap::new())).into(), ..together() });
+    let unequal = [("left".to_owned(), other), ("right".to_owned(), scores(0.5))].into();
+    refused(Receipt { breasts: unequal, ..together() });
+    let mut three = together();
+    drop(three.views.remove(2));
+    refused(three);
+    let mut one_scored = together();
+    one_scored.views[2].scores = scores(0.5);
+    refused(one_scored);
 }
 
 #[test]

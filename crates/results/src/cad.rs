@@ -73,7 +73,7 @@ fn entry(scored: &Scored) -> Result<Content> {
 fn impression(exam: &Exam) -> String {
     let mut lines = vec![NOTICE.to_owned()];
     lines.extend(SIDES.map(|side| sentences::breast(exam, side)));
-    lines.extend(exam.in_order().map(sentences::view));
+    lines.extend(exam.in_order().map(|scored| sentences::view(exam, scored)));
     lines.push(sentences::operating_point(exam));
     lines.join("\r\n")
 }

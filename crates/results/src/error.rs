@@ -33,10 +33,10 @@ pub enum Error {
     #[error("the views' studies differ: attributes of the General Study Module are not the same in all source files")]
     Studies,
     /// A score that is none.
-    #[error("the scores of {0} are not both between 0 and 1")]
+    #[error("the scores of {0} are not all between 0 and 1, or not of the same labels as other views'")]
     Scores(View),
     /// A threshold that is none.
-    #[error("the operating point's threshold is not between 0 and 1")]
+    #[error("the operating point is about none of the scores, or its threshold is not between 0 and 1")]
     Threshold,
     /// A distance between pixels that no mammogram has.
     #[error("the pixel spacing of {0} is not between 0.001 and 10 mm")]

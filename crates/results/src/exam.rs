@@ -1,5 +1,7 @@
 //! What a result is made of: the views of an exam, their scores, and who computed them.
 
+use std::collections::BTreeMap;
+
 use cloister_imaging::{Laterality, View};
 use time::OffsetDateTime;
 
@@ -75,14 +77,8 @@ pub struct Source {
     pub lossy: bool,
 }
 
-/// What the network says, each from 0 to 1: of a whole image, or the mean of a breast's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scores {
-    /// For benign.
-    pub benign: f64,
-    /// For malignant.
-    pub malignant: f64,
-}
+/// What the network says by its package's labels, each from 0 to 1: of a whole image, or the mean of a breast's.
+pub type Scores = BTreeMap<String, f64>;
 
 /// One view, and its scores.
 #[derive(Clone, PartialEq)]
@@ -109,8 +105,10 @@ pub struct Model {
 pub struct OperatingPoint {
     /// What it is called, at most 64 characters.
     pub label: String,
-    /// The lowest malignant score that reaches it.
-    pub malignant: f64,
+    /// Which of the scores it is about.
+    pub score: String,
+    /// The lowest such score that reaches it.
+    pub least: f64,
 }
 
 /// An exam's answer.
@@ -147,6 +145,7 @@ impl Exam {
     /// Refuses what no result can be written of; gives one of the views, for what they share.
     pub(crate) fn check(&self, identity: &Identity) -> Result<&Source> {
         let first = &self.views.first().ok_or(Error::NoViews)?.source;
+        let labels = self.views.first().map(|scored| &scored.scores).filter(|labels| !labels.is_empty());
         let mut instances = vec![&identity.instance];
         for (at, Scored { source, scores }) in self.views.iter().enumerate() {
             if self.views.iter().take(at).any(|before| before.source.view == source.view) {
@@ -162,7 +161,8 @@ impl Exam {
             if source.study != first.study {
                 return Err(Error::Studies);
             }
-            if !is_score(scores.benign) || !is_score(scores.malignant) {
+            if !scores.values().copied().all(is_score) || !labels.is_some_and(|labels| scores.keys().eq(labels.keys()))
+            {
                 return Err(Error::Scores(source.view));
             }
         }
@@ -172,7 +172,9 @@ impl Exam {
 
     /// What is quoted in sentences is held to one line, as if it stood in an attribute of its own.
     fn check_words(&self) -> Result<()> {
-        if !is_score(self.operating_point.malignant) {
+        let labels = self.views.first().map(|scored| &scored.scores);
+        let known = labels.is_some_and(|labels| labels.contains_key(&self.operating_point.score));
+        if !known || !is_score(self.operating_point.least) {
             return Err(Error::Threshold);
         }
         if !(1..=9999).contains(&self.time.year()) {
@@ -181,6 +183,8 @@ impl Exam {
         let label = Attribute { keyword: "OperatingPoint", ..Attribute::MODEL_NAME };
         let mut scratch = DataSet::default();
         scratch.required(label, &self.operating_point.label)?;
+        let label = Attribute { keyword: "Label", ..Attribute::MODEL_NAME };
+        labels.into_iter().flatten().try_for_each(|(name, _)| scratch.required(label, name))?;
         scratch.required(Attribute::MODEL_NAME, &self.model.name)?;
         scratch.required(Attribute::SOFTWARE_VERSIONS, &self.software)
     }
@@ -195,11 +199,12 @@ impl Exam {
         View::ALL.iter().filter_map(|view| self.views.iter().find(|scored| scored.source.view == *view))
     }
 
-    /// The mean of a breast's views; nothing without one.
+    /// The mean of a breast's two views; nothing without both: one view's scores are its own, and no mean.
     pub(crate) fn mean(&self, side: Laterality) -> Option<Scores> {
-        let count = u32::try_from(self.of(side).count()).ok().filter(|count| *count > 0)?;
-        let sum = |of: fn(&Scores) -> f64| self.of(side).map(|view| of(&view.scores)).sum::<f64>() / f64::from(count);
-        Some(Scores { benign: sum(|scores| scores.benign), malignant: sum(|scores| scores.malignant) })
+        let mut views = self.of(side).map(|scored| &scored.scores);
+        let (Some(one), Some(other)) = (views.next(), views.next()) else { return None };
+        let both = one.iter().filter_map(|(label, score)| Some((label, score, other.get(label)?)));
+        Some(both.map(|(label, score, other)| (label.clone(), f64::midpoint(*score, *other))).collect())
     }
 
     /// The day of the answer (DA).

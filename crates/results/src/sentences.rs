@@ -11,8 +11,12 @@ pub(crate) const NOTICE: &str = "Not for clinical use: a research result. A neur
 
 pub(crate) const SIDES: [Laterality; 2] = [Laterality::Left, Laterality::Right];
 
-fn scores(scores: Scores) -> String {
-    format!("malignant {:.6}, benign {:.6}", scores.malignant, scores.benign)
+/// The score that the operating point is about comes first.
+fn scores(exam: &Exam, scores: &Scores) -> String {
+    let about = |label: &String| *label == exam.operating_point.score;
+    let (first, others): (Vec<_>, Vec<_>) = scores.iter().partition(|(label, _)| about(label));
+    let words = first.into_iter().chain(others).map(|(label, score)| format!("{label} {score:.6}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn title(side: Laterality) -> &'static str {
@@ -23,22 +27,21 @@ fn title(side: Laterality) -> &'static str {
 }
 
 /// The scores of one image.
-pub(crate) fn view(scored: &Scored) -> String {
-    format!("{}: {}.", scored.source.view, scores(scored.scores))
+pub(crate) fn view(exam: &Exam, scored: &Scored) -> String {
+    format!("{}: {}.", scored.source.view, scores(exam, &scored.scores))
 }
 
 /// The scores of a breast, and which of its views they are of.
 pub(crate) fn breast(exam: &Exam, side: Laterality) -> String {
-    let Some(mean) = exam.mean(side) else {
-        return format!("{}: no view was given, and nothing is said about it.", title(side));
+    let there: Vec<&str> = exam.of(side).map(|scored| scored.source.view.as_str()).collect();
+    let missing = View::ALL.into_iter().find(|view| view.laterality() == side && !there.contains(&view.as_str()));
+    let said = match (exam.mean(side), missing) {
+        _ if there.is_empty() => "no view was given, and nothing is said about it".to_owned(),
+        (Some(mean), _) => format!("{}, the mean of {}", scores(exam, &mean), there.join(" and ")),
+        (None, Some(missing)) => format!("no score, because no {missing} was given"),
+        (None, None) => "no score".to_owned(),
     };
-    let there: Vec<View> = exam.of(side).map(|scored| scored.source.view).collect();
-    let missing = View::ALL.into_iter().find(|view| view.laterality() == side && !there.contains(view));
-    let of = match (there.as_slice(), missing) {
-        ([alone], Some(missing)) => format!("from {alone} alone: no {missing} was given"),
-        _ => format!("the mean of {}", there.iter().map(|view| view.as_str()).collect::<Vec<_>>().join(" and ")),
-    };
-    format!("{}: {}, {of}.", title(side), scores(mean))
+    format!("{}: {said}.", title(side))
 }
 
 /// How the breasts stand to the operating point.
@@ -46,14 +49,14 @@ pub(crate) fn operating_point(exam: &Exam) -> String {
     let point = &exam.operating_point;
     let stand = |side| {
         let word = match exam.mean(side) {
-            Some(mean) if mean.malignant >= point.malignant => "reached",
+            Some(mean) if mean.get(&point.score).is_some_and(|score| *score >= point.least) => "reached",
             Some(_) => "not reached",
             None => "not known",
         };
         format!("{} {word}", title(side))
     };
     let stands = SIDES.map(stand).join("; ");
-    format!("Operating point \"{}\", a mean malignant score of {} or more: {stands}.", point.label, point.malignant)
+    format!("Operating point \"{}\", a mean {} score of {} or more: {stands}.", point.label, point.score, point.least)
 }
 
 /// Who computed it, when, and what vouches for it.

@@ -55,7 +55,7 @@ fn breast(exam: &Exam, side: Laterality) -> Content {
     let images = exam.of(side).map(|scored| Content::image(&scored.source));
     let mean = Content::text(Code::FINDING, sentences::breast(exam, side)).with_all(Relation::InferredFrom, images);
     let views = exam.of(side).map(|scored| {
-        Content::text(Code::FINDING, sentences::view(scored))
+        Content::text(Code::FINDING, sentences::view(exam, scored))
             .with(Relation::InferredFrom, Content::image(&scored.source))
     });
     Content::container(Code::FINDINGS_SECTION)

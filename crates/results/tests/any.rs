@@ -112,13 +112,13 @@ proptest! {
     #[test]
     fn any_numbers_are_written_or_refused(benign in any::<f64>(), malignant in 0.0..=1.0, threshold in 0.0..=1.0, rows in any::<f64>(), columns in 0.001..10.0) {
         let mut exam = exam(&[View::LCc]);
-        exam.views[0].scores.malignant = malignant;
-        exam.operating_point.malignant = threshold;
+        exam.views[0].scores.insert("malignant".into(), malignant);
+        exam.operating_point.least = threshold;
         exam.views[0].source.spacing = Some(Spacing { between_rows: columns, between_columns: columns });
         prop_assert_eq!(check(&exam), Ok(()));
-        exam.views[0].scores.benign = benign;
+        exam.views[0].scores.insert("benign".into(), benign);
         prop_assert_eq!(check(&exam).is_ok(), (0.0..=1.0).contains(&benign) && benign.is_sign_positive());
-        exam.views[0].scores.benign = 0.5;
+        exam.views[0].scores.insert("benign".into(), 0.5);
         exam.views[0].source.spacing = Some(Spacing { between_rows: rows, between_columns: columns });
         prop_assert_eq!(mammography_cad_sr(&exam, &identity(1)).is_ok(), (0.001..=10.0).contains(&rows));
     }
@@ -136,7 +136,7 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_is_refused_by_its_name_and_not_repeated() {
-    let cases: [(Exam, Error); 10] = [
+    let cases: [(Exam, Error); 12] = [
         (exam(&[]), Error::NoViews),
         (exam(&[View::LCc, View::LCc]), Error::Repeated(View::LCc)),
         (changed(|exam| exam.views[1].source.patient.id.push('x')), Error::Patients),
@@ -145,9 +145,26 @@ fn what_does_not_fit_is_refused_by_its_name_and_not_repeated() {
             changed(|exam| exam.views[1].source.sop_instance_uid = exam.views[0].source.sop_instance_uid.clone()),
             Error::SameUid,
         ),
-        (changed(|exam| exam.views[1].scores.malignant = f64::NAN), Error::Scores(View::RCc)),
-        (changed(|exam| exam.views[0].scores.benign = -0.0), Error::Scores(View::LCc)),
-        (changed(|exam| exam.operating_point.malignant = -0.5), Error::Threshold),
+        (
+            changed(|exam| {
+                exam.views[1].scores.insert("malignant".into(), f64::NAN);
+            }),
+            Error::Scores(View::RCc),
+        ),
+        (
+            changed(|exam| {
+                exam.views[0].scores.insert("benign".into(), -0.0);
+            }),
+            Error::Scores(View::LCc),
+        ),
+        (
+            changed(|exam| {
+                exam.views[1].scores.remove("benign");
+            }),
+            Error::Scores(View::RCc),
+        ),
+        (changed(|exam| exam.operating_point.score = "mass".into()), Error::Threshold),
+        (changed(|exam| exam.operating_point.least = -0.5), Error::Threshold),
         (
             changed(|exam| in_all(exam, |source| source.patient.name = "SEKRET\\NAME".into())),
             Error::Value { attribute: "PatientName", rule: Rule::Character },

@@ -118,6 +118,11 @@ impl Disclose for Model {
             }
             Self::Digest { .. } => Words::of("the package's digest is not the expected one"),
             Self::Checkpoint(_) => Words::of("the checkpoint cannot be used"),
+            Self::NotOnnx { .. } => Words::of("a network is not a usable ONNX file"),
+            Self::UnsupportedOperator { .. } => Words::of("a network uses an operator that is not computed here"),
+            Self::NumbersElsewhere { .. } => Words::of("a network has numbers in another file"),
+            Self::NetworkTooLarge { what, limit, .. } => words!["a network takes more than ", *limit, " ", *what],
+            Self::Outputs { .. } => Words::of("a network gives other scores than its manifest has labels"),
             Self::Network { action, .. } => words!["a network cannot be ", *action],
             Self::NetworkShape { what, .. } => {
                 words!["a network has ", *what, " of another shape than its manifest needs"]
@@ -128,6 +133,14 @@ impl Disclose for Model {
             Self::MapScore { .. } => Words::of("a network's last layers gave another score than the network"),
             // A request can name a view too, so it is not said.
             Self::ViewNotServed(_) => Words::of("the model has no network for this view"),
+            Self::NeedsExam => Words::of("the model scores no single image"),
+            Self::NeedsViews => Words::of("the model scores no exam as a whole"),
+            Self::MissingView(_) => Words::of("the exam lacks a view"),
+            Self::KnownExam { index, .. } => words![
+                "known exam ",
+                *index,
+                " is missed: this machine or program does not compute what the model's owner computed"
+            ],
             Self::Crops { limit, .. } => words!["at most ", *limit, " crops can be averaged"],
             Self::Image(_) => Words::of("an image cannot be prepared"),
             Self::Threads { threads, .. } => words![*threads, " threads could not be started"],

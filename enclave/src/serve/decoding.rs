@@ -112,13 +112,16 @@ impl Image {
 }
 
 /// What images take in memory that are decoded one after the other, the next while the last is still at work, as their headers say;
-/// what their decoders would refuse as too large takes none.
-pub(super) fn decoded_bytes<'a>(images: impl IntoIterator<Item = &'a Image>) -> Result<usize, Problem> {
+/// what their decoders would refuse as too large takes none. So many are held prepared at a time.
+pub(super) fn decoded_bytes<'a>(
+    images: impl IntoIterator<Item = &'a Image>,
+    prepared: usize,
+) -> Result<usize, Problem> {
     let most = images.into_iter().map(Image::cost).fold(Cost::default(), |most, cost| Cost {
         pixels: most.pixels.max(cost.pixels),
         bytes: most.bytes.max(cost.bytes),
     });
-    let bytes = most.bytes + most.pixels * limits::PREPARED_BYTES_PER_PIXEL;
+    let bytes = most.bytes + most.pixels * limits::PREPARED_BYTES_PER_PIXEL * prepared;
     if bytes <= limits::DECODED_BUDGET_BYTES { Ok(bytes) } else { Err(Problem::DecodedTooLarge) }
 }
 
@@ -168,32 +171,33 @@ mod tests {
 
     #[test]
     fn an_image_counts_as_its_header_says_and_what_will_be_refused_counts_as_nothing() {
-        assert_eq!(decoded_bytes([&png(1000, 2000)]).unwrap(), 16_000_000);
-        assert_eq!(decoded_bytes([&png(u32::MAX, u32::MAX)]).unwrap(), 0);
+        assert_eq!(decoded_bytes([&png(1000, 2000)], 1).unwrap(), 16_000_000);
+        assert_eq!(decoded_bytes([&png(1000, 2000)], 2).unwrap(), 16_000_000 + 4_000_000);
+        assert_eq!(decoded_bytes([&png(u32::MAX, u32::MAX)], 1).unwrap(), 0);
         let short = Image::new(b"\x89PNG".to_vec(), None, Some(View::LCc)).unwrap();
-        assert_eq!(decoded_bytes([&short]).unwrap(), 0);
-        assert_eq!(decoded_bytes([&dicom(EXPLICIT, 1000, 2000)]).unwrap(), 16_000_000);
-        assert_eq!(decoded_bytes([&dicom(EXPLICIT, u16::MAX, u16::MAX)]).unwrap(), 0);
+        assert_eq!(decoded_bytes([&short], 1).unwrap(), 0);
+        assert_eq!(decoded_bytes([&dicom(EXPLICIT, 1000, 2000)], 1).unwrap(), 16_000_000);
+        assert_eq!(decoded_bytes([&dicom(EXPLICIT, u16::MAX, u16::MAX)], 1).unwrap(), 0);
     }
 
     #[test]
     fn a_compressed_image_counts_as_what_its_decoder_takes() {
         let jpeg_2000 = dicom(JPEG_2000, 1000, 2000);
-        assert_eq!(decoded_bytes([&jpeg_2000]).unwrap(), 17 * 2_000_000 + jpeg_2000.bytes.len());
-        let deflated = decoded_bytes([&dicom(DEFLATED, 1, 1)]).unwrap();
+        assert_eq!(decoded_bytes([&jpeg_2000], 1).unwrap(), 17 * 2_000_000 + jpeg_2000.bytes.len());
+        let deflated = decoded_bytes([&dicom(DEFLATED, 1, 1)], 1).unwrap();
         assert_eq!(deflated, 256 << 20, "nothing is known of it before it is inflated");
     }
 
     #[test]
     fn the_largest_detectors_image_fits_in_any_form_and_what_does_not_is_refused() {
-        assert!(decoded_bytes([&dicom(JPEG_2000, 5928, 4728)]).is_ok());
-        assert!(matches!(decoded_bytes([&dicom(JPEG_2000, 5792, 5792)]), Err(Problem::DecodedTooLarge)));
+        assert!(decoded_bytes([&dicom(JPEG_2000, 5928, 4728)], 1).is_ok());
+        assert!(matches!(decoded_bytes([&dicom(JPEG_2000, 5792, 5792)], 1), Err(Problem::DecodedTooLarge)));
     }
 
     #[test]
     fn an_exam_counts_as_its_dearest_image_and_what_is_left_of_its_largest() {
         let images = [png(2000, 2000), dicom(JPEG_2000, 1000, 1000)];
-        assert_eq!(decoded_bytes(&images).unwrap(), 24_000_000 + 8_000_000);
+        assert_eq!(decoded_bytes(&images, 1).unwrap(), 24_000_000 + 8_000_000);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `POST /v1/exams`: the four views of one exam, one part a view.
 
+mod together;
 mod views;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::decoding::{Image, decoded_bytes};
-use super::images::{NO_THREAD, Purpose, Viewed, declared_length, in_worker, prepare, ready};
+use super::images::{Digests, NO_THREAD, Prepared, Purpose, Viewed, declared_length, in_worker, prepare, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, OfExam, Scores};
@@ -29,8 +30,8 @@ use crate::state::ModelIdentity;
 /// A whole exam's scores.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Answer {
-    /// `left` and `right`: by label, the mean of that side's CC and MLO views. A side without one of them is absent: the other view's scores
-    /// are its own, and no mean.
+    /// `left` and `right`: by label, the mean of that side's CC and MLO views, or of the networks that look at both breasts from each angle. A
+    /// side without one of its views is absent: the other view's scores are its own, and no mean.
     breasts: BTreeMap<&'static str, Scores>,
     /// L-CC, R-CC, L-MLO, R-MLO.
     views: Vec<Viewed>,
@@ -118,10 +119,7 @@ fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, asked: &Ask
     let (mut scored, mut pictures) = (Vec::new(), Vec::new());
     while let Some((view, prepared)) = ahead.take() {
         let prepared = prepared?;
-        if let Some((earlier, _)) = pictures.iter().find(|(_, digests)| prepared.is_same_picture(digests)) {
-            return Err(Problem::SameImage(*earlier, view));
-        }
-        pictures.push((view, prepared.digests()));
+        check_new(&mut pictures, view, &prepared)?;
         let next = images.next();
         scored.push(std::thread::scope(|scope| {
             let beside = |image| std::thread::Builder::new().spawn_scoped(scope, move || ready(image));
@@ -135,18 +133,36 @@ fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, asked: &Ask
     Ok(scored)
 }
 
+/// Refuses a picture that came before, straight or mirrored.
+fn check_new<T>(pictures: &mut Vec<(View, Digests)>, view: View, prepared: &Prepared<T>) -> Result<(), Problem> {
+    if let Some((earlier, _)) = pictures.iter().find(|(_, digests)| prepared.is_same_picture(digests)) {
+        return Err(Problem::SameImage(*earlier, view));
+    }
+    pictures.push((view, prepared.digests()));
+    Ok(())
+}
+
 /// Receives, queues and classifies the four views, or those that there are.
 pub(super) async fn four(shared: &Shared, asked: Asked, allowed: Allowed, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
     asked.check_map(&loaded.classifier, &View::ALL)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
     let images = receive(Parts::of(request, reserved.clone()).await?, allowed).await?;
-    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images)?).await?;
+    // Networks that look at both breasts from each angle have nothing to say of fewer views.
+    let whole = loaded.classifier.needs_exam();
+    let allowed = Allowed { missing: allowed.missing && !whole, ..allowed };
+    let at_a_time = if whole { together::AT_A_TIME } else { 1 };
+    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images, at_a_time)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let views::Exam { images, findings } = views::arrange(images, allowed)?;
-        let scored = classify_all(&loaded.classifier, images, &asked)?;
-        let breasts = breasts(&scored);
+        let (scored, breasts) = if whole {
+            together::classify(&loaded.classifier, images, &asked)?
+        } else {
+            let scored = classify_all(&loaded.classifier, images, &asked)?;
+            let breasts = breasts(&scored);
+            (scored, breasts)
+        };
         let claims: Vec<_> = scored.iter().collect();
         let of_exam = OfExam { breasts: breasts.clone(), findings: findings.clone() };
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &claims, of_exam)?;

@@ -10,8 +10,9 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use cloister_imaging::{Finding, Laterality, View};
-use cloister_model::{Classification, Classifier, ToScore};
+use cloister_model::{Classification, Classifier, PreparedView, ToScore};
 use http_body_util::BodyExt;
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
@@ -64,12 +65,12 @@ pub(super) struct Scored {
     best_center: [i64; 2],
     /// How many crops were averaged.
     crops: u32,
-    /// A probability for each label of the model; the screening model has these two.
-    #[schema(value_type = f64, minimum = 0, maximum = 1)]
-    benign: f64,
+    /// A probability for each label of the model; the screening model has these two. None where the model scores exams as a whole.
+    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1)]
+    benign: Option<f64>,
     /// See `benign`.
-    #[schema(value_type = f64, minimum = 0, maximum = 1)]
-    malignant: f64,
+    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1)]
+    malignant: Option<f64>,
     /// Where the network looked, if `map` asked for that.
     map: Option<Mapped>,
 }
@@ -152,7 +153,7 @@ pub(super) async fn one(
         (Image::new(body, content_type(headers), view), reserved, None)
     };
     let image = image.ok_or_else(no_view)?;
-    let turn = loaded.admission.turn(1, decoded_bytes([&image])?).await?;
+    let turn = loaded.admission.turn(1, decoded_bytes([&image], 1)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let prepared = prepare(&loaded.classifier, &image, &asked, Purpose::Alone)?;
@@ -211,7 +212,7 @@ where
 }
 
 /// An image that was decoded and prepared, with what a receipt says of it.
-pub(super) struct Prepared<'a> {
+pub(super) struct Prepared<T> {
     begun: Instant,
     bytes_sha256: [u8; 32],
     pixels_sha256: [u8; 32],
@@ -221,7 +222,7 @@ pub(super) struct Prepared<'a> {
     columns: u32,
     sop_instance_uid: Option<String>,
     findings: Vec<&'static str>,
-    to_score: ToScore<'a>,
+    to_score: T,
 }
 
 /// A picture's digests: as it came, and turned as [`Prepared`] says.
@@ -248,7 +249,36 @@ pub(super) fn prepare<'a>(
     image: &Image,
     asked: &Asked,
     purpose: Purpose,
-) -> Result<Prepared<'a>, Problem> {
+) -> Result<Prepared<ToScore<'a>>, Problem> {
+    prepared(image, purpose, |pixels, view| {
+        let to_score = classifier.prepare(pixels, view, asked.crops())?;
+        let findings = to_score.findings().to_vec();
+        let to_score = match &asked.map {
+            Some(label) => to_score.with_map(label)?,
+            None => to_score,
+        };
+        Ok((to_score, findings))
+    })
+}
+
+/// The same, for a network that looks at both breasts.
+pub(super) fn prepare_view(
+    classifier: &Classifier,
+    image: &Image,
+    asked: &Asked,
+) -> Result<Prepared<PreparedView>, Problem> {
+    prepared(image, Purpose::Exam, |pixels, view| {
+        let view = classifier.prepare_view(pixels, view, asked.crops())?;
+        let findings = view.findings().to_vec();
+        Ok((view, findings))
+    })
+}
+
+fn prepared<T>(
+    image: &Image,
+    purpose: Purpose,
+    prepare: impl FnOnce(&Array2<u16>, View) -> Result<(T, Vec<Finding>), cloister_model::Error>,
+) -> Result<Prepared<T>, Problem> {
     let begun = Instant::now();
     let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
@@ -266,15 +296,11 @@ pub(super) fn prepare<'a>(
             (sha256(image.bytes()), straight, turned)
         });
         let digests = digests.map_err(|_| NO_THREAD)?;
-        let to_score = classifier.prepare(&pixels, view, asked.crops()).and_then(|to_score| match &asked.map {
-            Some(label) => to_score.with_map(label),
-            None => Ok(to_score),
-        });
-        let to_score = to_score.map_err(no_scores);
+        let to_score = prepare(&pixels, view).map_err(no_scores);
         let (bytes_sha256, pixels_sha256, turned_sha256) =
             digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
-        let to_score = to_score?;
-        findings.extend(to_score.findings().iter().copied().map(Finding::code));
+        let (to_score, found) = to_score?;
+        findings.extend(found.into_iter().map(Finding::code));
         findings.sort_unstable();
         Ok(Prepared {
             begun,
@@ -290,7 +316,7 @@ pub(super) fn prepare<'a>(
     })
 }
 
-impl Prepared<'_> {
+impl<T> Prepared<T> {
     /// Whether both are one picture, straight or mirrored.
     pub(super) fn is_same_picture(&self, earlier: &Digests) -> bool {
         self.pixels_sha256 == earlier.pixels || (self.turned_sha256.is_some() && self.turned_sha256 == earlier.turned)
@@ -301,13 +327,32 @@ impl Prepared<'_> {
         Digests { pixels: self.pixels_sha256, turned: self.turned_sha256 }
     }
 
-    /// Runs the network.
-    pub(super) fn score(self) -> Result<Computed, Problem> {
+    /// Runs `score`.
+    fn with(self, score: impl FnOnce(T) -> Result<Classification, cloister_model::Error>) -> Result<Computed, Problem> {
         let Self { begun, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid, findings, to_score, .. } = self;
-        let classification = to_score.score().map_err(no_scores)?;
+        let classification = score(to_score).map_err(no_scores)?;
         metrics::classified(begun.elapsed());
         let viewed = Viewed { classification, findings };
         Ok(Computed { viewed, bytes_sha256, pixels_sha256, rows, columns, sop_instance_uid })
+    }
+}
+
+impl Prepared<ToScore<'_>> {
+    /// Runs the network.
+    pub(super) fn score(self) -> Result<Computed, Problem> {
+        self.with(ToScore::score)
+    }
+}
+
+impl Prepared<PreparedView> {
+    /// What the network of its angle is given.
+    pub(super) fn view(&self) -> &PreparedView {
+        &self.to_score
+    }
+
+    /// What is said of the view itself, once its exam is scored.
+    pub(super) fn placed(self) -> Result<Computed, Problem> {
+        self.with(|view| Ok(view.place()))
     }
 }
 
@@ -317,6 +362,7 @@ pub(super) fn no_scores(error: cloister_model::Error) -> Problem {
         cloister_model::Error::MapLabel(labels) => Problem::MapUnknownLabel(labels),
         cloister_model::Error::NoMap { reason, .. } => Problem::MapNotAvailable(reason),
         cloister_model::Error::ViewNotServed(view) => Problem::ViewNotServed(view),
+        cloister_model::Error::NeedsExam => Problem::NeedsExam,
         other => {
             log(Record::NoScores { reason: other.words() });
             Problem::Internal("the network gave no scores")

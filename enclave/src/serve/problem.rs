@@ -87,6 +87,7 @@ pub(super) enum Problem {
     SameImage(imaging::View, imaging::View),
     Image(Option<imaging::View>, imaging::Error),
     ViewNotServed(imaging::View),
+    NeedsExam,
     MapUnknownLabel(String),
     MapNotAvailable(&'static str),
     Sealed(Refusal),
@@ -136,6 +137,11 @@ impl Problem {
             Self::ViewNotServed(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "view-not-served", "The model has no network for this view")
             }
+            Self::NeedsExam => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "needs-exam",
+                "The model looks at four views together and scores no single image",
+            ),
             Self::MapUnknownLabel(_) => {
                 (StatusCode::BAD_REQUEST, "map-unknown-label", "The model does not score what a map is asked for")
             }
@@ -181,6 +187,7 @@ impl Problem {
             Self::ExamMixed(what) => {
                 Some(format!("{what}; mixed=allow takes them all the same, and says so in the answer"))
             }
+            Self::NeedsExam => Some("send the four views of an exam to /v1/exams".to_owned()),
             Self::MapUnknownLabel(labels) => Some(format!("ask for one of {labels}")),
             Self::MapNotAvailable(reason) => Some((*reason).to_owned()),
             Self::SameImage(one, other) => {

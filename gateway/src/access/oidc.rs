@@ -249,8 +249,7 @@ impl Oidc {
         if pending.len() >= limits::MAX_PENDING {
             return Err(Denied::TooMany(limits::RETRY_AFTER_SECONDS));
         }
-        let cookie =
-            set_cookie(binding_name(secure), &binding, "Lax", limits::PENDING_LIFETIME.as_secs(), secure);
+        let cookie = set_cookie(binding_name(secure), &binding, "Lax", limits::PENDING_LIFETIME.as_secs(), secure);
         pending.insert(state, Pending { nonce, verifier, binding, at: Instant::now() });
         let join = if endpoint.contains('?') { '&' } else { '?' };
         Ok(Begun { location: format!("{endpoint}{join}{query}"), cookie })

@@ -136,7 +136,11 @@ pub fn verify(path: &Path, known: Option<&Head>) -> Result<Head, Error> {
         Some(known) if *known == head => Ok(head),
         // It has grown since the head was told: the event is in it, with that hash.
         Some(known) if known.number < head.number => {
-            if holds(path, known)? { Ok(head) } else { Err(broken(Broken::Order { line: known.number })) }
+            if holds(path, known)? {
+                Ok(head)
+            } else {
+                Err(broken(Broken::Order { line: known.number }))
+            }
         }
         Some(known) => Err(broken(Broken::Shorter { there: head.number, told: known.number })),
         None => Ok(head),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA384, digest};
-use cloister_client::{Exam, Scores};
+use cloister_client::Exam;
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{self as dicom, Picture, Read, Scored};
 use time::UtcOffset;
@@ -35,9 +35,9 @@ enum NotMade {
     /// A result cannot be written.
     #[error(transparent)]
     Result(#[from] dicom::Error),
-    /// A model of other labels.
-    #[error("the model's labels are not benign and malignant")]
-    Labels,
+    /// There is nothing to say of a view.
+    #[error("the model scores breasts alone, and results are written of each view's scores")]
+    BreastsAlone,
     /// Neither.
     #[error(transparent)]
     Other(#[from] Error),
@@ -94,8 +94,7 @@ fn in_dicom(gateway: &Gateway, work: &Work, made: &Made) -> Result<Vec<dicom::Fi
         sources.insert(*view, read.map_err(|source| NotMade::Source { view: *view, source })?);
     }
     let exam = exam(&gateway.config, &sources, made)?;
-    let pictures: Vec<Picture<'_>> =
-        made.maps.iter().filter_map(|map| picture(map, sources.get(&map.view)?)).collect();
+    let pictures: Vec<Picture<'_>> = made.maps.iter().filter_map(|map| picture(map, sources.get(&map.view)?)).collect();
     let bytes: Vec<[u8; 16]> = (0..16).map(|_| random::bytes()).collect::<Result<_, _>>()?;
     let mut bytes = bytes.into_iter();
     let files = dicom::files(&exam, &pictures, || bytes.next().unwrap_or_default())?;
@@ -118,7 +117,10 @@ fn picture<'a>(map: &'a StoredMap, read: &'a Read) -> Option<Picture<'a>> {
 fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<dicom::Exam, NotMade> {
     let views = made.answer.views.iter().map(|view| {
         let read = sources.get(&view.view).ok_or(NotMade::NotDicom)?;
-        Ok(Scored { source: read.source.clone(), scores: scores(&view.scores).ok_or(NotMade::Labels)? })
+        if view.scores.is_empty() {
+            return Err(NotMade::BreastsAlone);
+        }
+        Ok(Scored { source: read.source.clone(), scores: view.scores.clone() })
     });
     let mut receipt_digest = [0; 48];
     receipt_digest.copy_from_slice(digest(&SHA384, &made.answer.receipt.0).as_ref());
@@ -134,11 +136,11 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
         },
         software: made.claims.software.clone(),
         receipt_digest,
-        operating_point: dicom::OperatingPoint { label: point.name.clone(), malignant: point.malignant },
+        operating_point: dicom::OperatingPoint {
+            label: point.name.clone(),
+            score: point.label.clone(),
+            least: point.malignant,
+        },
         time: time::OffsetDateTime::from(made.claims.time).to_offset(offset),
     })
-}
-
-fn scores(scores: &Scores) -> Option<dicom::Scores> {
-    Some(dicom::Scores { benign: *scores.get("benign")?, malignant: *scores.get("malignant")? })
 }

@@ -1,17 +1,18 @@
 //! What a request came to: an answer that is kept, another try, or an end with its reason.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA384, digest};
-use cloister_client::{Attested, Error as ClientError, Exam, Session, receipt};
-use serde_json::json;
+use cloister_client::{Attested, Error as ClientError, Exam, Proof, Session, finding_words, receipt};
+use serde::Serialize;
 
 use super::ask;
 use crate::delivery::results;
 use crate::enclaves::Check;
 use crate::gateway::Gateway;
 use crate::times::words;
-use crate::worklist::{AnsweredBy, Answered, ModelName, Reason, ReceiptName, State, Work, work};
+use crate::worklist::{Answered, AnsweredBy, ModelName, Reason, ReceiptName, State, Work, work};
 use crate::{Error, audit, metric};
 
 /// What a request came to.
@@ -56,8 +57,7 @@ pub(super) async fn of_answer(
     };
     let maps = ask::maps(&mut answer);
     let receipt_digest = digest(&SHA384, &answer.receipt.0);
-    let receipt_name =
-        ReceiptName { digest: hex::encode(receipt_digest), key_id: hex::encode(verified.key_sha384) };
+    let receipt_name = ReceiptName { digest: hex::encode(receipt_digest), key_id: hex::encode(verified.key_sha384) };
     let (Ok(report), Ok(json)) = (report(gateway, attested, &answer), serde_json::to_string(&answer)) else {
         return Outcome::Failed(Reason::new("internal", "The answer could not be written as JSON."));
     };
@@ -66,7 +66,10 @@ pub(super) async fn of_answer(
         Ok(results) => results,
         Err(error) => {
             tracing::error!(%error, exam = %work.id, "results cannot be kept");
-            return Outcome::Again { after: None, reason: Reason::new("spool", "Results could not be written to disk.") };
+            return Outcome::Again {
+                after: None,
+                reason: Reason::new("spool", "Results could not be written to disk."),
+            };
         }
     };
     Outcome::Answered(Box::new(Answered {
@@ -82,23 +85,19 @@ pub(super) async fn of_answer(
 }
 
 /// What `cloister exam --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    answer: &'a Exam,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    finding_words: BTreeMap<&'a str, &'static str>,
+    verified: Proof,
+}
+
 fn report(gateway: &Gateway, attested: &Attested, answer: &Exam) -> serde_json::Result<String> {
-    let mut report = serde_json::to_value(answer)?;
-    let shown = |value: &Vec<u8>| value.iter().any(|byte| *byte != 0).then(|| hex::encode(value));
-    let pcrs: serde_json::Map<_, _> = attested
-        .pcrs
-        .iter()
-        .filter_map(|(index, value)| Some((index.to_string(), serde_json::Value::String(shown(value)?))))
-        .collect();
-    report["verified"] = json!({
-        "accepted_as": attested.label,
-        "module_id": attested.module_id,
-        "signed_at": words(attested.timestamp),
-        "root_sha256": hex::encode(gateway.enclaves.policy().root().fingerprint()),
-        "pcrs": pcrs,
-        "tls_public_key_sha384": hex::encode(digest(&SHA384, &attested.tls_public_key)),
-    });
-    serde_json::to_string(&report)
+    let found = answer.views.iter().flat_map(|view| &view.findings).chain(&answer.findings);
+    let finding_words = found.filter_map(|code| Some((code.as_str(), finding_words(code)?))).collect();
+    serde_json::to_string(&Report { answer, finding_words, verified: Proof::new(gateway.enclaves.policy(), attested) })
 }
 
 /// Whether another try may help, and otherwise why not. The enclave's words are about the image, and never repeat what identifies a patient.

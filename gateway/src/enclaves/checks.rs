@@ -130,11 +130,9 @@ fn refused(refusal: &Refusal) -> CheckId {
         R::TimestampOutsideCertificate { .. } | R::FromTheFuture { .. } | R::StaleDocument { .. } => CheckId::Time,
         R::DebugMode { .. } => CheckId::DebugMode,
         R::NonceMissing | R::NonceMismatch => CheckId::Nonce,
-        R::BindingMissing
-        | R::BindingMalformed
-        | R::BindingMismatch
-        | R::NoReceiptKey
-        | R::ReceiptKeyUnbound => CheckId::TlsKey,
+        R::BindingMissing | R::BindingMalformed | R::BindingMismatch | R::NoReceiptKey | R::ReceiptKeyUnbound => {
+            CheckId::TlsKey
+        }
         R::MissingPcr { index } | R::WrongPcr { index, .. } => register(*index),
         R::NoLongerAccepted { .. } => CheckId::Measurements,
         // A reason that this program does not know yet: the document is not what was expected.
@@ -186,10 +184,9 @@ fn values(error: &Error) -> (Option<String>, Option<String>) {
             (Some(format!("at most {} old", seconds(limit))), Some(format!("{} old", seconds(age))))
         }
         R::DebugMode { index } => (Some(format!("PCR{index} is not zero")), Some(format!("PCR{index} is zero"))),
-        R::WrongPcr { index, expected, found, .. } => (
-            Some(format!("PCR{index} {}", hex::encode(expected))),
-            Some(format!("PCR{index} {}", hex::encode(found))),
-        ),
+        R::WrongPcr { index, expected, found, .. } => {
+            (Some(format!("PCR{index} {}", hex::encode(expected))), Some(format!("PCR{index} {}", hex::encode(found))))
+        }
         R::MissingPcr { index } => (Some(format!("PCR{index}")), None),
         R::NoLongerAccepted { until, .. } => (Some(format!("until {}", words(*until))), None),
         other => (None, Some(other.to_string())),

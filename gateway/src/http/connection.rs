@@ -47,13 +47,7 @@ pub(crate) async fn serve(
     cloister_transport::serve(listener, &serve_limits, shutdown, handle).await;
 }
 
-async fn one(
-    stream: Stream,
-    from: From,
-    tls: Option<Arc<ServerConfig>>,
-    router: Router,
-    ended: watch::Receiver<bool>,
-) {
+async fn one(stream: Stream, from: From, tls: Option<Arc<ServerConfig>>, router: Router, ended: watch::Receiver<bool>) {
     let Some(tls) = tls else { return speak(stream, from, router, ended).await };
     // Whoever does not come through the handshake has nothing to be told.
     if let Ok(Ok(stream)) = timeout(limits::HANDSHAKE_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await {

@@ -8,11 +8,11 @@ use tokio_util::io::ReaderStream;
 
 use super::exams::get;
 use super::problem::{Details, Problem};
+use crate::Error;
 use crate::access::Caller;
 use crate::audit::Event;
 use crate::gateway::Gateway;
 use crate::worklist::{Media, reading};
-use crate::Error;
 
 /// One of the files, as it came.
 #[utoipa::path(

@@ -30,8 +30,8 @@ pub(crate) async fn ready(State(gateway): State<Gateway>) -> Response {
 pub(crate) async fn metrics(State(gateway): State<Gateway>, parts: Parts) -> Result<Response, Problem> {
     let from = From::of(&parts);
     // Behind a proxy everybody seems to be near.
-    let near = from.is_some_and(|from| from.is_loopback())
-        && !gateway.config.tls.as_ref().is_some_and(|tls| tls.elsewhere);
+    let near =
+        from.is_some_and(|from| from.is_loopback()) && !gateway.config.tls.as_ref().is_some_and(|tls| tls.elsewhere);
     if !near {
         let caller = gateway.access.identify(&parts.method, &parts.headers, from).await?;
         if !caller.is_administrator() {

@@ -24,8 +24,8 @@ use http::{HeaderName, HeaderValue, header};
 pub(crate) use assets::is_built;
 pub(crate) use connection::serve;
 pub(crate) use events::Streams;
-pub(crate) use problem::sentence;
 use problem::Problem;
+pub(crate) use problem::sentence;
 
 use crate::gateway::Gateway;
 use crate::limits;

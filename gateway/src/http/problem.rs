@@ -113,9 +113,7 @@ fn detail(refused: &Refused) -> Option<String> {
     match refused {
         Refused::NotAnImage(detail) | Refused::View(detail) | Refused::Malformed(detail) => Some(detail.clone()),
         Refused::Twice(view) => Some(view.to_string()),
-        Refused::Missing(views) => {
-            Some(views.iter().map(|view| view.as_str()).collect::<Vec<_>>().join(", "))
-        }
+        Refused::Missing(views) => Some(views.iter().map(|view| view.as_str()).collect::<Vec<_>>().join(", ")),
         Refused::TooLarge => Some(format!("at most {} bytes", limits::MAX_IMAGE_BYTES)),
         _ => None,
     }
@@ -135,16 +133,12 @@ impl Problem {
             Self::TooMany(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "There were too many requests in a minute")
             }
-            Self::Provider => {
-                (StatusCode::BAD_GATEWAY, "provider", "The provider of identities cannot be asked")
-            }
+            Self::Provider => (StatusCode::BAD_GATEWAY, "provider", "The provider of identities cannot be asked"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query", "The request cannot be used"),
             Self::Intake(refused) => intake(refused),
             Self::NotVerified(_) => intake(&Refused::NotVerified),
             Self::ImagesDeleted => (StatusCode::GONE, "images-deleted", "The images have been deleted"),
-            Self::NotFailed => {
-                (StatusCode::CONFLICT, "not-failed", "The exam has not failed, or its images are gone")
-            }
+            Self::NotFailed => (StatusCode::CONFLICT, "not-failed", "The exam has not failed, or its images are gone"),
             Self::NoReceipt => (StatusCode::NOT_FOUND, "not-answered", "The exam has no answer yet"),
             Self::NotAReceipt(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not-a-receipt", "This is no receipt"),
             Self::TooManyStreams => {

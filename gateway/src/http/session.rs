@@ -38,12 +38,7 @@ pub(crate) struct Credentials {
 
 fn shown(gateway: &Gateway, session: Option<Session>) -> Json<Shown> {
     let (user, csrf) = session.map(|session| (session.user, session.csrf)).unzip();
-    Json(Shown {
-        user,
-        sign_in: gateway.access.sign_in(),
-        csrf: csrf.unwrap_or_default(),
-        notice: gateway.notice(),
-    })
+    Json(Shown { user, sign_in: gateway.access.sign_in(), csrf: csrf.unwrap_or_default(), notice: gateway.notice() })
 }
 
 /// Who is signed in.

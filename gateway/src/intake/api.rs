@@ -128,17 +128,8 @@ async fn store(
     let id = random::id()?;
     let source = if caller.is_page() { Source::Page } else { Source::Api };
     let dicom = seen.iter().find_map(|looked| looked.dicom.clone()).unwrap_or_default();
-    let numbered = || (1_u32..).zip(&seen).zip(&files);
-    let rows = numbered().map(|((number, looked), file)| NewFile {
-        number,
-        view: looked.view,
-        media: looked.media,
-        bytes: file.bytes,
-        rows: looked.rows,
-        columns: looked.columns,
-        sha256: file.sha256.clone(),
-        instance_uid: looked.dicom.as_ref().map(|dicom| dicom.instance_uid.clone()),
-    });
+    let numbered = (1..).zip(&seen).zip(&files);
+    let rows = numbered.map(|((number, looked), file)| NewFile::of(number, file, looked));
     let all_dicom = seen.iter().all(|looked| looked.media == Media::Dicom);
     let exam = NewExam {
         id: id.clone(),

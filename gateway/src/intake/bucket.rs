@@ -11,7 +11,6 @@ use super::{Image, Refused, gather, looked};
 use crate::audit::Agent;
 use crate::config::Bucket;
 use crate::gateway::Gateway;
-use crate::spool::NotWritten;
 use crate::worklist::{Source, gathering};
 use crate::{Error, files, limits};
 
@@ -89,11 +88,8 @@ async fn one(
     if gateway.worklist.with(move |list| gathering::is_seen(list, &seen)).await? {
         return Ok(true);
     }
-    let taken = if size > limits::MAX_IMAGE_BYTES {
-        Err(Refused::TooLarge)
-    } else {
-        take(gateway, bucket, client, key).await
-    };
+    let taken =
+        if size > limits::MAX_IMAGE_BYTES { Err(Refused::TooLarge) } else { take(gateway, bucket, client, key).await };
     match taken {
         Ok(()) => {}
         Err(Refused::Full) => return Ok(false),
@@ -110,10 +106,7 @@ async fn take(gateway: &Gateway, bucket: &Bucket, client: &Client, key: &str) ->
     let object = client.get_object().bucket(&bucket.name).key(key).send().await;
     let object = object.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
     let bytes = object.body.collect().await.map_err(|error| failed(error.to_string()))?.into_bytes();
-    let file = gateway.spool.take(&bytes).await.map_err(|not| match not {
-        NotWritten::TooLarge => Refused::TooLarge,
-        NotWritten::Disk(error) => Refused::Disk(error),
-    })?;
+    let file = gateway.spool.take(&bytes).await?;
     drop(bytes);
     let (file, looked) = looked(gateway, file).await?;
     let looked = looked.map_err(|not| Refused::NotAnImage(not.sentence))?;

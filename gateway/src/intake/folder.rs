@@ -15,7 +15,6 @@ use super::{Image, Looked, NotTaken, Refused, gather, looked};
 use crate::audit::Agent;
 use crate::config::WatchedFolder;
 use crate::gateway::Gateway;
-use crate::spool::NotWritten;
 use crate::worklist::Source;
 use crate::{Error, files, limits};
 
@@ -118,10 +117,7 @@ async fn take(gateway: &Gateway, folder: &Path, found: &Found) -> Result<(), Ref
         // Gone, or not to be read now.
         Err(_) => return Err(Refused::Stalled),
     };
-    let file = gateway.spool.take(&bytes).await.map_err(|not| match not {
-        NotWritten::TooLarge => Refused::TooLarge,
-        NotWritten::Disk(error) => Refused::Disk(error),
-    })?;
+    let file = gateway.spool.take(&bytes).await?;
     drop(bytes);
     let (file, looked) = looked(gateway, file).await?;
     let looked = match looked {

@@ -55,7 +55,9 @@ pub(crate) async fn gather(gateway: &Gateway, image: Image) -> Result<Taken, Ref
     let Image { file, looked, name, label, source, agent, by } = image;
     let exam = new_exam(gateway, &id, number, &file, &looked, label, source, by)?;
     let (spool, place) = (gateway.spool.clone(), id.clone());
-    tokio::task::spawn_blocking(move || spool.commit(&place, vec![(number, file)])).await.map_err(|_| Error::Worker)??;
+    tokio::task::spawn_blocking(move || spool.commit(&place, vec![(number, file)]))
+        .await
+        .map_err(|_| Error::Worker)??;
     let gathered = gateway.worklist.with(move |list| gathering::gather(list, &name, &exam)).await?;
     match gathered {
         Gathered::Part { id, complete } => {
@@ -86,16 +88,6 @@ fn new_exam(
     by: Option<String>,
 ) -> Result<NewExam, Error> {
     let dicom = looked.dicom.clone().unwrap_or_default();
-    let file = NewFile {
-        number,
-        view: looked.view,
-        media: looked.media,
-        bytes: file.bytes,
-        rows: looked.rows,
-        columns: looked.columns,
-        sha256: file.sha256.clone(),
-        instance_uid: Some(dicom.instance_uid).filter(|uid| !uid.is_empty()),
-    };
     Ok(NewExam {
         id: id.to_owned(),
         source,
@@ -105,7 +97,7 @@ fn new_exam(
         by,
         missing_allowed: gateway.config.exams.missing == Missing::Allow,
         nonce: random::bytes()?,
-        files: vec![file],
+        files: vec![NewFile::of(number, file, looked)],
     })
 }
 
@@ -123,8 +115,7 @@ async fn close_quiet(gateway: &Gateway) -> Result<(), Error> {
     let _turn = gateway.gathering.lock().await;
     let since = now().saturating_sub(span(gateway.config.quiet()));
     for (number, id, views) in gateway.worklist.with(move |list| gathering::quiet_since(list, since)).await? {
-        let missing: Vec<&str> =
-            View::ALL.into_iter().filter(|view| !views.contains(view)).map(View::as_str).collect();
+        let missing: Vec<&str> = View::ALL.into_iter().filter(|view| !views.contains(view)).map(View::as_str).collect();
         if missing.is_empty() || gateway.config.exams.missing == Missing::Allow {
             gateway.worklist.with(move |list| gathering::complete(list, number)).await?;
             metric::exam(State::Received);

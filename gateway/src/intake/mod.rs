@@ -17,10 +17,10 @@ use cloister_imaging::View;
 use http::HeaderMap;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::gateway::Gateway;
-use crate::spool::Spooled;
-use crate::worklist::work;
 use crate::Error;
+use crate::gateway::Gateway;
+use crate::spool::{NotWritten, Spooled};
+use crate::worklist::work;
 
 /// Why an exam is not taken.
 #[derive(Debug)]
@@ -59,10 +59,18 @@ impl From<Error> for Refused {
     }
 }
 
+impl From<NotWritten> for Refused {
+    fn from(not: NotWritten) -> Self {
+        match not {
+            NotWritten::TooLarge => Self::TooLarge,
+            NotWritten::Disk(error) => Self::Disk(error),
+        }
+    }
+}
+
 /// Whether there is room for another exam.
 pub(crate) async fn room(gateway: &Gateway) -> Result<(), Refused> {
-    let (waiting, kept) =
-        gateway.worklist.with(|list| Ok((work::waiting(list)?, work::kept_bytes(list)?))).await?;
+    let (waiting, kept) = gateway.worklist.with(|list| Ok((work::waiting(list)?, work::kept_bytes(list)?))).await?;
     let bytes = kept + gateway.spool.incoming_bytes();
     crate::metric::load(waiting, bytes);
     let bounds = &gateway.config.limits;

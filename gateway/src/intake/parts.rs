@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Refused;
 use crate::limits;
-use crate::spool::{Incoming, NotWritten, Spool, Spooled};
+use crate::spool::{Incoming, Spool, Spooled};
 
 /// A body's parts.
 pub(super) struct Parts {
@@ -43,9 +43,9 @@ impl Parts {
     pub(super) async fn spool(&self, spool: &Spool, mut field: Field<'static>) -> Result<Spooled, Refused> {
         let mut file: Incoming = spool.begin().await?;
         while let Some(chunk) = in_time(self.deadline, field.chunk()).await? {
-            file.write(&chunk).await.map_err(refused)?;
+            file.write(&chunk).await?;
         }
-        file.finish().await.map_err(refused)
+        Ok(file.finish().await?)
     }
 
     /// Reads what is left and drops it: whoever sends reads an answer when all is sent, and would see a broken connection before.
@@ -86,13 +86,6 @@ pub(super) async fn discard(body: Body, refused: Refused) -> Refused {
         }
     }
     refused
-}
-
-fn refused(not: NotWritten) -> Refused {
-    match not {
-        NotWritten::TooLarge => Refused::TooLarge,
-        NotWritten::Disk(error) => Refused::Disk(error),
-    }
 }
 
 async fn in_time<T>(deadline: Instant, what: impl Future<Output = multer::Result<T>>) -> Result<T, Refused> {

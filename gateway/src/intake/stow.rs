@@ -90,12 +90,7 @@ pub(crate) async fn take(
     }
 }
 
-async fn each(
-    gateway: &Gateway,
-    caller: &Caller,
-    study: Option<&str>,
-    parts: &mut Parts,
-) -> Result<Stored, Refused> {
+async fn each(gateway: &Gateway, caller: &Caller, study: Option<&str>, parts: &mut Parts) -> Result<Stored, Refused> {
     let mut stored = Stored::default();
     let mut count = 0;
     while let Some(field) = parts.next().await? {

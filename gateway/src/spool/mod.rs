@@ -102,7 +102,8 @@ impl Spool {
     /// Deletes an exam's images, and leaves its results.
     pub(crate) fn delete_images(&self, id: &str) -> Result<(), Error> {
         for entry in entries(&self.exam(id))? {
-            let image = entry.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok());
+            let image =
+                entry.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok());
             if image {
                 gone(fs::remove_file(&entry)).map_err(Error::file(&entry))?;
             }

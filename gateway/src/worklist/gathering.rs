@@ -5,6 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::work::{NewExam, insert, step};
 use super::{Media, State};
+use crate::intake::Looked;
+use crate::spool::Spooled;
 use crate::times::{Millis, now};
 use crate::{Error, limits};
 
@@ -22,6 +24,20 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
+    /// A file, and what was seen of it.
+    pub(crate) fn of(number: u32, file: &Spooled, looked: &Looked) -> Self {
+        Self {
+            number,
+            view: looked.view,
+            media: looked.media,
+            bytes: file.bytes,
+            rows: looked.rows,
+            columns: looked.columns,
+            sha256: file.sha256.clone(),
+            instance_uid: looked.dicom.as_ref().map(|dicom| dicom.instance_uid.clone()),
+        }
+    }
+
     pub(super) fn insert(&self, transaction: &Transaction<'_>, exam: i64) -> Result<(), Error> {
         transaction.execute(
             "INSERT INTO file (exam, number, view, media, bytes, rows, columns, sha256, instance_uid)

@@ -178,7 +178,8 @@ fn views(connection: &Connection, exam: i64, answer: Option<&Answer>) -> Result<
             bytes,
             rows,
             columns,
-            scores: answered.map(|answered| answered.scores.clone()),
+            // A network that looks at both breasts at once has none for a view.
+            scores: answered.map(|answered| answered.scores.clone()).filter(|scores| !scores.is_empty()),
             findings: answered.map(|answered| answered.findings.clone()).unwrap_or_default(),
             has_map,
             sha256,
@@ -237,8 +238,7 @@ pub(crate) fn list(
     sql.push_str(" ORDER BY number DESC LIMIT ?");
     values.push(Value::Integer(i64::from(filter.limit) + 1));
     let mut query = connection.prepare(&sql)?;
-    let mut stored: Vec<Stored> =
-        query.query_map(params_from_iter(values), Stored::read)?.collect::<Result<_, _>>()?;
+    let mut stored: Vec<Stored> = query.query_map(params_from_iter(values), Stored::read)?.collect::<Result<_, _>>()?;
     let more = stored.len() > filter.limit as usize;
     stored.truncate(filter.limit as usize);
     let next = stored.last().filter(|_| more).map(|last| last.number);

@@ -4,6 +4,12 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
+    /// Last layers of each view and of each angle in one file.
+    #[error(
+        "it has last layers for each view (fc1_lcc) and for both breasts of an angle (fc1_cc): a checkpoint is of one family of networks, so \
+         save the one to be converted alone"
+    )]
+    TwoFamilies,
     /// Neither a zip nor a stream of pickles with PyTorch's magic number.
     #[error("it is not a PyTorch checkpoint: save one with torch.save({{\"model\": model.state_dict()}}, file)")]
     NotACheckpoint,

@@ -6,7 +6,7 @@ use tract_onnx::pb::{ModelProto, TensorShapeProto, tensor_shape_proto::dimension
 
 use super::*;
 use crate::{
-    FORMAT, Generator, Manifest, Output, Resize, SyntheticImage, ViewNetwork, demo_options,
+    FORMAT, Generator, Manifest, Numbers, Output, Resize, SyntheticImage, ViewNetwork, demo_options,
     onnx::{Attribute::Int, Graph},
     random_checkpoint,
 };
@@ -29,17 +29,19 @@ fn linear(window: (usize, usize), shape: &[usize], weight: f32, biases: &[f32]) 
 }
 
 fn manifest(labels: &[&str], output: Output) -> Manifest {
-    let network = ViewNetwork { network: "n.onnx".to_owned(), window: WINDOW, output };
+    let network = ViewNetwork::new("n.onnx".to_owned(), WINDOW, output);
     Manifest {
         format: FORMAT,
         name: "test".to_owned(),
         version: 1,
         intended_use: "tests".to_owned(),
         labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-        preprocessing: Preprocessing::Resize1(Resize { mean: 0.5, deviation: 0.25 }),
+        preprocessing: Preprocessing::Resize1(Resize { mean: Numbers::All(0.5), deviation: Numbers::All(0.25) }),
         views: [(View::LCc, network)].into(),
+        pairs: BTreeMap::new(),
         winograd: true,
         known_answers: vec![],
+        known_exams: vec![],
     }
 }
 
@@ -74,6 +76,7 @@ fn each_kind_of_output_is_read_as_it_says() {
     close(scores(Output::Sigmoid, 1.0, &[0.0, -2.0]).unwrap(), [logistic(2.0), 0.5]);
     close(scores(Output::Softmax, 1.0, &[0.0, 3_f32.ln()]).unwrap(), [0.25, 0.75]);
     close(scores(Output::Softmax, 0.0, &[1000.0, 0.0]).unwrap(), [1.0, 0.0]);
+    close(scores(Output::LogProbabilities, 0.0, &[0.5_f32.ln(), 0.75_f32.ln()]).unwrap(), [0.5, 0.75]);
     close(scores(Output::Probabilities, 0.25, &[0.0, 0.25]).unwrap(), [0.5, 0.75]);
     let half = -LN_2 as f32;
     let (three_quarters, quarter) = (0.75_f32.ln(), 0.25_f32.ln());
@@ -103,7 +106,7 @@ fn a_network_that_does_not_fit_its_manifest_is_refused() {
         other => panic!("{other:?}"),
     };
     let three = load(Output::Sigmoid, linear(WINDOW, &[1, 3], 1.0, &[0.0; 3]));
-    assert_eq!(shape(three), ("an output", vec![1, 3], vec![1, 2]));
+    assert!(matches!(three.err(), Some(Error::Outputs { outputs: 3, labels: 2, .. })));
     let pairs = load(Output::LogSoftmaxPairs, linear(WINDOW, &[1, 4], 1.0, &[0.0; 4]));
     assert_eq!(shape(pairs), ("an output", vec![1, 4], vec![1, 2, 2]));
     let larger = load(Output::Sigmoid, linear((7, 4), &[1, 2], 1.0, &[0.0; 2]));
@@ -134,21 +137,14 @@ fn a_network_that_leaves_its_batch_and_size_open_is_fixed_to_the_window() {
 }
 
 #[test]
-fn networks_that_cannot_be_read_are_refused() {
+fn networks_that_cannot_be_prepared_are_refused() {
     let reason = |refused: Result<Classifier, Error>| match refused.err() {
         Some(Error::Network { network, reason, .. }) if network == "n.onnx" => reason,
         other => panic!("{other:?}"),
     };
-    reason(load(Output::Sigmoid, b"not onnx".to_vec()));
-    assert!(reason(load(Output::Sigmoid, vec![])).contains("no graph"));
     assert!(reason(changed(|proto| proto.graph.as_mut().unwrap().output.clear())).contains("0 outputs"));
-    reason(changed(|proto| proto.graph.as_mut().unwrap().node[0].op_type = "Teleport".to_owned()));
-    let outside = changed(|proto| {
-        let weight = &mut proto.graph.as_mut().unwrap().initializer[0];
-        weight.raw_data.clear();
-        weight.data_location = Some(1);
-    });
-    assert!(reason(outside).contains("in another file"));
+    let wrong_axis = changed(|proto| proto.graph.as_mut().unwrap().initializer[0].dims = vec![1, 2]);
+    assert!(!reason(wrong_axis).is_empty());
 }
 
 #[test]

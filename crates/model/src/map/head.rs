@@ -83,7 +83,7 @@ impl Head {
     fn finish(picture: &str, mut steps: Vec<Step>, output: Output) -> Result<Self, Reason> {
         steps.reverse();
         match output {
-            Output::LogSoftmaxPairs => steps.push(Step::Exp),
+            Output::LogSoftmaxPairs | Output::LogProbabilities => steps.push(Step::Exp),
             Output::Sigmoid => steps.push(Step::Sigmoid),
             Output::Softmax => steps.push(Step::Softmax(usize::MAX)),
             Output::Probabilities => {}

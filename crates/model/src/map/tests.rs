@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use cloister_conv::{KernelSet, Options, Store};
 use cloister_imaging::{Axis, View, synthetic};
 use ndarray::{Array2, s};
@@ -10,7 +12,7 @@ use crate::onnx::{
     Attribute::{self, Float, Int, Ints},
     Graph,
 };
-use crate::{Classifier, Error, FORMAT, Manifest, Output, Package, Preprocessing, Resize, ScreeningMammogram};
+use crate::{Classifier, Error, FORMAT, Manifest, Numbers, Output, Package, Preprocessing, Resize, ScreeningMammogram};
 
 const WINDOW: (usize, usize) = (47, 38);
 const CHANNELS: usize = 5;
@@ -67,6 +69,7 @@ fn network(output: Output) -> Vec<u8> {
             graph.node("LogSoftmax", "log", &[&value], vec![("axis", Int(2))])
         }
         Output::Probabilities => graph.node("Softmax", "shares", &[&value], vec![("axis", Int(-1))]),
+        Output::LogProbabilities => graph.node("LogSoftmax", "logs", &[&value], vec![("axis", Int(-1))]),
         Output::Sigmoid | Output::Softmax => value,
     };
     finish(graph, &value, &shape)
@@ -88,7 +91,7 @@ fn score(output: Output, mean: &[f64], label: usize) -> f64 {
     match output {
         Output::LogSoftmaxPairs => share(&last[2 * label..2 * label + 2], 1),
         Output::Sigmoid => 1.0 / (1.0 + (-last[label]).exp()),
-        Output::Softmax | Output::Probabilities => share(&last, label),
+        Output::Softmax | Output::Probabilities | Output::LogProbabilities => share(&last, label),
     }
 }
 
@@ -139,7 +142,7 @@ fn picture(image: &[f32]) -> (usize, usize, Vec<f64>) {
 }
 
 fn manifest(output: Output, preprocessing: Preprocessing, window: (usize, usize), views: &[View]) -> Manifest {
-    let network = ViewNetwork { network: "n.onnx".to_owned(), window, output };
+    let network = ViewNetwork::new("n.onnx".to_owned(), window, output);
     Manifest {
         format: FORMAT,
         name: "test".to_owned(),
@@ -148,19 +151,21 @@ fn manifest(output: Output, preprocessing: Preprocessing, window: (usize, usize)
         labels: vec!["first".to_owned(), "second".to_owned()],
         preprocessing,
         views: views.iter().map(|view| (*view, network.clone())).collect(),
+        pairs: BTreeMap::new(),
         winograd: true,
         known_answers: vec![],
+        known_exams: vec![],
     }
 }
 
 fn package(output: Output, bytes: Vec<u8>) -> Package {
-    let resize = Preprocessing::Resize1(Resize { mean: 0.0, deviation: 1.0 });
+    let resize = Preprocessing::Resize1(Resize { mean: Numbers::All(0.0), deviation: Numbers::All(1.0) });
     Package::new(&manifest(output, resize, WINDOW, &[View::LCc]), [("n.onnx".to_owned(), bytes)].into()).unwrap()
 }
 
 fn loaded(output: Output, bytes: Vec<u8>, options: Options) -> Network {
     let package = package(output, bytes);
-    Network::load(&package, &package.manifest().views[&View::LCc], options, &mut Store::default()).unwrap()
+    Network::load(&package, &package.manifest().views[&View::LCc], 1, options, &mut Store::default()).unwrap()
 }
 
 fn labels() -> Vec<String> {
@@ -175,7 +180,8 @@ fn run(network: &Network, threads: usize, map: Option<usize>, image: &[f32]) -> 
     network.run(&Buffers::default(), threads, (&labels(), map), fill).unwrap()
 }
 
-const OUTPUTS: [Output; 4] = [Output::LogSoftmaxPairs, Output::Sigmoid, Output::Softmax, Output::Probabilities];
+const OUTPUTS: [Output; 5] =
+    [Output::LogSoftmaxPairs, Output::Sigmoid, Output::Softmax, Output::Probabilities, Output::LogProbabilities];
 
 /// What a heat must be: the positive part of the channels' sum, each times the slope of the log-odds along its mean.
 fn expected(output: Output, image: &[f32], label: usize) -> (usize, usize, Vec<f64>) {

@@ -51,7 +51,7 @@ pub fn scored(view: View, malignant: f64) -> Scored {
         burned_in_annotation: Some(false),
         lossy: false,
     };
-    Scored { source, scores: Scores { benign: 0.25, malignant } }
+    Scored { source, scores: Scores::from([("benign".into(), 0.25), ("malignant".into(), malignant)]) }
 }
 
 /// An exam of these views, with scores that differ.
@@ -67,7 +67,7 @@ pub fn exam(views: &[View]) -> Exam {
         model: Model { name: "screening-mammogram".into(), version: 3, digest: [0xAB; 48] },
         software: "cloister-enclave 0.1.0".into(),
         receipt_digest: [0xCD; 48],
-        operating_point: OperatingPoint { label: "sensitive".into(), malignant: 0.5 },
+        operating_point: OperatingPoint { label: "sensitive".into(), score: "malignant".into(), least: 0.5 },
         time: day.with_time(Time::from_hms(9, 8, 7).unwrap()).assume_offset(UtcOffset::from_hms(1, 0, 0).unwrap()),
     }
 }
