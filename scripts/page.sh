@@ -2,7 +2,8 @@
 # The gateway's page (gateway/page): from its lock file into gateway/page/dist, which the gateway's program takes in.
 #   page.sh build    dist/, and nothing else
 #   page.sh lint     formatting, eslint, types
-#   page.sh test     all of it: dist/, lint, unit tests, and the same bytes built a second time in another place
+#   page.sh test     dist/, unit tests, and the same bytes built a second time in another place
+#   page.sh exam D   a synthetic exam as DICOM files, from the PNGs in folder D that are named by their views
 #   page.sh stories  in Chromium, with a real gateway and a simulated enclave out of target/debug
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -57,11 +58,21 @@ build_again() {
     echo "the same bytes: $(cd "$PAGE/dist" && find . -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)"
 }
 
+exam() {
+    local folder
+    folder="$(realpath "$1")"
+    packages "$PAGE"
+    (cd "$PAGE" && npm run --silent exam -- "$folder")
+}
+
 stories() {
+    local bin
     say "the page in Chromium"
     debian_packages chromium
     packages "$PAGE"
-    (cd "$PAGE" && npm run --silent stories -- "$@")
+    bin="$(realpath "$(target_dir dev)")"
+    [ -x "$bin/cloister" ] || die "the stories need what cargo build --workspace leaves in $bin"
+    (cd "$PAGE" && CLOISTER_BIN="$bin" npm run --silent stories -- "$@")
 }
 
 node_is_there
@@ -71,11 +82,11 @@ case "$what" in
     build) build ;;
     lint) lint ;;
     stories) stories "$@" ;;
+    exam) exam "$1" ;;
     test)
         build
-        lint
         (cd "$PAGE" && npm test --silent)
         build_again
         ;;
-    *) die "there is no '$what'; build, lint, test or stories" ;;
+    *) die "there is no '$what'; build, lint, test, stories or exam" ;;
 esac

@@ -1,9 +1,9 @@
 // Synthetic mammograms as DICOM files, made here so that the stories need no data.
 
-import { decode } from 'fast-png';
 import { VIEWS } from '../../src/api/types.ts';
 import type { View } from '../../src/api/types.ts';
 import { mammogram } from '../../tests/support/dicom.ts';
+import { directions, drawing } from '../../tests/support/exam.ts';
 import type { Mammogram } from '../../tests/support/dicom.ts';
 import type { System } from './system.ts';
 
@@ -28,20 +28,12 @@ export function dicom(view: View, size: { rows: number; columns: number }, chang
   return mammogram({ side, direction, orientation, bitsStored: 12, pixels, ...size, ...change });
 }
 
-function directions(view: View): { side: 'L' | 'R'; direction: 'CC' | 'MLO'; orientation: string } {
-  const [side, direction] = view.split('-') as ['L' | 'R', 'CC' | 'MLO'];
-  const columns = direction === 'MLO' ? 'F' : side === 'L' ? 'R' : 'L';
-  return { side, direction, orientation: `${side === 'L' ? 'A' : 'P'}\\${columns}` };
-}
-
 /** The four views of a synthetic person, as `cloister synthetic` draws them, with a mass in the right breast alone. */
 export function exam(system: System, seed: number, change: Partial<Mammogram> = {}): { name: string; bytes: Buffer }[] {
   return VIEWS.map((view, at) => {
-    const png = decode(system.drawn(view, seed, view.startsWith('R') ? 1 : 0));
-    const of = { ...directions(view), rows: png.height, columns: png.width, pixels: png.data as Uint16Array };
     const whose = { patientId: `SYN-${seed}`, patientName: 'Synthetic^Person', studyUid: `2.25.${seed}` };
     // Names that say nothing, as files from a PACS have.
-    return { name: `IM${at}`, bytes: mammogram({ ...of, ...whose, ...change }) };
+    return { name: `IM${at}`, bytes: drawing(view, system.drawn(view, seed, view.startsWith('R') ? 1 : 0), { ...whose, ...change }) };
   });
 }
 
