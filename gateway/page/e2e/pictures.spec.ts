@@ -74,6 +74,7 @@ test('pictures', async ({ page }) => {
   await shoot(page, 'receipt');
   await page.getByRole('link', { name: 'Enclave', exact: true }).click();
   await page.locator('.enclave-card').waitFor();
+  await page.locator('.check').first().scrollIntoViewIfNeeded();
   await shoot(page, 'enclave');
   await page.locator('.language').selectOption('zh');
   await page.goto(`${gateway.address}/#/exams`);

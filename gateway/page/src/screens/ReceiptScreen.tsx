@@ -140,7 +140,8 @@ function ClaimedScores({ claims }: { claims: ReceiptClaims }) {
   const views = VIEWS.flatMap((view) =>
     claims.views.filter((each) => each.view === view).map(({ scores }) => ({ name: t(`view.${view}`), scores })),
   );
-  const rows = [...breasts, ...views];
+  // A network that looks at both views of a breast at once gives no view a score of its own.
+  const rows = [...breasts, ...views.filter(({ scores }) => Object.keys(scores).length > 0)];
   const labels = [...new Set(rows.flatMap(({ scores }) => Object.keys(scores)))].sort();
   return (
     <table class="claimed-scores">
