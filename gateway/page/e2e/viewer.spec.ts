@@ -199,8 +199,12 @@ test('what cannot be sent is told in words, and mended by hand', async ({ page }
 test('an image that claims to be DICOM and is not is told, and blocks sending', async ({ page }) => {
   await page.goto(address);
   const broken = dicom('L-CC', SMALL);
-  await drop(page.locator('.screen'), [{ name: 'x', bytes: broken.subarray(0, broken.length - 200_000) }]);
-  await expect(page.locator('[data-finding="unreadable"]')).toBeVisible();
+  await drop(page.locator('.screen'), [
+    { name: 'cut', bytes: broken.subarray(0, broken.length - 200_000) },
+    // JPEG-LS, which no enclave takes.
+    { name: 'other', bytes: dicom('R-CC', SMALL, { syntax: '1.2.840.10008.1.2.4.80' }) },
+  ]);
+  await expect(page.locator('[data-finding="unreadable"]')).toHaveCount(2);
   await expect(page.getByRole('button', { name: 'Send to the enclave' })).toBeDisabled();
 });
 
