@@ -441,4 +441,14 @@ mod tests {
         }
         assert!(matches!(checked("tcp://127.0.0.1:1", "[retention]\nday = 1\n"), Err(Error::Configuration(_))));
     }
+
+    #[test]
+    fn the_configurations_that_are_shown_and_deployed_are_taken() {
+        let shown = include_str!("../../docs/gateway.md");
+        let whole = shown.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        Config::from_toml(whole).unwrap().check().unwrap();
+        Config::from_toml(include_str!("../../deploy/kustomize/gateway/gateway.toml")).unwrap().check().unwrap();
+        let oidc = shown.split("```toml\n").nth(3).and_then(|rest| rest.split("```").next()).unwrap();
+        assert!(checked("tcp://127.0.0.1:1", oidc).is_ok());
+    }
 }

@@ -20,6 +20,9 @@ pub const MAX_STOW_INSTANCES: usize = 64;
 /// An exam's label: an accession number has 16 characters, file names some more.
 pub const MAX_LABEL_CHARACTERS: usize = 128;
 
+/// A patient's name in the work list: three groups of 64 characters (PS3.5, 6.2), and what is between them.
+pub const MAX_SHOWN_CHARACTERS: usize = 256;
+
 /// Exams that are received at once. Each takes a file handle and a buffer, and no memory for images.
 pub const MAX_UPLOADS: usize = 16;
 

@@ -148,3 +148,23 @@ async fn what_is_no_exam_is_refused_with_its_reason_and_leaves_nothing() {
         "not-failed"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_view_is_a_finding_where_it_is_allowed_and_its_breast_has_no_score() {
+    let world = World::ready(Setup::default()).await;
+    let folder = world.folder().join("gateway");
+    let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), "");
+    gateway.ready().await;
+    let client = gateway.client();
+    let views = [View::LCc, View::LMlo, View::RCc];
+    let pictures = views.map(|view| image(view, 9));
+    let parts: Vec<(&str, &[u8])> = views.iter().zip(&pictures).map(|(v, i)| (v.as_str(), i.as_slice())).collect();
+    let sent = client.send_exam("?missing=allow", &parts).await;
+    assert_eq!(sent.status, 201, "{}", String::from_utf8_lossy(&sent.body));
+    let id = sent.json()["id"].as_str().unwrap().to_owned();
+    let exam = client.until(&id, &["answered", "failed", "abstained"]).await;
+    assert_eq!((&exam["state"], &exam["findings"]), (&"answered".into(), &serde_json::json!(["missing-R-MLO"])));
+    assert!(exam["breasts"]["left"].is_object() && exam["breasts"]["right"].is_null(), "{exam:#}");
+    let report = client.get(&format!("/api/v1/exams/{id}/report")).await.json();
+    assert!(report["finding_words"]["missing-R-MLO"].is_string(), "{report:#}");
+}

@@ -124,8 +124,8 @@ pub enum SignIn {
 
 enum Mode {
     Open { csrf: String },
-    Password(Passwords),
-    Oidc(Oidc),
+    Password(Box<Passwords>),
+    Oidc(Box<Oidc>),
 }
 
 /// Who may use it.
@@ -143,8 +143,8 @@ impl Access {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         let access = config.access.as_ref();
         let mode = match access.map(|access| (&access.users, &access.oidc)) {
-            Some((Some(users), _)) => Mode::Password(Passwords::read(users)?),
-            Some((_, Some(oidc))) => Mode::Oidc(Oidc::new(oidc)?),
+            Some((Some(users), _)) => Mode::Password(Box::new(Passwords::read(users)?)),
+            Some((_, Some(oidc))) => Mode::Oidc(Box::new(Oidc::new(oidc)?)),
             _ => Mode::Open { csrf: random::secret()? },
         };
         Ok(Self {

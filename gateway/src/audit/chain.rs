@@ -240,4 +240,24 @@ mod tests {
         assert!(verified(&anew, None).is_ok(), "by itself it is whole");
         assert!(verified(&anew, Some(&head())).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_byte_can_be_another_without_its_showing(at in 0_usize..1000, other in 1_u8..=255) {
+            let whole = lines().concat().into_bytes();
+            let mut touched = whole.clone();
+            let at = at % touched.len();
+            touched[at] ^= other;
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log");
+            std::fs::write(&path, touched).unwrap();
+            proptest::prop_assert!(verify(&path, Some(&head())).is_err());
+        }
+
+        #[test]
+        fn whatever_lies_there_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2000)) {
+            let whole = read(&mut bytes.as_slice(), Path::new("log")).unwrap();
+            proptest::prop_assert!(whole.head.is_err() || whole.length == 0);
+        }
+    }
 }

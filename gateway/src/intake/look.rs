@@ -5,10 +5,9 @@ use std::io::Cursor;
 use cloister_dicom::{ComparisonKey, DecodeLimits, Refusal, Tag, is_dicom, named, outline};
 use cloister_imaging::View;
 
+use crate::limits;
 use crate::worklist::Media;
 
-const PATIENT_NAME: Tag = Tag::new(0x0010, 0x0010);
-const ACCESSION_NUMBER: Tag = Tag::new(0x0008, 0x0050);
 const STUDY_INSTANCE: Tag = Tag::new(0x0020, 0x000D);
 const SOP_CLASS: Tag = Tag::new(0x0008, 0x0016);
 const SOP_INSTANCE: Tag = Tag::new(0x0008, 0x0018);
@@ -66,8 +65,8 @@ pub(crate) fn look(bytes: &[u8]) -> Result<Looked, NotTaken> {
         return Err(not("the PNG file is not plain greyscale", false));
     }
     let (rows, columns) = (Some(header.height), Some(header.width));
-    let limits = DecodeLimits::default();
-    let side = |length: u32| usize::try_from(length).is_ok_and(|length| (1..=limits.side).contains(&length));
+    let decode = DecodeLimits::default();
+    let side = |length: u32| usize::try_from(length).is_ok_and(|length| (1..=decode.side).contains(&length));
     if !side(header.height) || !side(header.width) {
         return Err(not("the PNG file has more pixels than a mammogram", false));
     }
@@ -79,14 +78,18 @@ pub(crate) fn look(bytes: &[u8]) -> Result<Looked, NotTaken> {
 }
 
 fn dicom(bytes: &[u8]) -> Result<Looked, Refusal> {
-    let limits = DecodeLimits::default();
-    let outline = outline(bytes, &limits)?;
-    let named = named(bytes, &limits, &[PATIENT_NAME, ACCESSION_NUMBER, STUDY_INSTANCE])?;
-    let text = |tag| named.value(tag).map(text).filter(|text| !text.is_empty());
+    let decode = DecodeLimits::default();
+    let outline = outline(bytes, &decode)?;
+    let named = named(bytes, &decode, &[STUDY_INSTANCE])?;
+    // A name that cannot be read keeps no image out: it is not shown.
+    let listed = cloister_results::listed(bytes, &decode).ok();
+    let shown = |text: String| Some(shown(&text)).filter(|text| !text.is_empty());
+    let (patient_name, accession_number) =
+        listed.map(|listed| (shown(listed.patient_name), shown(listed.accession_number))).unzip();
     let dicom = Identified {
-        patient_name: text(PATIENT_NAME),
-        accession_number: text(ACCESSION_NUMBER),
-        study_uid: text(STUDY_INSTANCE).unwrap_or_default(),
+        patient_name: patient_name.flatten(),
+        accession_number: accession_number.flatten(),
+        study_uid: named.value(STUDY_INSTANCE).map(text).unwrap_or_default(),
         instance_uid: outline.sop_instance_uid.as_str().to_owned(),
         patient: outline.patient,
         study: Some(outline.study),
@@ -100,10 +103,14 @@ fn dicom(bytes: &[u8]) -> Result<Looked, Refusal> {
     })
 }
 
-/// For a list on a screen; the results have names by their character set.
+/// For a list on a screen.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(limits::MAX_SHOWN_CHARACTERS).collect()
+}
+
+/// An identifier, without its padding.
 fn text(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    text.trim_matches([' ', '\0']).chars().filter(|c| !c.is_control()).take(256).collect()
+    shown(String::from_utf8_lossy(value).trim_matches([' ', '\0']))
 }
 
 /// SOP Class and Instance UID of any DICOM file, for an answer about it.
@@ -111,5 +118,37 @@ pub(crate) fn instance(bytes: &[u8]) -> (Option<String>, Option<String>) {
     match named(bytes, &DecodeLimits::default(), &[SOP_CLASS, SOP_INSTANCE]) {
         Ok(named) => (named.value(SOP_CLASS).map(text), named.value(SOP_INSTANCE).map(text)),
         Err(_) => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_breaks_off_may_be_whole_later_and_what_is_something_else_will_not() {
+        let broken_off = |bytes: &[u8]| look(bytes).err().map(|not| not.broken_off);
+        assert_eq!(broken_off(b""), Some(true));
+        assert_eq!(broken_off(&[0; 100]), Some(true), "the preamble of a DICOM file");
+        assert_eq!(broken_off(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), Some(true));
+        assert_eq!(broken_off(&[b'x'; 500]), Some(false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_taken_or_not(mut bytes in proptest::collection::vec(any::<u8>(), 0..600), kind in 0..3) {
+            let head = match kind {
+                0 => Vec::new(),
+                1 => b"\x89PNG\r\n\x1a\n".to_vec(),
+                _ => [&[0; 128][..], b"DICM"].concat(),
+            };
+            bytes.splice(0..0, head);
+            let _ = instance(&bytes);
+            if let Err(not) = look(&bytes) {
+                prop_assert!(!not.sentence.is_empty());
+            }
+        }
     }
 }
