@@ -126,6 +126,15 @@ test('what happens is told to screen readers', async ({ page }) => {
   await expect(page.getByRole('group', { name: /^Right CC, 180 by 240 pixels/ })).toBeVisible();
 });
 
+test('with the hospital’s own accounts there is one button, and no password is asked for', async ({ page }) => {
+  mock.scenario.signIn = 'oidc';
+  await page.goto(address);
+  const button = page.getByRole('link', { name: 'Sign in with the hospital’s account' });
+  await expect(button).toHaveAttribute('href', '/api/v1/session/oidc');
+  await expect(page.getByLabel('Password')).toHaveCount(0);
+  await sound(page, 'sign in with an account');
+});
+
 test('the language is remembered', async ({ page }) => {
   await page.goto(address);
   await page.getByLabel('Language').selectOption('zh');

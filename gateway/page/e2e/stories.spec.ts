@@ -222,6 +222,44 @@ test('two users see each other’s exams as they change, and each signs in as th
   await expect(bob.locator('.user')).toContainText('Dr bob');
 });
 
+test('an exam without one of its views gives that breast no score, and says so', async ({ page }) => {
+  await page.goto(open.address);
+  await page.getByText('Drop the four views here').waitFor();
+  await drop(page.locator('.screen'), exam(system, 14).slice(0, 3));
+  await allShown(page, 3);
+  await page.getByRole('checkbox').check();
+  await page.getByLabel('Label').fill('ACC-0014');
+  await send(page).click();
+  await expect(breast(page, 'left')).toContainText('it needs both views');
+  await expect(breast(page, 'left')).toContainText('Left CC');
+  await expect(breast(page, 'right')).toContainText('operating point');
+  await expect(page.locator('[data-finding="missing-L-MLO"]')).toContainText('Left MLO was not sent');
+});
+
+test('results that were delivered are listed, and images that are gone are seen again by dropping the same files', async ({ page }) => {
+  const more = `[delivery]\nfolder = "${system.path('out')}"\n`;
+  const delivering = await Gateway.start(system, 'delivering', system.path('policy.toml'), {}, more);
+  await delivering.ready();
+  await page.goto(delivering.address);
+  await page.getByText('Drop the four views here').waitFor();
+  await sendExam(page, 'ACC-0015', 15);
+  await expect(page.locator('.chip-delivered')).toBeVisible();
+  await expect(page.locator('.results')).toContainText('Mammography CAD report');
+  await expect(page.locator('.results')).toContainText('delivered to');
+  const link = page.locator('.results a').first();
+  const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
+  expect(
+    readFileSync(await download.path())
+      .subarray(128, 132)
+      .toString(),
+  ).toBe('DICM');
+  await page.reload();
+  await expect(page.getByText('The images were deleted after delivery')).toBeVisible();
+  await drop(page.locator('.screen'), exam(system, 15));
+  await allShown(page);
+  await expect(page.locator('.pane-overlay[data-map="drawn"]')).toHaveCount(4);
+});
+
 test('a map lies over its image, and fades with its slider', async ({ page }) => {
   await page.goto(open.address);
   await page.getByText('Drop the four views here').waitFor();

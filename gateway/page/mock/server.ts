@@ -11,7 +11,7 @@ import type { Enclaves, Exam, ExamState, ExamView, View } from '../src/api/types
 import { greyPng } from './png.ts';
 
 export interface Scenario {
-  signIn: 'none' | 'password';
+  signIn: 'none' | 'password' | 'oidc';
   /** Users and their passwords. */
   users: Record<string, string>;
   enclave: 'verified' | 'refused' | 'unreachable';

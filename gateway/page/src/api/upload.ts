@@ -22,7 +22,8 @@ export function upload(label: string, parts: Part[], allowMissing: boolean, prog
   const form = new FormData();
   if (label !== '') form.append('label', label);
   // The file's own name stays here: it can hold a patient's.
-  for (const part of parts) form.append(part.name, part.file, part.name);
+  // The file's own name stays here: it can hold a patient's. Where there is no label, an exam may be called by this one.
+  for (const part of parts) form.append(part.name, part.file, 'exam');
 
   const request = new XMLHttpRequest();
   let cancelled = false;
