@@ -127,6 +127,7 @@ function Header({ now, allowed, onHelp }: { now: Session | null; allowed: boolea
   const { t } = useWords();
   const at = useStore(route);
   const trusted = useStore(enclaves);
+  const there = useStore(connected);
   return (
     <header class="top">
       <a class="brand" href={ADDRESS.new}>
@@ -145,7 +146,8 @@ function Header({ now, allowed, onHelp }: { now: Session | null; allowed: boolea
         </nav>
       )}
       <div class="top-end">
-        {allowed && trusted !== null && <Trust enclaves={trusted} />}
+        {/* What was last known says nothing while nobody answers. */}
+        {allowed && there && trusted !== null && <Trust enclaves={trusted} />}
         <LanguageChoice />
         <button type="button" class="icon-button" aria-label={t('nav.help')} title={`${t('nav.help')} (?)`} onClick={onHelp}>
           <Icon name="keyboard" />

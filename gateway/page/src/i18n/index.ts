@@ -69,7 +69,7 @@ export function words(spoken: Language): Words {
     known: (kind, name) => closedWords(spoken, kind, name),
     time: (text) => shown(whole, text),
     clock: (text) => shown(clock, text),
-    bytes: (n) => (n < 1e6 ? `${number.format(n / 1e3)} kB` : `${number.format(n / 1e6)} MB`),
+    bytes: (n) => (n < 1e3 ? `${n} B` : n < 1e6 ? `${number.format(n / 1e3)} kB` : `${number.format(n / 1e6)} MB`),
     // Always the same digits, so that columns of numbers align.
     score: (value) => value.toFixed(3),
   };
