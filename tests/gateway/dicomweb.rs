@@ -140,4 +140,13 @@ async fn each_instance_is_answered_for_itself() {
     let exam = &client.until_listed("failed", 1).await[0];
     assert_eq!(exam["reason"]["type"], "missing-view");
     assert!(exam["reason"]["sentence"].as_str().unwrap().contains("R-CC, L-MLO, R-MLO"), "{exam:#}");
+    // Trying again changes nothing here, and is done: it is taken up, and fails for the same reason before anything leaves.
+    gateway.ready().await;
+    let id = exam["id"].as_str().unwrap();
+    let again = client.ask("POST", &format!("/api/v1/exams/{id}/retry"), "text/plain", "").await;
+    assert_eq!((again.status, again.json()["reason"].clone()), (202, serde_json::Value::Null));
+    let exam = client.until(id, &["failed"]).await;
+    assert_eq!(exam["reason"]["type"], "missing-view");
+    let steps: Vec<_> = exam["steps"].as_array().unwrap().iter().map(|step| step["state"].clone()).collect();
+    assert_eq!(steps, ["receiving", "failed", "received", "verified", "sent", "failed"]);
 }

@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA384, digest};
-use cloister_attest::{CONFIGURATION_PCR, Error as Refusal, MODEL_PCR, Policy};
+use cloister_attest::{CONFIGURATION_PCR, Error as Refusal, MODEL_PCR, Policy, Stage};
 use cloister_client::{Attested, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -101,42 +101,18 @@ pub struct Check {
 }
 
 /// The check that an error of the client's is about.
-pub(crate) fn failed(error: &Error) -> CheckId {
-    match error {
-        Error::NotVerified(refusal) => refused(refusal),
-        Error::TooLarge { .. } | Error::Malformed { .. } => CheckId::Shape,
-        // Whatever else there is: no document could be had, so that nothing was checked.
-        _ => CheckId::Connection,
-    }
-}
-
-/// The check that a document is refused by.
-fn refused(refusal: &Refusal) -> CheckId {
-    use Refusal as R;
-    match refusal {
-        malformed if malformed.is_malformed() => CheckId::Shape,
-        R::UnpinnedRoot { .. }
-        | R::BadCertificate { .. }
-        | R::NotP384 { .. }
-        | R::BasicConstraints { .. }
-        | R::PathLength { .. }
-        | R::KeyUsage { .. }
-        | R::ExtendedKeyUsage { .. }
-        | R::BrokenChain { .. }
-        | R::NotYetValid { .. }
-        | R::Expired { .. }
-        | R::Path(_) => CheckId::Certificates,
-        R::BadSignature => CheckId::Signature,
-        R::TimestampOutsideCertificate { .. } | R::FromTheFuture { .. } | R::StaleDocument { .. } => CheckId::Time,
-        R::DebugMode { .. } => CheckId::DebugMode,
-        R::NonceMissing | R::NonceMismatch => CheckId::Nonce,
-        R::BindingMissing | R::BindingMalformed | R::BindingMismatch | R::NoReceiptKey | R::ReceiptKeyUnbound => {
-            CheckId::TlsKey
-        }
-        R::MissingPcr { index } | R::WrongPcr { index, .. } => register(*index),
-        R::NoLongerAccepted { .. } => CheckId::Measurements,
-        // A reason that this program does not know yet: the document is not what was expected.
-        _ => CheckId::Shape,
+fn failed(error: &Error) -> CheckId {
+    match error.unproven() {
+        None => CheckId::Connection,
+        Some(Stage::Shape) => CheckId::Shape,
+        Some(Stage::Chain) => CheckId::Certificates,
+        Some(Stage::Signature) => CheckId::Signature,
+        Some(Stage::Time) => CheckId::Time,
+        Some(Stage::DebugMode) => CheckId::DebugMode,
+        Some(Stage::Nonce) => CheckId::Nonce,
+        Some(Stage::Keys) => CheckId::TlsKey,
+        Some(Stage::Register(index)) => register(index),
+        Some(Stage::Until) => CheckId::Measurements,
     }
 }
 
@@ -149,7 +125,7 @@ fn register(index: u16) -> CheckId {
 }
 
 /// The list where verification failed.
-pub(crate) fn of_failure(error: &Error) -> Vec<Check> {
+pub(super) fn of_failure(error: &Error) -> Vec<Check> {
     let failed = failed(error);
     // A document from the future, or not of its certificates' time, is refused before debug mode is looked at.
     let early = matches!(
@@ -194,7 +170,7 @@ fn values(error: &Error) -> (Option<String>, Option<String>) {
 }
 
 /// The list where all was verified.
-pub(crate) fn of_success(policy: &Policy, attested: &Attested, at: SystemTime) -> Vec<Check> {
+pub(super) fn of_success(policy: &Policy, attested: &Attested, at: SystemTime) -> Vec<Check> {
     CheckId::ALL.into_iter().map(|id| passed(id, policy, attested, at)).collect()
 }
 

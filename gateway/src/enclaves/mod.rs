@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
 pub use checks::{Check, CheckId, Outcome};
-pub(crate) use checks::{failed, of_failure, of_success};
+use checks::{of_failure, of_success};
 
 use crate::config::{self, Config};
 use crate::times::{now, rfc3339, words};
@@ -238,8 +238,7 @@ impl Enclave {
     }
 
     fn not_verified(&mut self, error: &ClientError) {
-        let unproven =
-            matches!(error, ClientError::NotVerified(_) | ClientError::Certificate) || failed(error) == CheckId::Shape;
+        let unproven = error.unproven().is_some() || matches!(error, ClientError::Certificate);
         self.state = if unproven { Standing::Refused } else { Standing::Unreachable };
         self.sentence = format!("{error}.");
         (self.label, self.module_id, self.document_time, self.policy_until) = (None, None, None, None);
