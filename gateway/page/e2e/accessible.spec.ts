@@ -3,11 +3,8 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test } from '@playwright/test';
 import type { Page } from '@playwright/test';
-import { join } from 'node:path';
 import { Mock } from '../mock/server.ts';
-import { allShown, drop, files } from './support/page.ts';
-
-const FOUR = ['plain', 'rle', 'jpeg-lossless', 'jpeg-2000'].map((name) => join(import.meta.dirname, `../tests/files/${name}.dcm`));
+import { allShown, ENCODED, drop, files } from './support/page.ts';
 
 let mock: Mock;
 let address: string;
@@ -46,7 +43,7 @@ for (const language of ['en', 'zh'] as const) {
     await page.locator('button[type=submit]').click();
     await page.locator('.invitation').waitFor();
     await sound(page, 'nothing dropped');
-    await drop(page.locator('.screen'), [...files(FOUR), { name: 'letter', bytes: Buffer.from('Dear colleague') }]);
+    await drop(page.locator('.screen'), [...files(ENCODED), { name: 'letter', bytes: Buffer.from('Dear colleague') }]);
     await allShown(page);
     await sound(page, 'dropped, with a finding');
     await page.locator('[data-finding="not-an-image"] .link').click();
@@ -95,7 +92,7 @@ test('an exam is sent and read with keys alone', async ({ page }) => {
   await page.locator('.invitation').waitFor();
   await tabTo(focused('.invitation .button'));
   const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')]);
-  await chooser.setFiles(FOUR);
+  await chooser.setFiles(ENCODED);
   await allShown(page);
   await tabTo(focused('.send input'));
   await page.keyboard.type('ACC-1');
@@ -116,7 +113,7 @@ test('what happens is told to screen readers', async ({ page }) => {
   await page.getByLabel('Password').fill('correct horse');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.locator('.invitation').waitFor();
-  await drop(page.locator('.screen'), files(FOUR));
+  await drop(page.locator('.screen'), files(ENCODED));
   await allShown(page);
   await page.getByLabel('Label').fill('ACC-1');
   await page.getByRole('button', { name: 'Send to the enclave' }).click();

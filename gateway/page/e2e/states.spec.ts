@@ -2,11 +2,8 @@
 
 import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Mock } from '../mock/server.ts';
-import { allShown, drop, files } from './support/page.ts';
-
-const FOUR = ['plain', 'rle', 'jpeg-lossless', 'jpeg-2000'].map((name) => join(import.meta.dirname, `../tests/files/${name}.dcm`));
+import { allShown, ENCODED, drop, files } from './support/page.ts';
 
 let mock: Mock;
 
@@ -14,7 +11,7 @@ test.beforeEach(async ({ page }) => {
   mock = new Mock();
   await page.goto(await mock.listen());
   await page.locator('.invitation').waitFor();
-  await drop(page.locator('.screen'), files(FOUR));
+  await drop(page.locator('.screen'), files(ENCODED));
   await allShown(page);
 });
 test.afterEach(() => mock.close());
@@ -45,9 +42,9 @@ test('images that were deleted are shown again when the same files are dropped, 
   // Another browser's page has no files.
   await page.reload();
   await expect(page.getByText('The images were deleted after delivery')).toBeVisible();
-  await drop(page.locator('.screen'), [{ name: 'x', bytes: Buffer.concat([readFileSync(FOUR[0] ?? ''), Buffer.from([0, 0])]) }]);
+  await drop(page.locator('.screen'), [{ name: 'x', bytes: Buffer.concat([readFileSync(ENCODED[0] ?? ''), Buffer.from([0, 0])]) }]);
   await expect(page.getByText('These are not the files of this exam')).toBeVisible();
-  await drop(page.locator('.screen'), files(FOUR));
+  await drop(page.locator('.screen'), files(ENCODED));
   await allShown(page);
   await expect(page.locator('.pane-overlay[data-map="drawn"]')).toHaveCount(4);
 });

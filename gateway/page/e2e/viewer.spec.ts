@@ -4,11 +4,9 @@ import { expect, test } from '@playwright/test';
 import { join } from 'node:path';
 import { Mock } from '../mock/server.ts';
 import { greyPng } from '../mock/png.ts';
-import { allShown, brightness, drag, drop, files, pane, spotOf, watch, windowOf } from './support/page.ts';
+import { allShown, ENCODED, brightness, drag, drop, files, pane, spotOf, watch, windowOf } from './support/page.ts';
 import { dicom } from './support/synthetic.ts';
 
-const HERE = import.meta.dirname;
-const ENCODED = ['plain', 'rle', 'jpeg-lossless', 'jpeg-2000'].map((name) => join(HERE, `../tests/files/${name}.dcm`));
 const SMALL = { rows: 600, columns: 450 };
 
 let mock: Mock;

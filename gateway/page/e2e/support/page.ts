@@ -1,9 +1,14 @@
 // What the stories do with the page, and what none of them may see.
 
 import { readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect } from '@playwright/test';
 import type { Locator, Page } from '@playwright/test';
+
+/** The four views of one exam, each in another encoding. */
+export const ENCODED = ['plain', 'rle', 'jpeg-lossless', 'jpeg-2000'].map((name) =>
+  join(import.meta.dirname, `../../tests/files/${name}.dcm`),
+);
 
 /** Watches for whatever must never happen: a request to another host, something that the policy for content stopped, an error. */
 export function watch(page: Page, address: string): { check: () => void } {
