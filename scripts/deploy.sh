@@ -30,6 +30,10 @@ mv "$work/kustomization.yaml" "$work/kustomize/overlays/pod-identity/"
 echo '# what cloister policy make writes' >"$work/kustomize/archive-job/policy.toml"
 cp deploy/kustomize/archive-job/manifest.example.jsonl "$work/kustomize/archive-job/manifest.jsonl"
 "$kubectl" kustomize "$work/kustomize/archive-job" >"$work/rendered/archive-job.yaml"
+for file in policy.toml users.toml tls.pem tls.key; do
+    echo '# a hospital has its own' >"$work/kustomize/gateway/$file"
+done
+"$kubectl" kustomize "$work/kustomize/gateway" >"$work/rendered/gateway.yaml"
 "$helm" lint --quiet --strict deploy/helm/cloister --values deploy/helm/example.yaml
 "$helm" template cloister deploy/helm/cloister --namespace cloister --values deploy/helm/example.yaml >"$work/rendered/helm.yaml"
 

@@ -20,7 +20,7 @@ fn files(world: &World, seed: u64) -> Vec<(View, PathBuf)> {
 }
 
 fn asked(map: Option<&str>) -> Asked {
-    Asked { crops: Some(2), map: map.map(str::to_owned) }
+    Asked { crops: Some(2), map: map.map(str::to_owned), ..Asked::default() }
 }
 
 /// An 8-bit greyscale PNG's size and pixels.

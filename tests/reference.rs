@@ -53,7 +53,7 @@ async fn the_four_reference_cases_score_as_the_reference_locally_and_through_the
     }
     let image = std::fs::read(data.join(cases[0]["image"].as_str().unwrap())).unwrap();
     let view: View = cases[0]["view"].as_str().unwrap().parse().unwrap();
-    let asked = Asked { crops: Some(10), map: Some("malignant".to_owned()) };
+    let asked = Asked { crops: Some(10), map: Some("malignant".to_owned()), ..Asked::default() };
     let with_map = session.classify(image.clone(), view, asked, None).await.unwrap();
     let without = session.classify(image, view, Some(10), None).await.unwrap();
     assert_eq!(with_map.scores, without.scores);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, value_parser};
 use cloister_attest::Policy;
-use cloister_client::{Allowed, Asked, Attested, Error, Options, Scores, Session, connect, finding_words};
+use cloister_client::{Allowed, Asked, Error, Options, Proof, Scores, Session, connect, finding_words};
 use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::files::Readers;
 use crate::maps::{MapFile, MapFolder};
 use crate::output::UploadBar;
-use crate::words::{in_words, meaning, rfc3339};
+use crate::words::{in_words, meaning};
 use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
@@ -125,17 +125,6 @@ pub struct Exam {
     results: results::Asked,
 }
 
-/// What was verified, for people's and programs' eyes.
-#[derive(Serialize)]
-struct Proof {
-    accepted_as: String,
-    module_id: String,
-    signed_at: String,
-    root_sha256: String,
-    pcrs: BTreeMap<u16, String>,
-    tls_public_key_sha384: String,
-}
-
 /// Where the result of a sealed image is.
 #[derive(Serialize)]
 struct SealedResult<'a> {
@@ -160,7 +149,7 @@ pub async fn verify(arguments: &Verify) -> Result<(), Failure> {
         files::write(path, &session.attested().document)?;
     }
     let proof = Proof::new(&policy, session.attested());
-    if arguments.target.json { output::json(&proof) } else { proof.print() }
+    if arguments.target.json { output::json(&proof) } else { print(&proof) }
 }
 
 /// Runs `cloister classify`.
@@ -203,7 +192,7 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     if let Some(model) = &answer.model {
         output::line(format_args!("model {} version {}, {} crops", model.name, model.version, answer.crops))?;
     }
-    proof.print()
+    print(&proof)
 }
 
 async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: &Path) -> Result<(), Failure> {
@@ -219,7 +208,7 @@ async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: 
         return output::json(&Proven { result, finding_words: BTreeMap::new(), verified: proof });
     }
     output::line(format_args!("{view}  sealed result in {}; cloister sealed open opens it", out.display()))?;
-    proof.print()
+    print(&proof)
 }
 
 /// Runs `cloister exam`.
@@ -242,7 +231,8 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let sources = arguments.results.sources(&images)?;
     let (policy, mut session) = arguments.target.session().await?;
     let bar = UploadBar::new(images.iter().map(|(_, image)| image.len() as u64).sum());
-    let asked = Asked { crops: arguments.crops, map: arguments.maps.label().map(str::to_owned) };
+    let map = arguments.maps.label().map(str::to_owned);
+    let asked = Asked { crops: arguments.crops, map, ..Asked::default() };
     let answer = session.exam_allowing(allowed, images, asked, Some(bar.progress())).await.map_err(failure)?;
     drop(bar);
     let maps = answer.views.iter().filter_map(|view| Some((view.view.to_string(), view.map.as_ref()?.into())));
@@ -269,12 +259,12 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     for path in written.iter().flatten() {
         output::line(format_args!("written  {}", path.display()))?;
     }
-    proof.print()
+    print(&proof)
 }
 
 impl Classify {
     fn asked(&self) -> Asked {
-        Asked { crops: self.crops, map: self.map.label().map(str::to_owned) }
+        Asked { crops: self.crops, map: self.map.label().map(str::to_owned), ..Asked::default() }
     }
 }
 
@@ -389,40 +379,20 @@ fn scores(scores: &Scores) -> String {
     words.join("  ")
 }
 
-impl Proof {
-    fn new(policy: &Policy, attested: &Attested) -> Self {
-        let signed_at = rfc3339(attested.timestamp);
-        let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA384, &attested.tls_public_key);
-        Self {
-            accepted_as: attested.label.clone(),
-            module_id: attested.module_id.clone(),
-            signed_at,
-            root_sha256: hex::encode(policy.root().fingerprint()),
-            pcrs: attested
-                .pcrs
-                .iter()
-                .filter(|(_, value)| value.iter().any(|&byte| byte != 0))
-                .map(|(index, value)| (*index, hex::encode(value)))
-                .collect(),
-            tls_public_key_sha384: hex::encode(key),
-        }
+fn print(proof: &Proof) -> Result<(), Failure> {
+    output::line("verified before anything was sent:")?;
+    output::line(format_args!("  accepted as  {}", proof.accepted_as))?;
+    output::line(format_args!("  enclave      {}", proof.module_id))?;
+    output::line(format_args!("  signed       {}, over this request's own nonce", proof.signed_at))?;
+    output::line(format_args!("  root         SHA-256 {}", proof.root_sha256))?;
+    output::line(format_args!(
+        "  TLS key      SHA-384 {}…, of this very connection",
+        short(&proof.tls_public_key_sha384)
+    ))?;
+    for (index, value) in &proof.pcrs {
+        output::line(format_args!("  PCR{index:<10}{}…  {}", short(value), meaning(*index)))?;
     }
-
-    fn print(&self) -> Result<(), Failure> {
-        output::line("verified before anything was sent:")?;
-        output::line(format_args!("  accepted as  {}", self.accepted_as))?;
-        output::line(format_args!("  enclave      {}", self.module_id))?;
-        output::line(format_args!("  signed       {}, over this request's own nonce", self.signed_at))?;
-        output::line(format_args!("  root         SHA-256 {}", self.root_sha256))?;
-        output::line(format_args!(
-            "  TLS key      SHA-384 {}…, of this very connection",
-            short(&self.tls_public_key_sha384)
-        ))?;
-        for (index, value) in &self.pcrs {
-            output::line(format_args!("  PCR{index:<10}{}…  {}", short(value), meaning(*index)))?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn short(hex: &str) -> &str {

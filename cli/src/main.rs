@@ -15,6 +15,7 @@ mod evaluate;
 mod exam;
 mod failure;
 mod files;
+mod gateway;
 mod image;
 mod key_service;
 mod maps;
@@ -103,6 +104,8 @@ enum Command {
     /// Carry images, model, policy and manifests to a site without internet.
     #[command(subcommand)]
     Bundle(bundle::Command),
+    /// Run the hospital's front door: a page, a JSON interface, DICOMweb, folders and buckets in front of enclaves that it verifies.
+    Gateway(Box<gateway::Gateway>),
     /// Draw a synthetic mammogram, for tests and demonstrations.
     Synthetic(synthetic::Synthetic),
 }
@@ -145,6 +148,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Provider(command) => provider::run(command),
         Command::Consumer(command) => consumer::run(command),
         Command::Bundle(command) => bundle::run(command),
+        Command::Gateway(arguments) => gateway::run(*arguments),
         Command::Synthetic(arguments) => synthetic::run(&arguments),
     }
 }

@@ -285,30 +285,81 @@ pub enum Error {
     },
 }
 
+/// What is checked of a document, by what it is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// Whether the bytes are an attestation document at all.
+    Shape,
+    /// Whether its certificates lead to the pinned root, and were valid.
+    Chain,
+    /// Whether its signature is the last certificate's.
+    Signature,
+    /// Whether it is dated from now: when its certificates were valid, not from the future, not too old.
+    Time,
+    /// Whether the enclave is closed to its parent.
+    DebugMode,
+    /// Whether it answers this request.
+    Nonce,
+    /// Whether it vouches for the keys that are in use.
+    Keys,
+    /// Whether the register of that number has a value that the policy accepts.
+    Register(u16),
+    /// Whether the policy still accepts what is measured.
+    Until,
+}
+
 impl Error {
+    /// What was checked when this was found.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::TooLarge { .. }
+            | Self::NotSign1
+            | Self::NotCbor { .. }
+            | Self::TrailingBytes { .. }
+            | Self::NotCanonical { .. }
+            | Self::ProtectedHeader
+            | Self::UnprotectedHeader
+            | Self::SignatureLength { .. }
+            | Self::MissingField { .. }
+            | Self::UnknownField
+            | Self::DuplicateField { .. }
+            | Self::WrongType { .. }
+            | Self::FieldSize { .. }
+            | Self::UnknownDigest
+            | Self::TimestampRange
+            | Self::PcrNumber
+            | Self::DuplicatePcr { .. }
+            | Self::BundleLength { .. } => Stage::Shape,
+            Self::UnpinnedRoot { .. }
+            | Self::BadCertificate { .. }
+            | Self::NotP384 { .. }
+            | Self::BasicConstraints { .. }
+            | Self::PathLength { .. }
+            | Self::KeyUsage { .. }
+            | Self::ExtendedKeyUsage { .. }
+            | Self::BrokenChain { .. }
+            | Self::NotYetValid { .. }
+            | Self::Expired { .. }
+            | Self::Path(_) => Stage::Chain,
+            Self::BadSignature => Stage::Signature,
+            Self::TimestampOutsideCertificate { .. } | Self::FromTheFuture { .. } | Self::StaleDocument { .. } => {
+                Stage::Time
+            }
+            Self::DebugMode { .. } => Stage::DebugMode,
+            Self::NonceMissing | Self::NonceMismatch => Stage::Nonce,
+            Self::BindingMissing
+            | Self::BindingMalformed
+            | Self::BindingMismatch
+            | Self::NoReceiptKey
+            | Self::ReceiptKeyUnbound => Stage::Keys,
+            Self::MissingPcr { index } | Self::WrongPcr { index, .. } => Stage::Register(*index),
+            Self::NoLongerAccepted { .. } => Stage::Until,
+        }
+    }
+
     /// Whether the bytes are no attestation document at all, rather than one that is not trusted.
     pub fn is_malformed(&self) -> bool {
-        matches!(
-            self,
-            Self::TooLarge { .. }
-                | Self::NotSign1
-                | Self::NotCbor { .. }
-                | Self::TrailingBytes { .. }
-                | Self::NotCanonical { .. }
-                | Self::ProtectedHeader
-                | Self::UnprotectedHeader
-                | Self::SignatureLength { .. }
-                | Self::MissingField { .. }
-                | Self::UnknownField
-                | Self::DuplicateField { .. }
-                | Self::WrongType { .. }
-                | Self::FieldSize { .. }
-                | Self::UnknownDigest
-                | Self::TimestampRange
-                | Self::PcrNumber
-                | Self::DuplicatePcr { .. }
-                | Self::BundleLength { .. }
-        )
+        self.stage() == Stage::Shape
     }
 }
 

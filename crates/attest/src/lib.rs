@@ -28,7 +28,7 @@ mod verify;
 pub use binding::Binding;
 pub use chain::{CertificateSummary, Place};
 pub use document::{Document, parse};
-pub use error::{Error, PolicyError, Result};
+pub use error::{Error, PolicyError, Result, Stage};
 pub use pcr::{CONFIGURATION_PCR, MODEL_PCR, extended, parse_pcr};
 pub use policy::{Accepted, Expected, Measurement, Policy};
 pub use root::Root;

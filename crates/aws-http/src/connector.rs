@@ -20,14 +20,16 @@ use crate::limits::{CONNECT_TIMEOUT, READ_TIMEOUT};
 pub(crate) struct Shared {
     pub(crate) egress: Egress,
     pub(crate) tls: Arc<ClientConfig>,
+    /// Most bytes of an answer's body.
+    pub(crate) most: usize,
 }
 
 #[derive(Clone)]
 pub(crate) struct Client(Arc<Shared>);
 
 impl Client {
-    pub(crate) fn new(egress: Egress, tls: Arc<ClientConfig>) -> Self {
-        Self(Arc::new(Shared { egress, tls }))
+    pub(crate) fn new(egress: Egress, tls: Arc<ClientConfig>, most: usize) -> Self {
+        Self(Arc::new(Shared { egress, tls, most }))
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::connector::{Shared, Timeouts};
-use crate::limits::{MAX_RESPONSE_BYTES, MAX_RESPONSE_HEAD_BYTES};
+use crate::limits::MAX_RESPONSE_HEAD_BYTES;
 use crate::target::Target;
 use crate::{Egress, Error};
 
@@ -32,10 +32,10 @@ pub(crate) async fn exchange(shared: &Shared, timeouts: Timeouts, request: HttpR
         let after = timeouts.connect;
         let stream =
             timeout(after, connect).await.map_err(|_| Error::ConnectTimeout { host: target.host.clone(), after })??;
-        ask(stream, request, &target, timeouts).await
+        ask(stream, request, &target, timeouts, shared.most).await
     } else {
         let stream = reach(&shared.egress, &target, timeouts).await?;
-        ask(stream, request, &target, timeouts).await
+        ask(stream, request, &target, timeouts, shared.most).await
     }
 }
 
@@ -80,17 +80,23 @@ async fn ask<S>(
     request: Request<Full<Bytes>>,
     target: &Target,
     timeouts: Timeouts,
+    most: usize,
 ) -> Result<HttpResponse, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let after = timeouts.read;
-    let answer = timeout(after, answer(stream, request, target)).await;
+    let answer = timeout(after, answer(stream, request, target, most)).await;
     let response = answer.map_err(|_| Error::ReadTimeout { host: target.host.clone(), after })??;
     HttpResponse::try_from(response).map_err(|error| Error::Request(error.to_string()))
 }
 
-async fn answer<S>(stream: S, request: Request<Full<Bytes>>, target: &Target) -> Result<Response<SdkBody>, Error>
+async fn answer<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    target: &Target,
+    most: usize,
+) -> Result<Response<SdkBody>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -102,14 +108,10 @@ where
     let mut driver = JoinSet::new();
     driver.spawn(connection);
     let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
-    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await.map_err(|error| {
-        match error.downcast::<hyper::Error>() {
-            Ok(source) => broken(*source),
-            Err(error) if error.is::<LengthLimitError>() => {
-                Error::TooLarge { host: target.host.clone(), limit: MAX_RESPONSE_BYTES }
-            }
-            Err(error) => Error::Request(error.to_string()),
-        }
+    let body = Limited::new(body, most).collect().await.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(source) => broken(*source),
+        Err(error) if error.is::<LengthLimitError>() => Error::TooLarge { host: target.host.clone(), limit: most },
+        Err(error) => Error::Request(error.to_string()),
     })?;
     Ok(Response::from_parts(parts, SdkBody::from(body.to_bytes())))
 }

@@ -3,7 +3,7 @@
 //! The SDK's own connector opens sockets of the system, which an enclave does not have. This one dials over
 //! [`cloister_transport`], straight or through a CONNECT proxy, so that whoever carries the bytes sees TLS and nothing else. It makes one
 //! connection for each request, takes requests and answers whole, and bounds both in time and size: it is for control traffic
-//! (KMS, STS, metadata endpoints), not for objects.
+//! (KMS, STS, metadata endpoints), and for [`objects`] that fit in memory.
 
 mod connector;
 mod error;
@@ -36,5 +36,13 @@ pub enum Egress {
 /// # Errors
 /// [`Error::Pem`] or [`Error::NoRoots`] for unusable roots, [`Error::Tls`] when TLS cannot be set up at all.
 pub fn client(egress: Egress, roots: Roots) -> Result<SharedHttpClient, Error> {
-    Ok(SharedHttpClient::new(connector::Client::new(egress, roots::tls(&roots)?)))
+    objects(egress, roots, limits::MAX_RESPONSE_BYTES)
+}
+
+/// The same for answers of at most that many bytes, which are in memory as a whole.
+///
+/// # Errors
+/// As [`client`].
+pub fn objects(egress: Egress, roots: Roots, most: usize) -> Result<SharedHttpClient, Error> {
+    Ok(SharedHttpClient::new(connector::Client::new(egress, roots::tls(&roots)?, most)))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloister_attest as attest;
+use cloister_attest::{self as attest, Stage};
 use cloister_imaging::View;
 use cloister_transport::Address;
 
@@ -105,6 +105,32 @@ pub enum Error {
         /// `missing` or `there twice`.
         problem: &'static str,
     },
+}
+
+impl Error {
+    /// What an enclave failed to prove; nothing where no document could be had, so that nothing was checked. An answer that holds no
+    /// document is none.
+    pub fn unproven(&self) -> Option<Stage> {
+        match self {
+            Self::NotVerified(refusal) => Some(refusal.stage()),
+            Self::TooLarge { .. } | Self::Malformed { .. } => Some(Stage::Shape),
+            Self::Unreachable { .. }
+            | Self::Handshake { .. }
+            | Self::Certificate
+            | Self::Tls(_)
+            | Self::Random
+            | Self::Connection(_)
+            | Self::Request(_)
+            | Self::Timeout { .. }
+            | Self::Receipt(_)
+            | Self::Refused { .. }
+            | Self::NotSealed(_)
+            | Self::NotAnImage(_)
+            | Self::OtherResult(_)
+            | Self::Label
+            | Self::Views { .. } => None,
+        }
+    }
 }
 
 /// Why the receipt that came with an answer does not hold.

@@ -13,7 +13,7 @@ use cloister_receipt::Receipt as Claims;
 
 use crate::answer::{Classification, Exam, Model, Receipt, Scores};
 use crate::error::ReceiptMismatch;
-use crate::session::Attested;
+use crate::session::{Asked, Attested};
 use crate::{Error, limits, receipt};
 
 /// How far a score that went through decimal digits may be from the one that was signed.
@@ -86,12 +86,14 @@ impl<'a> Shown<'a> {
 impl Sent {
     pub(crate) fn new<'a>(
         images: impl IntoIterator<Item = (Option<View>, &'a [u8])>,
-        map: Option<&str>,
+        asked: &Asked,
     ) -> Result<Self, Error> {
-        let mut nonce = [0; limits::NONCE_BYTES];
-        rand::fill(&mut nonce).map_err(|_| Error::Random)?;
+        let mut nonce = asked.nonce.unwrap_or([0; limits::NONCE_BYTES]);
+        if asked.nonce.is_none() {
+            rand::fill(&mut nonce).map_err(|_| Error::Random)?;
+        }
         let images = images.into_iter().map(|(view, image)| SentImage::new(view, image)).collect();
-        Ok(Self { nonce, images, map: map.map(str::to_owned) })
+        Ok(Self { nonce, images, map: asked.map.clone() })
     }
 
     /// Gives what the receipt signs: a later enclave may show more than that, and only what is signed is to be shown on.

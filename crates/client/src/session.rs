@@ -69,11 +69,14 @@ pub struct Asked {
     pub crops: Option<u32>,
     /// The label to have maps for of where the network looked.
     pub map: Option<String>,
+    /// The nonce that the receipt is to carry, for a caller that has written it down before; a fresh one when `None`. The same nonce twice is
+    /// the same request twice, to whoever reads both receipts.
+    pub nonce: Option<[u8; limits::NONCE_BYTES]>,
 }
 
 impl From<Option<u32>> for Asked {
     fn from(crops: Option<u32>) -> Self {
-        Self { crops, map: None }
+        Self { crops, ..Self::default() }
     }
 }
 
@@ -252,7 +255,7 @@ impl Session {
         let (view, asked) = (view.into(), asked.into());
         let query = asked.query()?;
         let named = view.map(|view| format!("view={view}&")).unwrap_or_default();
-        let sent = Sent::new([(view, image.as_slice())], asked.map.as_deref())?;
+        let sent = Sent::new([(view, image.as_slice())], &asked)?;
         let path = format!("/v1/images?{named}{query}nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
         let mut answer: Classification = parse("the classification", &body)?;
@@ -316,7 +319,7 @@ impl Session {
             }
         }
         let boundary = boundary()?;
-        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), asked.map.as_deref())?;
+        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), &asked)?;
         let body = multipart(&images, &boundary);
         drop(images);
         let path = format!("/v1/exams?{query}{}nonce={}", allowed.query(), hex::encode(sent.nonce));

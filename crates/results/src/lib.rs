@@ -31,6 +31,6 @@ pub use error::{Error, Result, Rule};
 pub use exam::{Exam, Identity, Model, OperatingPoint, Patient, Scored, Scores, Source, Spacing, Study};
 pub use files::{File, Kind, files};
 pub use pictures::{Map, Picture};
-pub use source::{Read, SourceError, read};
+pub use source::{Listed, Read, SourceError, listed, read};
 pub use text::basic_text_sr;
 pub use uid::Uid;

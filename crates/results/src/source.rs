@@ -62,6 +62,25 @@ pub struct Read {
     pub pixels: Array2<u16>,
 }
 
+/// What a list of exams shows of a file, by its character set; empty where the file has none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// PatientName (0010,0010).
+    pub patient_name: String,
+    /// AccessionNumber (0008,0050).
+    pub accession_number: String,
+}
+
+/// Reads what a list of exams shows of a file. Its pixels are left alone.
+///
+/// # Errors
+/// [`SourceError::Refused`] where the file cannot be walked over, [`SourceError::Text`] where its text cannot be read.
+pub fn listed(bytes: &[u8], limits: &DecodeLimits) -> Result<Listed, SourceError> {
+    let named = cloister_dicom::named(bytes, limits, &[CHARACTER_SET, PATIENT_NAME, ACCESSION_NUMBER])?;
+    let text = Texts::of(&named)?;
+    Ok(Listed { patient_name: text.value(PATIENT_NAME)?, accession_number: text.value(ACCESSION_NUMBER)? })
+}
+
 /// Reads a DICOM file as the enclave does, and what results copy of it besides: patient and study.
 ///
 /// # Errors
