@@ -5,12 +5,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
     cat <<'EOF'
-./run.sh demo       the whole path on one machine, simulated NSM and KMS: seal, boot, verify, classify
+./run.sh demo       the whole path on one machine, simulated NSM and KMS: seal, boot, verify, classify; with --serve the gateway's page, until it is ended
 ./run.sh test       every check and every test that needs no machine; CI runs this, and then boot-test
 ./run.sh boot-test  images in an emulated Nitro machine (docs/boot-test.md)
 ./run.sh image      the enclave's image into dist/, and which measurements it moves (docs/reproduce.md)
 ./run.sh reproduce  the same twice, in two places, and whether the bytes are the same
 ./run.sh images     the container images, from what ./run.sh image --programs left in dist/ (docs/pod.md)
+./run.sh page       the gateway's page into gateway/page/dist; 'page lint', 'page test', 'page stories' (in a browser)
 ./run.sh pod        what a container of them runs: the enclave with its proxy and parent, in the foreground
 ./run.sh deploy     deploy/ against the schemas of Kubernetes and CloudFormation; sends nothing anywhere
 ./run.sh lint       formatting, clippy, spelling, shell scripts, licences and advisories
@@ -25,7 +26,7 @@ EOF
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-    demo | test | boot-test | image | reproduce | images | pod | deploy | lint | bench | load | sanitize | instructions)
+    demo | test | boot-test | image | reproduce | images | page | pod | deploy | lint | bench | load | sanitize | instructions)
         if [ ! -x "scripts/$verb.sh" ]; then
             echo "run.sh: '$verb' is for the repository; a container of it has 'pod' alone" >&2
             exit 64

@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
 # The whole path on one machine, each party as its own process, with a simulated NSM and a simulated KMS.
+#   demo.sh          shows it, and ends
+#   demo.sh --serve  has a hospital's gateway in front, and a synthetic exam to drop on its page, until it is ended with Ctrl-C
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
 
+serve=no
+case "${1:-}" in
+    '') ;;
+    --serve) serve=yes ;;
+    *) die "takes --serve, or nothing" ;;
+esac
+# The gateway takes its page in when it is compiled.
+[ "$serve" = no ] || scripts/page.sh build
 say "build"
 build_all >&2
 bin="$(target_dir dev)"
@@ -108,6 +118,20 @@ server="$(sed -n 's/.*"relay": *"\([^"]*\)".*/\1/p' "$work/parent.json")"
 say "the clinic pins image, model and configuration, verifies, and only then sends"
 "$cloister" policy make --label "demo image" --pcr "0=$pcr0" --pcr "1=$pcr1" --pcr "2=$pcr2" \
     --package "$package" --config "$work/enclave.toml" --root "$work/nsm/root.pem" --out "$work/policy.toml"
+
+if [ "$serve" = yes ]; then
+    say "a hospital's gateway, and the exam as DICOM files"
+    scripts/page.sh exam "$work"
+    start gateway "$cloister" gateway --enclave "$server" --policy "$work/policy.toml" --listen "tcp://127.0.0.1:${CLOISTER_DEMO_PORT:-8080}" \
+        --data "$work/gateway" --address-file "$work/gateway.json"
+    await "$work/gateway.json"
+    say "open http://127.0.0.1:${CLOISTER_DEMO_PORT:-8080} and drop the files of $work/exam on it; Ctrl-C ends it all and deletes them"
+    # An order to end is how this one ends well.
+    trap 'exit 0' INT TERM
+    wait "${processes[-1]}"
+    die "the gateway has ended by itself"
+fi
+
 "$cloister" classify --server "$server" --policy "$work/policy.toml" --image "$work/L-CC.png" --view L-CC --wait 120 \
     --receipt "$work/receipt.cbor"
 

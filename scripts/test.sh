@@ -8,7 +8,11 @@ scripts/lint.sh
 
 # The pod's script reads JSON with jq; its container image is built, pushed to a registry, and read by other code than ours;
 # results in DICOM are held against dicom3tools' validator.
-debian_packages buildah dicom3tools docker-registry jq openssl skopeo
+debian_packages buildah chromium dicom3tools docker-registry jq openssl skopeo
+
+# Before the build, which takes the page into the gateway.
+scripts/page.sh test
+export CLOISTER_REQUIRE_PAGE=1
 
 say "build"
 build_all
@@ -18,6 +22,7 @@ if [ ! -d "${CLOISTER_DATA:-../shared/data}" ]; then
 fi
 say "tests"
 run_tests "$@"
+scripts/page.sh stories
 
 scripts/instructions.sh
 scripts/sanitize.sh

@@ -152,6 +152,8 @@ fn images() -> Vec<Attempt> {
         post("a parameter that is not known", &format!("{good}&patient={CORE}"), canary_png()),
         post("a nonce of words", &format!("{good}&nonce={CORE}"), canary_png()),
         post("a nonce for the receipt", &format!("{good}&nonce={}", hex::encode(CORE.repeat(2))), canary_png()),
+        post("a map", &format!("{good}&map=malignant"), canary_png()),
+        post("a map for words", &format!("{good}&map={CORE}"), canary_png()),
         post("the wrong side", "view=R-CC&crops=1", canary_png()),
         post("an image cut short", good, canary_png()[..400_000].to_vec()),
         post("an image with a broken checksum", good, broken(canary_png())),

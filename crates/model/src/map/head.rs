@@ -103,7 +103,9 @@ impl Head {
                     count = biases.len();
                 }
                 Step::Bias(bias) if bias.len() != count => return false,
-                Step::Softmax(group) | Step::LogSoftmax(group) if *group != usize::MAX && count % group != 0 => {
+                Step::Softmax(group) | Step::LogSoftmax(group)
+                    if *group != usize::MAX && !count.is_multiple_of(*group) =>
+                {
                     return false;
                 }
                 _ => {}

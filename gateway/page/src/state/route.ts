@@ -1,0 +1,46 @@
+// Which screen is shown. In the part of the address behind the hash, so that the gateway serves one page.
+
+import { store } from './store';
+
+export type Route =
+  { screen: 'new' } | { screen: 'exams' } | { screen: 'exam'; id: string } | { screen: 'receipt' } | { screen: 'enclave' };
+
+export function parseRoute(hash: string): Route {
+  const parts = hash.replace(/^#\/?/, '').split('/').filter(Boolean);
+  switch (parts[0]) {
+    case 'exams':
+      return parts[1] === undefined ? { screen: 'exams' } : { screen: 'exam', id: decode(parts[1]) };
+    case 'receipt':
+      return { screen: 'receipt' };
+    case 'enclave':
+      return { screen: 'enclave' };
+    default:
+      return { screen: 'new' };
+  }
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+export const ADDRESS = {
+  new: '#/',
+  exams: '#/exams',
+  exam: (id: string) => `#/exams/${encodeURIComponent(id)}`,
+  receipt: '#/receipt',
+  enclave: '#/enclave',
+};
+
+export const route = store<Route>(parseRoute(typeof location === 'undefined' ? '' : location.hash));
+
+export function followAddress(): void {
+  addEventListener('hashchange', () => route.set(parseRoute(location.hash)));
+}
+
+export function go(address: string): void {
+  location.hash = address;
+}
