@@ -132,6 +132,22 @@ test('with the hospital’s own accounts there is one button, and no password is
   await sound(page, 'sign in with an account');
 });
 
+test('nothing moves for whoever asked for that', async ({ page }) => {
+  mock.scenario = { ...mock.scenario, signIn: 'none', pace: 1500 };
+  const animation = async () => {
+    await page.goto(address);
+    await page.locator('.invitation').waitFor();
+    await drop(page.locator('.screen'), files(ENCODED));
+    await allShown(page);
+    await page.getByRole('button', { name: 'Send to the enclave' }).click();
+    await page.locator('.working').waitFor();
+    return page.locator('.working').evaluate((element) => getComputedStyle(element, '::after').animationName);
+  };
+  expect(await animation()).toBe('working');
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  expect(await animation()).toBe('none');
+});
+
 test('the language is remembered', async ({ page }) => {
   await page.goto(address);
   await page.getByLabel('Language').selectOption('zh');
