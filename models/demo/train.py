@@ -7,7 +7,7 @@ DIR has the folders warmup, train, validation and heldout, as the example draw_c
 file, has the commands). The checkpoint is what `cloister model convert` reads. The validation images
 show how training goes; the held-out ones are looked at once, after the last step.
 
-Needs torch and numpy. The same seed, versions and number of threads give the same weights on the same processor.
+Needs torch, numpy and onnx. The same seed, versions and number of threads give the same weights on the same processor.
 """
 
 import argparse
@@ -17,7 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
@@ -116,8 +118,12 @@ def checkpoint(networks):
 
 
 def continued(network, file):
-    """Takes the weights from a checkpoint. The normalisations' means and variances are measured anew in any case."""
-    tensors = torch.load(file)["model"]
+    """Takes the weights from a checkpoint, or from a package's l-cc.onnx, whose tensors have the same names. The normalisations'
+    means and variances are measured anew in any case."""
+    if file.suffix == ".onnx":
+        tensors = {tensor.name: torch.tensor(numpy_helper.to_array(tensor)) for tensor in onnx.load(file).graph.initializer}
+    else:
+        tensors = torch.load(file)["model"]
     names = {"trunk": "four_view_resnet.cc", "fc1": "fc1_lcc", "output": "output_layer_lcc.fc_layer"}
     for part, name in names.items():
         prefix = f"{name}."
@@ -183,7 +189,7 @@ def main():
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--warmup-steps", type=int, default=288)
     parser.add_argument("--fall", type=int, default=0, help="steps at the end over which the learning rate falls to 0")
-    parser.add_argument("--start", type=Path, help="a checkpoint to start from, instead of random weights")
+    parser.add_argument("--start", type=Path, help="a checkpoint or l-cc.onnx to start from, instead of random weights")
     parser.add_argument("--every", type=int, default=200, help="steps between two looks at the validation images")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1.5e-3)
