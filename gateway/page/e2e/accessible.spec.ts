@@ -90,9 +90,11 @@ test('an exam is sent and read with keys alone', async ({ page }) => {
   await page.keyboard.type('correct horse');
   await page.keyboard.press('Enter');
   await page.locator('.invitation').waitFor();
+  // Waited for well before it is asked for, because the browser has to be told to leave the choice to the test.
+  const chooser = page.waitForEvent('filechooser');
   await tabTo(focused('.invitation .button'));
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Enter')]);
-  await chooser.setFiles(ENCODED);
+  await page.keyboard.press('Enter');
+  await (await chooser).setFiles(ENCODED);
   await allShown(page);
   await tabTo(focused('.send input'));
   await page.keyboard.type('ACC-1');

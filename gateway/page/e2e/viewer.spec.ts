@@ -102,6 +102,34 @@ test('the mouse changes the window, moves and zooms, and everything goes back', 
   await expect.poll(() => brightness(page, 'L-CC', { from: 0, to: 0.1 }), { message: 'dark where it was bright' }).toBeLessThan(edgeBefore);
 });
 
+test('from near the whole picture takes the reduced one’s place, at the same place and with the same window', async ({ page }) => {
+  await page.goto(address);
+  // Half as many rows are drawn from afar, where the processor draws.
+  await drop(page.locator('.screen'), [{ name: 'a', bytes: dicom('L-CC', { rows: 2400, columns: 1800 }) }]);
+  await allShown(page, 1);
+  const image = page.locator('[data-view="L-CC"]');
+  await image.focus();
+  await page.keyboard.press('ArrowRight');
+  await expect.poll(async () => (await windowOf(page, 'L-CC')).width).toBeGreaterThan(0);
+  const window = await windowOf(page, 'L-CC');
+  const inner = () => brightness(page, 'L-CC', { from: 0.02, to: 0.1 });
+  // Around the middle of the chest wall: what is seen grows brighter, step by step, and never jumps.
+  const height = (await image.boundingBox())?.height ?? 0;
+  await image.hover({ position: { x: 2, y: height / 2 } });
+  let before = await inner();
+  const first = before;
+  for (let step = 0; step < 14; step++) {
+    await page.mouse.wheel(0, -120);
+    await page.waitForTimeout(150);
+    const now = await inner();
+    expect(now / before, `step ${step}`).toBeGreaterThan(0.93);
+    expect(now / before, `step ${step}`).toBeLessThan(1.35);
+    before = now;
+  }
+  expect(before).toBeGreaterThan(first);
+  expect(await windowOf(page, 'L-CC')).toEqual(window);
+});
+
 test('a map lies where its image is, mirrored with it, and follows when it is moved', async ({ page }) => {
   await page.goto(address);
   await drop(page.locator('.screen'), [

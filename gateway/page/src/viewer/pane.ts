@@ -66,7 +66,7 @@ export class Pane {
       }
       this.picture = picture;
       this.element.addEventListener(EVENTS.rendered, this.rendered);
-      await this.viewport.setStack(picture.imageIds);
+      await this.viewport.setStack(picture.imageIds.slice(0, 1));
       await this.reset();
     } catch {
       if (!this.gone()) this.seen.failed();
@@ -157,16 +157,20 @@ export class Pane {
     if (viewport === null || picture === null || picture.reduction === 1 || this.refining) return;
     const { parallelScale = 1, focalPoint = [0, 0, 0] } = viewport.getCamera();
     const near = ((this.element.clientHeight * devicePixelRatio) / 2 / parallelScale) * picture.reduction > NEAR;
-    const wanted = near ? 1 : 0;
-    if (viewport.getCurrentImageIdIndex() === wanted) return;
+    const wanted = picture.imageIds[near ? 1 : 0];
+    if (wanted === undefined || viewport.getCurrentImageId() === wanted) return;
     this.refining = true;
-    const { look } = await viewerCore();
-    const { voiRange } = viewport.getProperties();
-    await viewport.setImageIdIndex(wanted);
-    if (this.gone()) return;
-    viewport.setProperties({ invert: this.inverted, ...(voiRange === undefined ? {} : { voiRange }) });
-    look(viewport, [focalPoint[0], focalPoint[1]], parallelScale);
-    this.refining = false;
+    try {
+      const { look } = await viewerCore();
+      const { voiRange } = viewport.getProperties();
+      // A stack of its own: within one, a picture is cut to the size of the one before it.
+      await viewport.setStack([wanted]);
+      if (this.gone()) return;
+      viewport.setProperties({ invert: this.inverted, ...(voiRange === undefined ? {} : { voiRange }) });
+      look(viewport, [focalPoint[0], focalPoint[1]], parallelScale);
+    } finally {
+      this.refining = false;
+    }
   }
 
   private async draw(): Promise<void> {
