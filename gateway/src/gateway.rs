@@ -1,5 +1,6 @@
 //! Everything that the parts of a gateway share.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::access::Access;
+use crate::access::{Access, Denied};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
 use crate::delivery::{Pacs, Target};
@@ -104,6 +105,14 @@ impl Gateway {
     /// Writes an event down, before what it tells of goes on.
     pub(crate) async fn audit(&self, event: Event) -> Result<(), Error> {
         self.audit.write(event).await
+    }
+
+    /// Writes down that somebody was not let in, unless that has been written often enough.
+    pub(crate) async fn sign_in_refused(&self, denied: Denied, from: Option<IpAddr>) -> Result<(), Error> {
+        match self.access.refused(denied, from) {
+            Some(event) => self.audit(event).await,
+            None => Ok(()),
+        }
     }
 
     /// The audit log's head.
