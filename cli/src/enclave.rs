@@ -240,12 +240,13 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     if let Some(path) = &arguments.receipt {
         files::replace(path, Readers::Owner, |file| file.write_all(&answer.receipt.0))?;
     }
-    let written = sources.map(|sources| sources.write(&answer)).transpose()?;
+    let written = sources.map(|sources| sources.write(&answer));
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         let found = answer.views.iter().flat_map(|view| &view.findings).chain(&answer.findings);
         let finding_words = explained(found);
-        return output::json(&Proven { result: answer, finding_words, verified: proof });
+        output::json(&Proven { result: answer, finding_words, verified: proof })?;
+        return written.transpose().map(drop);
     }
     for (side, breast) in &answer.breasts {
         output::line(format_args!("{side:<5} breast  {}", scores(&breast.scores)))?;
@@ -256,10 +257,12 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     }
     findings("", &answer.findings)?;
     output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
-    for path in written.iter().flatten() {
+    for path in written.iter().flatten().flatten() {
         output::line(format_args!("written  {}", path.display()))?;
     }
-    print(&proof)
+    print(&proof)?;
+    // The answer is the caller's, whatever became of its files.
+    written.transpose().map(drop)
 }
 
 impl Classify {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::Args;
-use cloister_client::{Classification, Exam};
+use cloister_client::{Classification, Exam, finding_words};
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{Map, Model, OperatingPoint, Picture, Read, Scored, files as results};
 use time::{OffsetDateTime, UtcOffset};
@@ -50,12 +50,17 @@ impl FromStr for Point {
             Some((name, label, score.parse().ok()?))
         });
         match parts {
-            Some((name, label, least)) if !name.is_empty() && !label.is_empty() && (0.0..=1.0).contains(&least) => {
+            Some((name, label, least)) if !name.is_empty() && !label.is_empty() && is_score(least) => {
                 Ok(Self(OperatingPoint { label: name.to_owned(), score: label.to_owned(), least }))
             }
             _ => Err("give a name and a score from 0 to 1, such as sensitive=0.3".to_owned()),
         }
     }
+}
+
+/// Zero has no sign, as in receipts.
+fn is_score(score: f64) -> bool {
+    (0.0..=1.0).contains(&score) && score.is_sign_positive()
 }
 
 /// `+HH:MM` or `-HH:MM`.
@@ -151,7 +156,8 @@ impl Sources<'_> {
     /// An image with its map, where one was asked for.
     fn picture<'a>(&'a self, view: &'a Classification) -> Option<Picture<'a>> {
         let (read, map) = (self.images.get(&view.view)?, view.map.as_ref()?);
-        let map = Map { rows: map.rows as usize, columns: map.columns as usize, values: &map.values };
+        let map =
+            Map { label: &map.label, rows: map.rows as usize, columns: map.columns as usize, values: &map.values };
         Some(Picture { view: view.view, pixels: &read.pixels, map })
     }
 
@@ -164,10 +170,12 @@ impl Sources<'_> {
         receipt_digest.copy_from_slice(digest(&SHA384, &answer.receipt.0).as_ref());
         let scored = |view: &Classification| {
             let read = self.images.get(&view.view)?;
-            Some(Scored { source: read.source.clone(), scores: view.scores.clone() })
+            let findings = in_words(&view.findings);
+            Some(Scored { source: read.source.clone(), scores: view.scores.clone(), findings })
         };
         Ok(cloister_results::Exam {
             views: answer.views.iter().filter_map(scored).collect(),
+            findings: in_words(&answer.findings),
             model: Model { name: claims.model.name, version: claims.model.version, digest: claims.model.digest },
             software: claims.software,
             receipt_digest,
@@ -175,6 +183,11 @@ impl Sources<'_> {
             time: OffsetDateTime::from(claims.time).to_offset(self.offset),
         })
     }
+}
+
+/// What findings mean, or the code of one that is not known here.
+fn in_words(findings: &[String]) -> Vec<String> {
+    findings.iter().map(|code| finding_words(code).unwrap_or(code).to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -188,8 +201,7 @@ mod tests {
         let point: Point = "dense=density:0.5".parse().unwrap();
         assert_eq!((point.0.score.as_str(), point.0.least), ("density", 0.5));
         for text in ["", "=0.3", "0.3", "a=:0.3", "a=b:", "a=", "a=1.1", "a=-0", "a=NaN", "a=x"] {
-            let refused = text.parse::<Point>().is_err();
-            assert_eq!(refused, text != "a=-0", "{text}");
+            assert!(text.parse::<Point>().is_err(), "{text}");
         }
     }
 

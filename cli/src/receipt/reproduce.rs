@@ -108,6 +108,7 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     {
         return Err(Failure::not_verified("the package prepares images otherwise than the receipt says"));
     }
+    check_signed(&package.manifest().labels, classifier.needs_exam(), &receipt)?;
     let (scores, maps, not_computed) = if classifier.needs_exam() {
         (together(&classifier, &receipt, &arguments.images)?, Vec::new(), Vec::new())
     } else {
@@ -128,6 +129,22 @@ pub(super) fn run(arguments: &Reproduce) -> Result<(), Failure> {
     outcome.judge()
 }
 
+/// Refuses a receipt that signs other scores than a model with these labels gives: what a model does not give cannot be compared, and would pass.
+fn check_signed(labels: &[String], whole: bool, receipt: &Receipt) -> Result<(), Failure> {
+    let mut labels: Vec<&String> = labels.iter().collect();
+    labels.sort();
+    let all = |scores: &cloister_receipt::Scores| scores.keys().eq(labels.iter().copied());
+    let of_views = |view: &cloister_receipt::View| match whole {
+        true => view.scores.is_empty() && view.map.is_none(),
+        false => all(&view.scores),
+    };
+    let breasts = receipt.breasts.values().all(all) && (!whole || receipt.breasts.len() == 2);
+    if breasts && receipt.views.iter().all(of_views) {
+        return Ok(());
+    }
+    Err(Failure::not_verified("the receipt signs other scores than this model gives: no enclave signs that for it"))
+}
+
 fn check_model(package: &Package, receipt: &Receipt) -> Result<(), Failure> {
     if package.digest() == receipt.model.digest {
         return Ok(());
@@ -139,12 +156,11 @@ fn check_model(package: &Package, receipt: &Receipt) -> Result<(), Failure> {
     )))
 }
 
-/// Each view that there is an image of, and the breasts where there are all; their maps; and the views that there is none of.
-fn one_by_one(
-    classifier: &Classifier,
-    receipt: &Receipt,
-    images: &[PathBuf],
-) -> Result<(Vec<Compared>, Vec<ComparedMap>, Vec<String>), Failure> {
+/// What was compared: scores, maps, and the views that there was no image of.
+type Comparison = (Vec<Compared>, Vec<ComparedMap>, Vec<String>);
+
+/// Each view that there is an image of, and the breasts where there are all.
+fn one_by_one(classifier: &Classifier, receipt: &Receipt, images: &[PathBuf]) -> Result<Comparison, Failure> {
     let (mut scores, mut maps) = (Vec::new(), Vec::new());
     for path in images {
         let image = Image::read(path)?;
@@ -290,5 +306,31 @@ impl Outcome {
         Err(Failure::not_verified(format!(
             "the scores are not those of the receipt: they are up to {most:.1e} apart, and {allowed} is allowed between these kernels"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_that_signs_other_scores_than_the_model_gives_is_not_reproduced() {
+        let signed = cloister_test_data::receipt();
+        let labels: Vec<String> = signed.views[0].scores.keys().cloned().collect();
+        assert!(check_signed(&labels, false, &signed).is_ok());
+        assert_eq!(
+            check_signed(&labels, true, &signed).unwrap_err().code(),
+            77,
+            "a view's scores of a model of whole exams"
+        );
+        let mut unscored = signed.clone();
+        unscored.views[0].scores.clear();
+        assert_eq!(check_signed(&labels, false, &unscored).unwrap_err().code(), 77, "nothing would be compared");
+        assert_eq!(check_signed(&labels, true, &unscored).unwrap_err().code(), 77, "no breast either");
+        unscored.breasts = ["left", "right"].map(|side| (side.to_owned(), signed.views[0].scores.clone())).into();
+        assert!(check_signed(&labels, true, &unscored).is_ok());
+        let mut more = signed;
+        more.views[0].scores.insert("more".to_owned(), 0.5);
+        assert_eq!(check_signed(&labels, false, &more).unwrap_err().code(), 77);
     }
 }

@@ -172,8 +172,8 @@ impl Receipt {
         require(same, "map", "of all views, for the same label, or of none")?;
         for (breast, scores) in &self.breasts {
             let side = BREASTS.into_iter().find(|(name, _)| name == breast).map(|(_, side)| side);
-            let shown = side.is_some() && self.views.iter().any(|view| view.laterality() == side);
-            require(shown, "breasts", "left or right, with a view of it")?;
+            let of_side = self.views.iter().filter(|view| view.laterality() == side).count();
+            require(side.is_some() && of_side == 2, "breasts", "left or right, with both views of it")?;
             check_scores(scores, labels)?;
         }
         check_findings(&self.findings)

@@ -72,6 +72,7 @@ fn entry(scored: &Scored) -> Result<Content> {
 
 fn impression(exam: &Exam) -> String {
     let mut lines = vec![NOTICE.to_owned()];
+    lines.extend(sentences::findings(exam));
     lines.extend(SIDES.map(|side| sentences::breast(exam, side)));
     lines.extend(exam.in_order().map(|scored| sentences::view(exam, scored)));
     lines.push(sentences::operating_point(exam));

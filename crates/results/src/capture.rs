@@ -6,7 +6,7 @@ use crate::attribute::Attribute;
 use crate::code::Code;
 use crate::content::reference;
 use crate::dataset::DataSet;
-use crate::exam::{Exam, Identity, Source};
+use crate::exam::{Exam, Identity, Scored, Source};
 use crate::object::describe;
 use crate::sentences::{self, NOTICE};
 use crate::{Error, Result, limits};
@@ -18,6 +18,8 @@ pub(crate) const SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.7";
 pub struct Overlay<'a> {
     /// Which view they are of.
     pub view: View,
+    /// The label that the map is for.
+    pub label: &'a str,
     /// Rows of both.
     pub rows: u16,
     /// Columns of both.
@@ -37,12 +39,16 @@ pub struct Overlay<'a> {
 pub fn secondary_capture(exam: &Exam, overlay: &Overlay<'_>, identity: &Identity) -> Result<Vec<u8>> {
     exam.check(identity)?;
     let scored = exam.views.iter().find(|scored| scored.source.view == overlay.view);
-    let source = &scored.ok_or(Error::NoSuchView(overlay.view))?.source;
+    let scored = scored.ok_or(Error::NoSuchView(overlay.view))?;
+    if !scored.scores.contains_key(overlay.label) {
+        return Err(Error::Label(overlay.view));
+    }
+    let source = &scored.source;
     let pixels = overlay.drawn()?;
     let mut data =
         describe(exam, source, identity, SOP_CLASS, "OT", "Cloister: where a network looked, not for clinical use")?;
     data.required(Attribute::CONVERSION_TYPE, "WSD")?;
-    describe_image(exam, source, &mut data)?;
+    describe_image(exam, scored, overlay.label, &mut data)?;
     derive(source, overlay, &mut data)?;
     overlay.describe_pixels(&mut data)?;
     data.bytes(Attribute::PIXEL_DATA, pixels);
@@ -50,7 +56,8 @@ pub fn secondary_capture(exam: &Exam, overlay: &Overlay<'_>, identity: &Identity
 }
 
 /// The General Image Module (PS3.3, C.7.6.1), and which view it shows.
-fn describe_image(exam: &Exam, source: &Source, data: &mut DataSet) -> Result<()> {
+fn describe_image(exam: &Exam, scored: &Scored, label: &str, data: &mut DataSet) -> Result<()> {
+    let source = &scored.source;
     data.texts(Attribute::IMAGE_TYPE, &["DERIVED", "SECONDARY"])?;
     match &source.orientation {
         Some([row, column]) => data.texts(Attribute::PATIENT_ORIENTATION, &[row, column])?,
@@ -63,7 +70,8 @@ fn describe_image(exam: &Exam, source: &Source, data: &mut DataSet) -> Result<()
     data.required(Attribute::BODY_PART, "BREAST")?;
     data.required(Attribute::IMAGE_LATERALITY, side)?;
     data.items(Attribute::VIEW_CODE, vec![Code::view(source.view.angle()).item()?]);
-    let comments = [&[NOTICE.to_owned()][..], &sentences::provenance(exam)].concat();
+    let comments = [vec![NOTICE.to_owned()], sentences::map(exam, scored, label), sentences::provenance(exam).to_vec()];
+    let comments = comments.concat();
     data.required(Attribute::IMAGE_COMMENTS, &comments.join("\r\n"))
 }
 
@@ -76,7 +84,10 @@ fn derive(source: &Source, overlay: &Overlay<'_>, data: &mut DataSet) -> Result<
     data.items(Attribute::SOURCE_IMAGE, vec![origin]);
     data.required(
         Attribute::DERIVATION_DESCRIPTION,
-        "Greys in 8 bits, with a map of where a network looked drawn over them from dark red to yellow. It marks no lesions.",
+        &format!(
+            "Greys in 8 bits, with a map of where a network looked for {} drawn over them from dark red to yellow. It marks no lesions.",
+            overlay.label
+        ),
     )?;
     if let Some(burned_in) = source.burned_in_annotation {
         data.required(Attribute::BURNED_IN, if burned_in { "YES" } else { "NO" })?;

@@ -47,6 +47,9 @@ pub enum Error {
     /// An overlay on a view that the exam has not.
     #[error("the exam has no {0} to draw on")]
     NoSuchView(View),
+    /// A map for a label that its view has no score of.
+    #[error("the map of {0} is for a label that the view has no score of")]
+    Label(View),
     /// A map that is none, or an image without pixels.
     #[error("the map of {0} does not hold its rows times its columns, or its image has no pixels")]
     Map(View),

@@ -87,6 +87,8 @@ pub struct Scored {
     pub source: Source,
     /// Its scores.
     pub scores: Scores,
+    /// What is a reason to look twice before they are believed, each as a part of a sentence.
+    pub findings: Vec<String>,
 }
 
 /// The model that answered, as the receipt names it.
@@ -116,6 +118,8 @@ pub struct OperatingPoint {
 pub struct Exam {
     /// One to four views, each at most once, of one patient and one study.
     pub views: Vec<Scored>,
+    /// The same of the exam as a whole.
+    pub findings: Vec<String>,
     /// Who answered.
     pub model: Model,
     /// The program that the model ran in, such as `cloister-enclave 0.1.0`, at most 64 characters.
@@ -147,7 +151,7 @@ impl Exam {
         let first = &self.views.first().ok_or(Error::NoViews)?.source;
         let labels = self.views.first().map(|scored| &scored.scores).filter(|labels| !labels.is_empty());
         let mut instances = vec![&identity.instance];
-        for (at, Scored { source, scores }) in self.views.iter().enumerate() {
+        for (at, Scored { source, scores, .. }) in self.views.iter().enumerate() {
             if self.views.iter().take(at).any(|before| before.source.view == source.view) {
                 return Err(Error::Repeated(source.view));
             }
@@ -185,6 +189,8 @@ impl Exam {
         scratch.required(label, &self.operating_point.label)?;
         let label = Attribute { keyword: "Label", ..Attribute::MODEL_NAME };
         labels.into_iter().flatten().try_for_each(|(name, _)| scratch.required(label, name))?;
+        let findings = self.views.iter().flat_map(|scored| &scored.findings).chain(&self.findings);
+        findings.take(limits::FINDINGS + 1).enumerate().try_for_each(|(at, words)| check_finding(at, words))?;
         scratch.required(Attribute::MODEL_NAME, &self.model.name)?;
         scratch.required(Attribute::SOFTWARE_VERSIONS, &self.software)
     }
@@ -216,6 +222,18 @@ impl Exam {
     pub(crate) fn clock(&self) -> String {
         format!("{:02}{:02}{:02}", self.time.hour(), self.time.minute(), self.time.second())
     }
+}
+
+/// One line, which a sentence can hold, and not too many.
+fn check_finding(at: usize, words: &str) -> Result<()> {
+    let broken = match words {
+        _ if at >= limits::FINDINGS => Some(Rule::TooLong(limits::FINDINGS)),
+        "" => Some(Rule::Empty),
+        words if words.chars().any(|c| c.is_control() || c == '\\') => Some(Rule::Character),
+        words if words.chars().count() > limits::FINDING => Some(Rule::TooLong(limits::FINDING)),
+        _ => None,
+    };
+    broken.map_or(Ok(()), |rule| Err(Error::Value { attribute: "Findings", rule }))
 }
 
 /// As receipts have them: zero has no sign.

@@ -15,6 +15,12 @@ pub(crate) const NAME_COMPONENTS: usize = 5;
 /// Most characters of a text without a limit of its own (UT). Ours have a few hundred; a viewer has to show them.
 pub(crate) const TEXT: usize = 16_384;
 
+/// Most findings of an exam: a receipt has at most 16 of each view, and 16 of the whole.
+pub(crate) const FINDINGS: usize = 5 * 16;
+
+/// Most characters of a finding's words. Ours have some eighty.
+pub(crate) const FINDING: usize = 128;
+
 /// Most pixels of an overlay: what `cloister-imaging` decodes. Three bytes each stay far below what a length can say.
 pub(crate) const PIXELS: usize = 32 << 20;
 

@@ -14,6 +14,8 @@ const CLIPPED: f64 = 0.002;
 /// Where the network looked, over the whole image: row by row from the top left, 0 for nowhere, 255 for the most.
 #[derive(Clone, Copy)]
 pub struct Map<'a> {
+    /// The label that it is for.
+    pub label: &'a str,
     /// Rows of the map.
     pub rows: usize,
     /// Columns of the map.
@@ -34,24 +36,25 @@ pub struct Picture<'a> {
 }
 
 /// A grey image and its map, as [`Overlay`] takes them.
-pub(crate) struct Drawn {
+pub(crate) struct Drawn<'a> {
     view: View,
+    label: &'a str,
     rows: u16,
     columns: u16,
     grey: Vec<u8>,
     map: Vec<u8>,
 }
 
-impl Drawn {
+impl Drawn<'_> {
     pub(crate) fn overlay(&self) -> Overlay<'_> {
-        let Self { view, rows, columns, grey, map } = self;
-        Overlay { view: *view, rows: *rows, columns: *columns, grey, map }
+        let Self { view, label, rows, columns, grey, map } = self;
+        Overlay { view: *view, label, rows: *rows, columns: *columns, grey, map }
     }
 }
 
 /// Draws an image so that its breast goes from black to white, as large as it is or smaller by a whole factor. Nothing for a map whose values are not
 /// `rows` times `columns`, or an image without pixels.
-pub(crate) fn draw(picture: &Picture<'_>) -> Option<Drawn> {
+pub(crate) fn draw<'a>(picture: &Picture<'a>) -> Option<Drawn<'a>> {
     let (rows, columns) = picture.pixels.dim();
     let map = picture.map;
     if rows == 0 || columns == 0 || map.values.is_empty() || map.values.len() != map.rows.checked_mul(map.columns)? {
@@ -74,7 +77,7 @@ pub(crate) fn draw(picture: &Picture<'_>) -> Option<Drawn> {
         }
     }
     let (rows, columns) = (u16::try_from(height).ok()?, u16::try_from(width).ok()?);
-    Some(Drawn { view: picture.view, rows, columns, grey, map: over })
+    Some(Drawn { view: picture.view, label: map.label, rows, columns, grey, map: over })
 }
 
 /// What is black and what is white: all of the breast but [`CLIPPED`] at either end. The background is not counted.
@@ -140,7 +143,7 @@ fn between((pixel, pixels): (usize, usize), cells: usize) -> (usize, usize, f64)
 mod tests {
     use super::*;
 
-    fn drawn(pixels: &Array2<u16>, map: Map<'_>) -> Option<Drawn> {
+    fn drawn<'a>(pixels: &'a Array2<u16>, map: Map<'a>) -> Option<Drawn<'a>> {
         draw(&Picture { view: View::LCc, pixels, map })
     }
 
@@ -149,7 +152,7 @@ mod tests {
         let mut pixels = Array2::from_shape_fn((100, 100), |(row, _)| 1000 + 10 * u16::try_from(row).unwrap());
         pixels[[0, 0]] = 65_535;
         pixels[[99, 99]] = 0;
-        let drawn = drawn(&pixels, Map { rows: 1, columns: 1, values: &[0] }).unwrap();
+        let drawn = drawn(&pixels, Map { label: "malignant", rows: 1, columns: 1, values: &[0] }).unwrap();
         let at = |row: usize| drawn.grey[row * 100 + 50];
         assert_eq!((at(0), at(99), drawn.grey[0], drawn.grey[9999]), (0, 255, 255, 0));
         assert!((127..=129).contains(&at(50)), "{}", at(50));
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn a_large_image_is_made_smaller_by_a_whole_factor() {
         let pixels = Array2::from_elem((4097, 10), 7);
-        let drawn = drawn(&pixels, Map { rows: 2, columns: 1, values: &[0, 255] }).unwrap();
+        let drawn = drawn(&pixels, Map { label: "malignant", rows: 2, columns: 1, values: &[0, 255] }).unwrap();
         assert_eq!((drawn.rows, drawn.columns, drawn.grey.len()), (1366, 4, 1366 * 4));
         assert_eq!((drawn.map[0], drawn.map[1365 * 4 + 3]), (0, 255));
         assert_eq!(drawn.map[683 * 4], 128);
@@ -168,7 +171,7 @@ mod tests {
     fn the_map_lies_where_its_cells_are() {
         let pixels = Array2::from_elem((4, 6), 1);
         let values = [0, 0, 200, 0, 0, 0];
-        let drawn = drawn(&pixels, Map { rows: 2, columns: 3, values: &values }).unwrap();
+        let drawn = drawn(&pixels, Map { label: "malignant", rows: 2, columns: 3, values: &values }).unwrap();
         // The last cell of the first row covers the first two rows and the last two columns, and its centre is between pixels.
         assert_eq!(drawn.map[5], 200);
         let sum = |keep: fn(usize, usize) -> bool| -> u32 {
@@ -182,8 +185,11 @@ mod tests {
     fn a_map_that_does_not_fill_itself_is_refused() {
         let pixels = Array2::from_elem((4, 6), 1);
         for (rows, columns, values) in [(2, 2, &[1_u8, 2, 3][..]), (0, 0, &[]), (usize::MAX, 2, &[1])] {
-            assert!(drawn(&pixels, Map { rows, columns, values }).is_none());
+            assert!(drawn(&pixels, Map { label: "malignant", rows, columns, values }).is_none());
         }
-        assert!(drawn(&Array2::from_elem((0, 6), 1), Map { rows: 1, columns: 1, values: &[1] }).is_none());
+        assert!(
+            drawn(&Array2::from_elem((0, 6), 1), Map { label: "malignant", rows: 1, columns: 1, values: &[1] })
+                .is_none()
+        );
     }
 }

@@ -28,7 +28,23 @@ fn title(side: Laterality) -> &'static str {
 
 /// The scores of one image.
 pub(crate) fn view(exam: &Exam, scored: &Scored) -> String {
-    format!("{}: {}.", scored.source.view, scores(exam, &scored.scores))
+    let said = format!("{}: {}.", scored.source.view, scores(exam, &scored.scores));
+    if scored.findings.is_empty() { said } else { format!("{said} Look twice: {}.", scored.findings.join("; ")) }
+}
+
+/// What was found of the exam as a whole, where something was.
+pub(crate) fn findings(exam: &Exam) -> Option<String> {
+    (!exam.findings.is_empty()).then(|| format!("Of the exam: {}.", exam.findings.join("; ")))
+}
+
+/// What a map is, and of which score. Whoever sees the picture alone has to know.
+pub(crate) fn map(exam: &Exam, scored: &Scored, label: &str) -> Vec<String> {
+    let score = scored.scores.get(label).copied().unwrap_or_default();
+    vec![
+        format!("The map is for {label}, whose score of this view is {score:.6}."),
+        "Its strongest colour is its own highest value, which the map of a normal image has too.".to_owned(),
+        view(exam, scored),
+    ]
 }
 
 /// The scores of a breast, and which of its views they are of.

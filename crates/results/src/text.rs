@@ -27,10 +27,12 @@ pub fn basic_text_sr(exam: &Exam, identity: &Identity) -> Result<Vec<u8>> {
 /// TID 2000. Its title is that of a CAD report: no radiologist reported anything, and CID 7000 has only what they report.
 fn root(exam: &Exam) -> Content {
     let conclusion = Content::text(Code::CONCLUSION, sentences::operating_point(exam));
+    let summary = [Some(NOTICE.to_owned()), sentences::findings(exam)];
+    let summary = summary.into_iter().flatten().map(|words| Content::text(Code::SUMMARY_SECTION, words));
     Content::container(Code::CAD_REPORT)
         .with(Relation::ConceptModifier, Content::code(Code::LANGUAGE, Code::ENGLISH))
         .with_all(Relation::ObservationContext, observer(exam))
-        .with(Relation::Contains, section(Code::SUMMARY_SECTION, [Content::text(Code::SUMMARY_SECTION, NOTICE)]))
+        .with(Relation::Contains, section(Code::SUMMARY_SECTION, summary))
         .with_all(Relation::Contains, SIDES.map(|side| breast(exam, side)))
         .with(Relation::Contains, section(Code::CONCLUSIONS_SECTION, [conclusion]))
         .with(Relation::Contains, procedure(exam))

@@ -60,7 +60,8 @@ fn check_file(file: &[u8]) {
 
 /// Every object of the exam, or why there is none. Both documents and the image agree on that.
 fn check(exam: &Exam) -> Result<(), Error> {
-    let overlay = Overlay { view: View::LCc, rows: 1, columns: 3, grey: &[1, 2, 3], map: &[0, 9, 255] };
+    let overlay =
+        Overlay { view: View::LCc, label: "malignant", rows: 1, columns: 3, grey: &[1, 2, 3], map: &[0, 9, 255] };
     let files = [
         mammography_cad_sr(exam, &identity(1)),
         basic_text_sr(exam, &identity(2)),
@@ -192,10 +193,11 @@ fn changed(change: impl Fn(&mut Exam)) -> Exam {
 #[test]
 fn an_overlay_has_to_fill_its_view() {
     let exam = exam(&[View::LCc]);
-    let full = Overlay { view: View::LCc, rows: 2, columns: 2, grey: &[0; 4], map: &[0; 4] };
+    let full = Overlay { view: View::LCc, label: "malignant", rows: 2, columns: 2, grey: &[0; 4], map: &[0; 4] };
     assert!(secondary_capture(&exam, &full, &identity(1)).is_ok());
     let refused = [
         (Overlay { view: View::RCc, ..full }, Error::NoSuchView(View::RCc)),
+        (Overlay { label: "other", ..full }, Error::Label(View::LCc)),
         (Overlay { map: &[0; 3], ..full }, Error::Pixels { rows: 2, columns: 2 }),
         (Overlay { grey: &[0; 5], ..full }, Error::Pixels { rows: 2, columns: 2 }),
         (Overlay { rows: 0, grey: &[], map: &[], ..full }, Error::Pixels { rows: 0, columns: 2 }),

@@ -86,16 +86,18 @@ fn results_of_source_files_are_read_by_others() {
     let scored = |read: &cloister_results::Read| Scored {
         source: read.source.clone(),
         scores: Scores::from([("benign".to_owned(), 0.25), ("malignant".to_owned(), 0.5)]),
+        findings: Vec::new(),
     };
     let exam = Exam {
         views: read.iter().map(scored).collect(),
+        findings: Vec::new(),
         model: Model { name: "screening".into(), version: 1, digest: [1; 48] },
         software: "cloister-enclave 0.1.0".into(),
         receipt_digest: [2; 48],
         operating_point: OperatingPoint { label: "sensitive".into(), score: "malignant".into(), least: 0.5 },
         time: datetime!(2026-03-02 09:08:07 +8),
     };
-    let map = Map { rows: 3, columns: 2, values: &[0, 10, 255, 100, 0, 0] };
+    let map = Map { label: "malignant", rows: 3, columns: 2, values: &[0, 10, 255, 100, 0, 0] };
     let pictures: Vec<_> =
         read.iter().map(|read| Picture { view: read.source.view, pixels: &read.pixels, map }).collect();
     let mut number = 0;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA384, digest};
-use cloister_client::Exam;
+use cloister_client::{Exam, finding_words};
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{self as dicom, Picture, Read, Scored};
 use time::UtcOffset;
@@ -94,7 +94,9 @@ fn in_dicom(gateway: &Gateway, work: &Work, made: &Made) -> Result<Vec<dicom::Fi
         sources.insert(*view, read.map_err(|source| NotMade::Source { view: *view, source })?);
     }
     let exam = exam(&gateway.config, &sources, made)?;
-    let pictures: Vec<Picture<'_>> = made.maps.iter().filter_map(|map| picture(map, sources.get(&map.view)?)).collect();
+    let label = &gateway.config.exams.operating_point.label;
+    let pictures: Vec<Picture<'_>> =
+        made.maps.iter().filter_map(|map| picture(map, label, sources.get(&map.view)?)).collect();
     let bytes: Vec<[u8; 16]> = (0..16).map(|_| random::bytes()).collect::<Result<_, _>>()?;
     let mut bytes = bytes.into_iter();
     let files = dicom::files(&exam, &pictures, || bytes.next().unwrap_or_default())?;
@@ -109,9 +111,9 @@ fn in_dicom(gateway: &Gateway, work: &Work, made: &Made) -> Result<Vec<dicom::Fi
     Ok(files.into_iter().filter(wanted).collect())
 }
 
-fn picture<'a>(map: &'a StoredMap, read: &'a Read) -> Option<Picture<'a>> {
+fn picture<'a>(map: &'a StoredMap, label: &'a str, read: &'a Read) -> Option<Picture<'a>> {
     let (rows, columns) = (usize::try_from(map.rows).ok()?, usize::try_from(map.columns).ok()?);
-    Some(Picture { view: map.view, pixels: &read.pixels, map: dicom::Map { rows, columns, values: &map.cells } })
+    Some(Picture { view: map.view, pixels: &read.pixels, map: dicom::Map { label, rows, columns, values: &map.cells } })
 }
 
 fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<dicom::Exam, NotMade> {
@@ -120,7 +122,8 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
         if view.scores.is_empty() {
             return Err(NotMade::BreastsAlone);
         }
-        Ok(Scored { source: read.source.clone(), scores: view.scores.clone() })
+        let findings = in_words(&view.findings);
+        Ok(Scored { source: read.source.clone(), scores: view.scores.clone(), findings })
     });
     let mut receipt_digest = [0; 48];
     receipt_digest.copy_from_slice(digest(&SHA384, &made.answer.receipt.0).as_ref());
@@ -129,6 +132,7 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
     let point = &config.exams.operating_point;
     Ok(dicom::Exam {
         views: views.collect::<Result<_, NotMade>>()?,
+        findings: in_words(&made.answer.findings),
         model: dicom::Model {
             name: made.claims.model.name.clone(),
             version: made.claims.model.version,
@@ -143,4 +147,9 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
         },
         time: time::OffsetDateTime::from(made.claims.time).to_offset(offset),
     })
+}
+
+/// What findings mean, or the code of one that is not known here.
+fn in_words(findings: &[String]) -> Vec<String> {
+    findings.iter().map(|code| finding_words(code).unwrap_or(code).to_owned()).collect()
 }

@@ -51,7 +51,11 @@ pub fn scored(view: View, malignant: f64) -> Scored {
         burned_in_annotation: Some(false),
         lossy: false,
     };
-    Scored { source, scores: Scores::from([("benign".into(), 0.25), ("malignant".into(), malignant)]) }
+    Scored {
+        source,
+        scores: Scores::from([("benign".into(), 0.25), ("malignant".into(), malignant)]),
+        findings: Vec::new(),
+    }
 }
 
 /// An exam of these views, with scores that differ.
@@ -64,6 +68,7 @@ pub fn exam(views: &[View]) -> Exam {
     let day = Date::from_calendar_date(2026, Month::March, 2).unwrap();
     Exam {
         views: views.collect(),
+        findings: Vec::new(),
         model: Model { name: "screening-mammogram".into(), version: 3, digest: [0xAB; 48] },
         software: "cloister-enclave 0.1.0".into(),
         receipt_digest: [0xCD; 48],
@@ -98,7 +103,7 @@ pub fn objects(exam: &Exam) -> Vec<(String, Vec<u8>)> {
     let map: Vec<u8> = (0..count).map(|at| if at % 2 == 0 { 0 } else { 255 }).collect();
     for (number, scored) in (3..).zip(&exam.views) {
         let view = scored.source.view;
-        let overlay = Overlay { view, rows: ROWS, columns: COLUMNS, grey: &grey, map: &map };
+        let overlay = Overlay { view, label: "malignant", rows: ROWS, columns: COLUMNS, grey: &grey, map: &map };
         objects.push((format!("{view}.dcm"), secondary_capture(exam, &overlay, &identity(number)).unwrap()));
     }
     objects
