@@ -38,6 +38,16 @@ pub const MAX_OUTPUTS: usize = 4096;
 /// Most labels that a model may score.
 pub const MAX_LABELS: usize = 64;
 
+/// Most bytes that a model's labels and their scores may take in an exam's answer. An enclave pads such answers to 32 KiB, of which the rest
+/// takes some 11: with that much more no score's digits move an answer over the border, where its size would tell them.
+pub const MAX_LABELS_ANSWER_BYTES: usize = 16 << 10;
+
+/// What so many labels of so many letters in all take in an exam's answer at most. Each is there for two breasts and four views, and once more
+/// in the receipt, in base64, which is a third longer: 14 times in all, with 36 bytes for each of the six scores' digits and signs.
+pub(crate) const fn answer_bytes(labels: usize, letters: usize) -> usize {
+    14 * letters + 216 * labels
+}
+
 /// Most known answers: each costs a run of its network at every start.
 pub const MAX_KNOWN_ANSWERS: usize = 16;
 
@@ -80,3 +90,11 @@ pub const MAX_PICTURE_NUMBERS: usize = 4 << 20;
 
 /// Most cells of such a picture, of which one number each is kept for each crop: 33 MB for [`MAX_CROPS`].
 pub const MAX_PICTURE_CELLS: usize = 1 << 16;
+
+/// Most numbers of the layers between that picture's mean and the scores, 16 MB, which are kept beside the network for maps: the published
+/// network's are 67 thousand.
+pub const MAX_HEAD_NUMBERS: usize = 4 << 20;
+
+/// Most numbers that an operator may make from constants alone where it can make more of few: tract computes such a value, and keeps it, when it
+/// reads the network. Shapes, grids and masks of classifiers are far below.
+pub const MAX_CONSTANT_NUMBERS: usize = 1 << 20;

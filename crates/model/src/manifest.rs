@@ -11,8 +11,19 @@ use crate::{Error, Output, limits, names};
 pub const FORMAT: u32 = 1;
 
 /// The fields of an answer and of what the command line adds to it, now and planned, which no label may take the name of.
-const RESERVED_LABELS: [&str; 9] =
-    ["view", "window", "best_center", "crops", "crop_seed", "map", "model", "receipt", "verified"];
+const RESERVED_LABELS: [&str; 11] = [
+    "view",
+    "window",
+    "best_center",
+    "crops",
+    "crop_seed",
+    "map",
+    "model",
+    "receipt",
+    "verified",
+    "findings",
+    "finding_words",
+];
 
 /// Channels of a network that was made for photographs.
 const COLOURS: usize = 3;
@@ -324,6 +335,10 @@ impl Manifest {
             if !seen.insert(label) {
                 return Err(unusable("labels", format!("{label:?} is there twice")));
             }
+        }
+        let letters: usize = self.labels.iter().map(String::len).sum();
+        if limits::answer_bytes(self.labels.len(), letters) > limits::MAX_LABELS_ANSWER_BYTES {
+            return Err(unusable("labels", "they make an exam's answer too long: use fewer or shorter ones"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 mod grid;
 mod head;
-mod reader;
+pub(crate) mod reader;
 
 use cloister_imaging::Placement;
 use serde::{Serialize, Serializer};

@@ -61,11 +61,27 @@ fn a_manifest_that_cannot_be_read_is_not_quoted() {
 
 #[test]
 fn no_label_takes_the_name_of_a_member_of_an_answer() {
-    for label in ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"] {
+    let fields = ["view", "window", "best_center", "crops", "crop_seed", "model", "receipt", "verified"];
+    for label in fields.into_iter().chain(["map", "findings", "finding_words"]) {
         let text = MANIFEST.replace("malignant", label);
         let error = Manifest::from_toml(&text).unwrap_err();
         assert!(matches!(&error, Error::ManifestValue { field, .. } if field == "labels"), "{label}: {error}");
     }
+}
+
+#[test]
+fn labels_that_would_bring_an_answer_near_its_padded_size_are_refused() {
+    // By the documented rule: 14 bytes for each letter and 216 for each label, 16384 in all.
+    let labels = |count: usize, letters: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("a{at:0width$}", width = letters - 1)).collect();
+        let text = MANIFEST.replace(r#"["benign", "malignant"]"#, &format!("{names:?}"));
+        Manifest::from_toml(&text[..text.find("[[known_answers]]").unwrap_or(text.len())])
+    };
+    assert!(labels(14, 64).is_ok());
+    let refused = labels(16, 64).unwrap_err();
+    assert!(refused.to_string().contains("answer too long"), "{refused}");
+    assert!(labels(58, 4).is_ok());
+    assert!(matches!(labels(64, 4), Err(Error::ManifestValue { field, .. }) if field == "labels"));
 }
 
 fn archived(package: &Package) -> Vec<u8> {

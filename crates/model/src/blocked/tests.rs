@@ -4,7 +4,7 @@ use cloister_conv::KernelSet;
 use cloister_imaging::View;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
-use tract_onnx::tract_core::ops::cnn::MaxPool;
+use tract_onnx::tract_core::ops::cnn::{Conv, MaxPool};
 
 use super::*;
 use crate::checkpoint::{Checkpoint, Tensor as Weights};

@@ -1,6 +1,6 @@
 //! Where in a network's window the cells of its last picture look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::pb::NodeProto;
 
@@ -17,9 +17,6 @@ pub(crate) struct Grid {
 
 /// A pixel of the window itself.
 const PIXELS: Grid = Grid { first: 0.5, step: 1.0 };
-
-/// Most operators that are looked at: more than [`cloister_conv::limits`] takes, and a loop would have no end.
-const MOST_OPERATORS: usize = 1 << 14;
 
 impl Grid {
     /// Cells that share a window evenly.
@@ -40,38 +37,40 @@ impl Grid {
     }
 }
 
-/// The grids of a picture's rows and columns, if all ways from the input to it agree on them.
-pub(super) fn of(reader: &Reader<'_>, input: &str, picture: &str) -> Option<[Grid; 2]> {
-    let mut known: BTreeMap<String, Option<[Grid; 2]>> = [(input.to_owned(), Some([PIXELS; 2]))].into();
-    let mut waiting = vec![picture.to_owned()];
-    for _ in 0..MOST_OPERATORS {
-        let Some(value) = waiting.last().cloned() else { break };
-        if known.contains_key(&value) {
-            waiting.pop();
-            continue;
+/// The grids of a picture's rows and columns, if all ways from the input to it agree on them. Each input of an operator is looked at once,
+/// so that no graph takes more time or memory than its file does.
+pub(super) fn of<'a>(reader: &Reader<'a>, input: &'a str, picture: &'a str) -> Option<[Grid; 2]> {
+    let mut known: BTreeMap<&str, Option<[Grid; 2]>> = [(input, Some([PIXELS; 2]))].into();
+    let (mut begun, mut open) = (BTreeSet::new(), Vec::new());
+    let mut next = Some(picture);
+    loop {
+        if let Some(value) = next.filter(|value| !known.contains_key(value)) {
+            let Some(node) = reader.maker(value) else {
+                known.insert(value, None);
+                next = None;
+                continue;
+            };
+            if !begun.insert(value) {
+                return None; // It is made of itself.
+            }
+            open.push((value, node, inputs(reader, node)));
         }
-        let Some(node) = reader.maker(&value) else {
-            known.insert(value, None);
-            continue;
-        };
-        let from: Vec<&String> = inputs(reader, node);
-        let unknown: Vec<String> =
-            from.iter().filter(|input| !known.contains_key(**input)).map(|input| (*input).clone()).collect();
-        if unknown.is_empty() {
-            let mut grids = from.iter().filter_map(|input| known[*input]);
+        let Some((value, node, left)) = open.last_mut() else { break };
+        next = left.next();
+        if next.is_none() {
+            let mut grids = inputs(reader, node).filter_map(|input| known[input]);
             let first = grids.next().filter(|first| grids.all(|other| other == *first));
             known.insert(value, first.and_then(|grids| after(reader, node, grids)));
-        } else {
-            waiting.extend(unknown);
+            open.pop();
         }
     }
     known.get(picture).copied().flatten()
 }
 
 /// The inputs that are pictures.
-fn inputs<'a>(reader: &Reader<'_>, node: &'a NodeProto) -> Vec<&'a String> {
+fn inputs<'a>(reader: &Reader<'a>, node: &'a NodeProto) -> impl Iterator<Item = &'a str> {
     let count = if matches!(node.op_type.as_str(), "Add" | "Mul" | "Sub" | "Concat" | "Sum") { usize::MAX } else { 1 };
-    node.input.iter().take(count).filter(|input| !reader.is_constant(input)).collect()
+    node.input.iter().take(count).map(String::as_str).filter(|input| !reader.is_constant(input))
 }
 
 fn after(reader: &Reader<'_>, node: &NodeProto, grids: [Grid; 2]) -> Option<[Grid; 2]> {
@@ -86,8 +85,10 @@ fn after(reader: &Reader<'_>, node: &NodeProto, grids: [Grid; 2]) -> Option<[Gri
             let padding = ints(node, "pads").unwrap_or_else(|| vec![0; 4]);
             let dilation = ints(node, "dilations").unwrap_or_else(|| vec![1; 2]);
             let plain = explicit && [size.len(), stride.len(), dilation.len()] == [2; 3] && padding.len() == 4;
-            let along =
-                |axis: usize| grids[axis].windowed((size[axis] - 1) * dilation[axis] + 1, stride[axis], padding[axis]);
+            let along = |axis: usize| {
+                let size = size[axis].saturating_sub(1).saturating_mul(dilation[axis]).saturating_add(1);
+                grids[axis].windowed(size, stride[axis], padding[axis])
+            };
             plain.then(|| [along(0), along(1)])
         }
         "BatchNormalization"

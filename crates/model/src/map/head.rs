@@ -3,7 +3,7 @@
 use tract_onnx::pb::NodeProto;
 
 use super::reader::{Reader, float, int, ints};
-use crate::Output;
+use crate::{Output, limits};
 
 /// One step from the mean to the scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,12 +37,29 @@ const MOST_STEPS: usize = 64;
 /// Why there is none.
 pub(super) type Reason = &'static str;
 
+/// How many numbers the steps may still take.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, count: usize) -> Result<(), Reason> {
+        self.0 = self.0.checked_sub(count).ok_or("the layers after the mean are too large for maps")?;
+        Ok(())
+    }
+
+    /// A constant's shape and numbers, which are not looked at where there is no room for them.
+    fn numbers(&mut self, reader: &Reader<'_>, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>, Reason> {
+        self.take(reader.count(name).unwrap_or_default())?;
+        Ok(reader.numbers(name))
+    }
+}
+
 impl Head {
     /// Follows the network's output back to the mean over a picture.
     pub(super) fn find(reader: &Reader<'_>, output: (&str, Output), labels: usize) -> Result<Self, Reason> {
         let (mut value, mut steps) = (output.0.to_owned(), Vec::new());
         // Operators that work along the last axis need its length.
         let mut shape = output.1.shape(labels);
+        let mut room = Room(limits::MAX_HEAD_NUMBERS);
         for _ in 0..MOST_STEPS {
             let node = reader.maker(&value).ok_or("its scores are not made of a mean over a picture")?;
             let from = node.input.first().ok_or("an operator has no input")?;
@@ -59,12 +76,12 @@ impl Head {
                 "Softmax" => steps.push(Step::Softmax(along_last(node, &shape)?)),
                 "LogSoftmax" => steps.push(Step::LogSoftmax(along_last(node, &shape)?)),
                 "Gemm" | "MatMul" => {
-                    let (step, inputs) = linear(reader, node, shape.iter().product())?;
+                    let (step, inputs) = linear(reader, node, shape.iter().product(), &mut room)?;
                     steps.push(step);
                     shape = vec![1, inputs];
                 }
                 "Add" => {
-                    let (other, bias) = bias(reader, node, shape.iter().product())?;
+                    let (other, bias) = bias(reader, node, shape.iter().product(), &mut room)?;
                     steps.push(Step::Bias(bias));
                     value = other;
                     continue;
@@ -268,9 +285,10 @@ fn along_last(node: &NodeProto, shape: &[usize]) -> Result<usize, Reason> {
 }
 
 /// A product with constants that gives so many numbers, and how many it takes.
-fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize) -> Result<(Step, usize), Reason> {
+fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize, room: &mut Room) -> Result<(Step, usize), Reason> {
     const UNKNOWN: Reason = "a linear layer before the scores has weights that cannot be read";
-    let (shape, weights) = node.input.get(1).and_then(|name| reader.numbers(name)).ok_or(UNKNOWN)?;
+    let weights = node.input.get(1).ok_or(UNKNOWN)?;
+    let (shape, weights) = room.numbers(reader, weights)?.ok_or(UNKNOWN)?;
     let gemm = node.op_type == "Gemm";
     let transposed = gemm && int(node, "transB", 0) == 1;
     let plain = !gemm || int(node, "transA", 0) == 0;
@@ -285,10 +303,11 @@ fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize) -> Result<(Step
     };
     let ordered = (0..outputs).flat_map(|output| (0..inputs).map(move |input| (output, input)));
     let weights = ordered.map(|(output, input)| alpha * weight(output, input)).collect();
+    room.take(outputs)?;
     let biases = match node.input.get(2).filter(|name| gemm && !name.is_empty()) {
         None => vec![0.0; outputs],
         Some(name) => {
-            let (_, biases) = reader.numbers(name).ok_or(UNKNOWN)?;
+            let (_, biases) = room.numbers(reader, name)?.ok_or(UNKNOWN)?;
             let beta = float(node, "beta", 1.0);
             spread(biases, outputs).ok_or(UNKNOWN)?.into_iter().map(|bias| beta * bias).collect()
         }
@@ -297,11 +316,12 @@ fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize) -> Result<(Step
 }
 
 /// The other input of a sum with a constant, and the constant.
-fn bias(reader: &Reader<'_>, node: &NodeProto, count: usize) -> Result<(String, Vec<f32>), Reason> {
+fn bias(reader: &Reader<'_>, node: &NodeProto, count: usize, room: &mut Room) -> Result<(String, Vec<f32>), Reason> {
     const UNKNOWN: Reason = "a sum before the scores is not one with constants";
     let [one, other] = &node.input[..] else { return Err(UNKNOWN) };
     let (value, constant) = if reader.is_constant(other) { (one, other) } else { (other, one) };
-    let (_, numbers) = reader.numbers(constant).ok_or(UNKNOWN)?;
+    room.take(count)?;
+    let (_, numbers) = room.numbers(reader, constant)?.ok_or(UNKNOWN)?;
     Ok((value.clone(), spread(numbers, count).ok_or(UNKNOWN)?))
 }
 
