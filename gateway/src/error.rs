@@ -1,6 +1,5 @@
 //! Why a gateway does not start, or cannot go on.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cloister_transport::Address;
@@ -85,15 +84,12 @@ pub enum Error {
     /// What a stored exam says cannot be read: a program of another version wrote it.
     #[error("an exam in the work list cannot be read: {0}")]
     Stored(&'static str),
-    /// The peer at this address asks for something that it may not.
+    /// The bucket does not answer, or not with what it should.
     #[error("the bucket cannot be read: {0}")]
     Bucket(String),
     /// A metrics recorder was there already.
     #[error("metrics cannot be recorded: {0}")]
     Metrics(String),
-    /// An address that is none for a page.
-    #[error("{0} is no address that a browser reaches")]
-    Unreachable(SocketAddr),
 }
 
 impl Error {

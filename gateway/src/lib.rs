@@ -63,6 +63,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send) -> R
     }
     tracing::info!(address = %listener.local_address(), page = has_page(), "the gateway listens");
     let mut workers = workers(&gateway);
+    let ending = gateway.clone();
+    let shutdown = async move {
+        shutdown.await;
+        ending.streams.end();
+    };
     http::serve(listener, tls, http::router(&gateway), shutdown).await;
     workers.shutdown().await;
     gateway.audit(audit::Event::stopped()).await?;

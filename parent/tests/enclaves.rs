@@ -5,7 +5,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::spawn;
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ fn one_that_is_no_longer_listed_drains_and_is_forgotten_when_nobody_is_left() {
     let (_, mut kept) = client(&parent);
 
     parent.list_again(&(listed("old", "") + &listed("new", "set = { queue = 3 }")));
-    until("the new one's endpoint", || parent.path("new-control").exists().then_some(()));
+    // There before it listens.
+    until("the new one's endpoint", || UnixStream::connect(parent.path("new-control")).ok());
     enclave(&parent, "new");
     assert_eq!(parent.tell_of("new-control", "ready", "").status, 204);
     assert_eq!(client(&parent).0, "new");

@@ -137,9 +137,8 @@ async fn what_is_no_exam_is_refused_with_its_reason_and_leaves_nothing() {
         assert_eq!(std::fs::read_dir(gateway.data.join(folder)).unwrap().count(), 0, "{folder}");
     }
     // A picture of the other breast is refused by the enclave, which gives no score.
-    let wrong = View::ALL.map(|view| image(if view == View::LCc { View::RCc } else { view }, 1));
-    let parts: Vec<(&str, &[u8])> = View::ALL.iter().zip(&wrong).map(|(v, i)| (v.as_str(), i.as_slice())).collect();
-    let id = client.send_exam("", &parts).await.json()["id"].as_str().unwrap().to_owned();
+    let wrong = View::ALL.map(|view| (view, image(if view == View::LCc { View::RCc } else { view }, 1)));
+    let id = client.send_views("", &wrong).await.json()["id"].as_str().unwrap().to_owned();
     let exam = client.until(&id, &["answered", "failed", "abstained"]).await;
     assert_eq!((&exam["state"], &exam["reason"]["type"]), (&"abstained".into(), &"image-wrong-side".into()));
     assert_eq!(client.get(&format!("/api/v1/exams/{id}/receipt")).await.problem(), "not-answered");
@@ -156,10 +155,8 @@ async fn a_missing_view_is_a_finding_where_it_is_allowed_and_its_breast_has_no_s
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), "");
     gateway.ready().await;
     let client = gateway.client();
-    let views = [View::LCc, View::LMlo, View::RCc];
-    let pictures = views.map(|view| image(view, 9));
-    let parts: Vec<(&str, &[u8])> = views.iter().zip(&pictures).map(|(v, i)| (v.as_str(), i.as_slice())).collect();
-    let sent = client.send_exam("?missing=allow", &parts).await;
+    let pictures = [View::LCc, View::LMlo, View::RCc].map(|view| (view, image(view, 9)));
+    let sent = client.send_views("?missing=allow", &pictures).await;
     assert_eq!(sent.status, 201, "{}", String::from_utf8_lossy(&sent.body));
     let id = sent.json()["id"].as_str().unwrap().to_owned();
     let exam = client.until(&id, &["answered", "failed", "abstained"]).await;

@@ -3,13 +3,10 @@
 use std::process::{Command, Stdio};
 
 use cloister_imaging::View;
-use cloister_tests::{Client, Gateway, Setup, World, image};
+use cloister_tests::{Client, Gateway, Setup, World, binary, image, run};
 
 async fn send(client: &Client, seed: u64) -> String {
-    let pictures = View::ALL.map(|view| image(view, seed));
-    let parts: Vec<(&str, &[u8])> =
-        View::ALL.iter().zip(&pictures).map(|(view, image)| (view.as_str(), image.as_slice())).collect();
-    let sent = client.send_exam("", &parts).await;
+    let sent = client.send_views("", &View::ALL.map(|view| (view, image(view, seed)))).await;
     assert_eq!(sent.status, 201, "{}", String::from_utf8_lossy(&sent.body));
     sent.json()["id"].as_str().unwrap().to_owned()
 }
@@ -29,8 +26,11 @@ async fn a_page_hears_of_each_change_as_it_comes() {
     assert_eq!(client.ask("DELETE", &format!("/api/v1/exams/{id}"), "text/plain", "").await.status, 204);
     // The last change, and then a comment, within a heartbeat.
     tokio::time::sleep(std::time::Duration::from_secs(20)).await;
-    let mut listening = listening;
-    listening.kill().unwrap();
+    // Nobody who listens holds up its end.
+    let mut gateway = gateway;
+    let ending = std::time::Instant::now();
+    assert_eq!(gateway.process.terminate(), Some(0));
+    assert!(ending.elapsed() < std::time::Duration::from_secs(8), "{:?}", ending.elapsed());
     let heard = String::from_utf8(listening.wait_with_output().unwrap().stdout).unwrap();
     assert!(heard.to_lowercase().contains("content-type: text/event-stream"), "{heard}");
     let events: Vec<(&str, serde_json::Value)> = heard
@@ -55,6 +55,9 @@ async fn exams_go_when_their_days_are_over_and_the_audit_log_keeps_that_they_wer
     let folder = world.folder().join("gateway");
     let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), "[retention]\nexam_days = 0\n");
     gateway.ready().await;
+    let mut second = Command::new(binary("cloister"));
+    let second = run(second.args(["gateway", "--config"]).arg(folder.join("gateway.toml")));
+    assert!(second.code == 69 && second.stderr.contains("another gateway uses"), "{second:?}");
     let client = gateway.client();
     let id = send(&client, 4).await;
     let end = std::time::Instant::now() + std::time::Duration::from_secs(120);

@@ -97,16 +97,14 @@ async fn exams_go_around_an_enclave_that_is_gone_and_a_connection_that_breaks() 
     let gone = until_state(&gateway, 0, "unreachable").await;
     assert_eq!(check(&gone, "connection")["outcome"], "failed");
     gateway.ready().await;
-    let pictures = View::ALL.map(|view| image(view, 2));
-    let parts: Vec<(&str, &[u8])> =
-        View::ALL.iter().zip(&pictures).map(|(view, image)| (view.as_str(), image.as_slice())).collect();
+    let pictures = View::ALL.map(|view| (view, image(view, 2)));
     let mut ids = Vec::new();
     for _ in 0..4 {
-        let mut sent = client.send_exam("", &parts).await;
+        let mut sent = client.send_views("", &pictures).await;
         while sent.status == 409 {
             // A check was cut.
             gateway.ready().await;
-            sent = client.send_exam("", &parts).await;
+            sent = client.send_views("", &pictures).await;
         }
         assert_eq!(sent.status, 201);
         ids.push(sent.json()["id"].as_str().unwrap().to_owned());

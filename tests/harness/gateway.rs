@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloister_imaging::View;
 use cloister_transport::{Address, dial};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
@@ -168,6 +169,12 @@ impl Client {
     pub async fn send_exam(&self, query: &str, parts: &[(&str, &[u8])]) -> Said {
         let (kind, body) = form(parts);
         self.ask("POST", &format!("/api/v1/exams{query}"), &kind, body).await
+    }
+
+    /// Sends an exam of pictures, each as its view.
+    pub async fn send_views(&self, query: &str, pictures: &[(View, Vec<u8>)]) -> Said {
+        let parts: Vec<_> = pictures.iter().map(|(view, picture)| (view.as_str(), picture.as_slice())).collect();
+        self.send_exam(query, &parts).await
     }
 
     /// An exam as it is.

@@ -113,12 +113,13 @@ impl View {
         let inside = top < bottom && bottom <= self.rows && left < right && right <= self.columns;
         require(inside, "window", "a rectangle in the image")?;
         check_findings(&self.findings)?;
-        let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
-        require(scored, "map", "for a label that is scored")?;
         if labels.is_empty() {
-            return require(self.scores.is_empty(), "scores", "of every view or of none");
+            require(self.scores.is_empty(), "scores", "of every view or of none")?;
+        } else {
+            check_scores(&self.scores, labels)?;
         }
-        check_scores(&self.scores, labels)
+        let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
+        require(scored, "map", "for a label that is scored")
     }
 }
 

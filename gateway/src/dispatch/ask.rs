@@ -24,6 +24,14 @@ pub(super) async fn images(gateway: &Gateway, work: &Work) -> Result<Vec<(View, 
     read.await.unwrap_or_else(|_| Err(Reason::new("spool", "An image could not be read from the gateway's disk.")))
 }
 
+/// Why an exam is not sent as it is: a view is missing, and that is not allowed.
+pub(super) fn incomplete(work: &Work) -> Option<Reason> {
+    let there = |view: &View| work.files.iter().any(|(_, other)| other.as_ref() == Some(view));
+    let missing: Vec<&str> = View::ALL.iter().filter(|view| !there(view)).map(|view| view.as_str()).collect();
+    let refused = !missing.is_empty() && !work.missing_allowed;
+    refused.then(|| Reason::new("missing-view", format!("Views are missing: {}.", missing.join(", "))))
+}
+
 /// Sends the exam and gives what was answered, its receipt held against images and enclave.
 pub(super) async fn ask(
     gateway: &Gateway,

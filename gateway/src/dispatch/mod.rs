@@ -106,6 +106,9 @@ async fn send(
         Ok(images) => images,
         Err(reason) => return outcome::settle(gateway, work, Outcome::Failed(reason)).await,
     };
+    if let Some(reason) = ask::incomplete(work) {
+        return outcome::settle(gateway, work, Outcome::Failed(reason)).await;
+    }
     let name = gateway.enclaves.seen(index).map(|seen| seen.name).unwrap_or_default();
     gateway.audit(audit::Event::sent(&work.id, &name, &session.attested().label)).await?;
     step(gateway, work, State::Sent).await?;

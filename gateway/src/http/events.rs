@@ -10,6 +10,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 
 use super::exams::get;
 use super::problem::{Details, Problem};
@@ -19,9 +20,12 @@ use crate::gateway::Gateway;
 use crate::limits;
 use crate::worklist::Changed;
 
-/// How many streams each user has open.
+/// How many streams each user has open, and their common end.
 #[derive(Clone, Default)]
-pub(crate) struct Streams(Arc<Mutex<HashMap<String, usize>>>);
+pub(crate) struct Streams {
+    open: Arc<Mutex<HashMap<String, usize>>>,
+    ended: CancellationToken,
+}
 
 /// A stream that is open.
 struct Open {
@@ -30,8 +34,13 @@ struct Open {
 }
 
 impl Streams {
+    /// Ends all of them: the gateway ends, and would wait for them.
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+    }
+
     fn open(&self, user: &str) -> Option<Open> {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = streams.values().sum();
         let own = streams.entry(user.to_owned()).or_default();
         if all >= limits::MAX_STREAMS || *own >= limits::MAX_STREAMS_OF_ONE {
@@ -44,7 +53,7 @@ impl Streams {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let mut streams = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.streams.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = streams.get_mut(&self.user) {
             *own -= 1;
             if *own == 0 {
@@ -68,6 +77,7 @@ struct Following {
     enclaves: Receiver<()>,
     /// To begin with: as it is now.
     first: bool,
+    ended: CancellationToken,
     _open: Open,
 }
 
@@ -78,7 +88,8 @@ fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Problem> {
     let open = gateway.streams.open(&caller.user.name).ok_or(Problem::TooManyStreams)?;
     let (changes, enclaves) = (gateway.worklist.changes(), gateway.enclaves.changes());
-    let following = Following { gateway, wanted, changes, enclaves, first: true, _open: open };
+    let ended = gateway.streams.ended.clone();
+    let following = Following { gateway, wanted, changes, enclaves, first: true, ended, _open: open };
     let events = unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -99,6 +110,7 @@ impl Following {
         }
         loop {
             let changed = tokio::select! {
+                () = self.ended.cancelled() => return None,
                 changed = self.changes.recv() => changed,
                 changed = self.enclaves.recv(), if matches!(self.wanted, Wanted::All) => match changed {
                     Err(RecvError::Closed) => return None,

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header;
+use rusqlite::Connection;
 use tokio_util::io::ReaderStream;
 
 use super::exams::get;
@@ -68,6 +69,21 @@ fn picture(rows: u32, columns: u32, cells: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// What there is of an exam once it has been answered.
+async fn of_answer<T: Send + 'static>(
+    gateway: &Gateway,
+    caller: &Caller,
+    id: &str,
+    what: &'static str,
+    read: fn(&Connection, &str) -> Result<Option<T>, Error>,
+) -> Result<T, Problem> {
+    get(gateway, id).await?;
+    let exam = id.to_owned();
+    let found = gateway.worklist.with(move |list| read(list, &exam)).await?.ok_or(Problem::NotAnswered)?;
+    gateway.audit(Event::looked(caller.agent(), id, what)).await?;
+    Ok(found)
+}
+
 /// The receipt.
 #[utoipa::path(
     get, path = "/api/v1/exams/{id}/receipt", tag = "files", params(("id" = String, Path)),
@@ -78,11 +94,7 @@ pub(crate) async fn receipt(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    get(&gateway, &id).await?;
-    let exam = id.clone();
-    let receipt = gateway.worklist.with(move |list| reading::receipt(list, &exam)).await?;
-    let receipt = receipt.ok_or(Problem::NoReceipt)?;
-    gateway.audit(Event::looked(caller.agent(), &id, "receipt")).await?;
+    let receipt = of_answer(&gateway, &caller, &id, "receipt", reading::receipt).await?;
     let name = format!("attachment; filename=\"receipt-{id}.cose\"");
     let kind = "application/cose; cose-type=\"cose-sign1\"".to_owned();
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], receipt).into_response())
@@ -98,11 +110,7 @@ pub(crate) async fn report(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    get(&gateway, &id).await?;
-    let exam = id.clone();
-    let report = gateway.worklist.with(move |list| reading::report(list, &exam)).await?;
-    let report = report.ok_or(Problem::NoReceipt)?;
-    gateway.audit(Event::looked(caller.agent(), &id, "report")).await?;
+    let report = of_answer(&gateway, &caller, &id, "report", reading::report).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], report).into_response())
 }
 

@@ -44,7 +44,7 @@ pub(crate) enum Problem {
     NotVerified(Vec<Enclave>),
     ImagesDeleted,
     NotFailed,
-    NoReceipt,
+    NotAnswered,
     NotAReceipt(String),
     TooManyStreams,
     Internal,
@@ -139,7 +139,7 @@ impl Problem {
             Self::NotVerified(_) => intake(&Refused::NotVerified),
             Self::ImagesDeleted => (StatusCode::GONE, "images-deleted", "The images have been deleted"),
             Self::NotFailed => (StatusCode::CONFLICT, "not-failed", "The exam has not failed, or its images are gone"),
-            Self::NoReceipt => (StatusCode::NOT_FOUND, "not-answered", "The exam has no answer yet"),
+            Self::NotAnswered => (StatusCode::NOT_FOUND, "not-answered", "The exam has no answer yet"),
             Self::NotAReceipt(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not-a-receipt", "This is no receipt"),
             Self::TooManyStreams => {
                 (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "Too many streams of events are open")

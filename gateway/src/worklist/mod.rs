@@ -80,3 +80,120 @@ impl Worklist {
         let _ = tokio::time::timeout(limits::LOOK_INTERVAL, self.deliveries.notified()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn list() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = schema::open(&folder.path().join("list")).unwrap();
+        (folder, connection)
+    }
+
+    fn file(number: u32, view: &str) -> NewFile {
+        NewFile {
+            number,
+            view: view.parse().ok(),
+            media: Media::Png,
+            bytes: 1000,
+            rows: Some(1),
+            columns: Some(1),
+            sha256: format!("digest of {view}"),
+            instance_uid: None,
+        }
+    }
+
+    fn exam(id: &str, files: Vec<NewFile>) -> NewExam {
+        NewExam {
+            id: id.to_owned(),
+            source: Source::Api,
+            label: "label".to_owned(),
+            patient: None,
+            study_uid: None,
+            by: None,
+            missing_allowed: false,
+            nonce: [7; 32],
+            files,
+        }
+    }
+
+    fn point() -> OperatingPoint {
+        OperatingPoint { label: "malignant".to_owned(), malignant: 0.5, name: "half".to_owned() }
+    }
+
+    fn state(list: &Connection, id: &str) -> (State, Option<Reason>) {
+        let exam = reading::get(list, id, &point()).unwrap().unwrap();
+        (exam.state, exam.reason)
+    }
+
+    #[test]
+    fn exams_are_taken_up_in_their_order_and_what_a_crash_left_is_among_them() {
+        let (_folder, mut list) = list();
+        for id in ["a", "b", "c"] {
+            work::add(&mut list, &exam(id, vec![file(1, "L-CC")])).unwrap();
+        }
+        let first = work::next(&mut list, &[]).unwrap().unwrap();
+        assert_eq!((first.id.as_str(), first.nonce), ("a", [7; 32]));
+        work::moved_on(&mut list, first.number, State::Verified).unwrap();
+        work::moved_on(&mut list, first.number, State::Sent).unwrap();
+        let second = work::next(&mut list, &[first.number]).unwrap().unwrap();
+        assert_eq!(second.id, "b");
+        // As after a crash: nobody has the first in hand.
+        assert_eq!(work::next(&mut list, &[]).unwrap().unwrap().id, "a");
+        assert_eq!(work::waiting(&list).unwrap(), 3);
+        assert_eq!(work::kept_bytes(&list).unwrap(), 3000);
+    }
+
+    #[test]
+    fn an_exam_that_breaks_off_waits_longer_each_time_and_fails_in_the_end() {
+        let (_folder, mut list) = list();
+        work::add(&mut list, &exam("a", vec![file(1, "L-CC")])).unwrap();
+        let number = work::next(&mut list, &[]).unwrap().unwrap().number;
+        let reason = Reason::new("connection", "It broke.");
+        for attempt in 1..limits::MAX_ATTEMPTS {
+            assert!(!work::again(&mut list, number, None, &reason).unwrap());
+            assert_eq!(state(&list, "a"), (State::Received, None), "{attempt}");
+            assert!(work::next(&mut list, &[]).unwrap().is_none(), "its time has not come");
+        }
+        assert!(work::again(&mut list, number, None, &reason).unwrap());
+        assert_eq!(state(&list, "a"), (State::Failed, Some(reason)));
+        assert!(work::retry(&mut list, "a").unwrap() && !work::retry(&mut list, "a").unwrap());
+        assert!(work::next(&mut list, &[]).unwrap().is_some());
+        assert_eq!(work::backoff(0), limits::FIRST_BACKOFF);
+        assert!(work::backoff(1) == 2 * limits::FIRST_BACKOFF && work::backoff(u32::MAX) == limits::LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn images_gather_by_name_and_the_same_file_comes_once() {
+        let (_folder, mut list) = list();
+        let mut gather = |name: &str, id: &str, number, view: &str| {
+            gathering::gather(&mut list, name, &exam(id, vec![file(number, view)])).unwrap()
+        };
+        let part = |id: &str, complete| Gathered::Part { id: id.to_owned(), complete };
+        assert_eq!(gather("study 1", "a", 1, "L-CC"), part("a", false));
+        assert_eq!(gather("study 2", "b", 1, "L-CC"), Gathered::Before { id: "a".to_owned() });
+        for (number, view) in [(2, "R-CC"), (3, "L-MLO")] {
+            assert_eq!(gather("study 1", "x", number, view), part("a", false));
+        }
+        assert_eq!(gather("study 1", "x", 4, "R-MLO"), part("a", true));
+        // The study goes on: another exam.
+        let mut later = exam("c", vec![file(1, "L-CC")]);
+        later.files[0].sha256 = "another".to_owned();
+        assert_eq!(gathering::gather(&mut list, "study 1", &later).unwrap(), part("c", false));
+        later.files[0].sha256 = "a third".to_owned();
+        assert_eq!(gathering::gather(&mut list, "study 1", &later).unwrap(), Gathered::Twice);
+        assert_eq!(state(&list, "a").0, State::Received);
+    }
+
+    #[test]
+    fn a_work_list_of_a_later_program_is_left_alone() {
+        let (folder, list) = list();
+        list.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        drop(list);
+        let refused = schema::open(&folder.path().join("list")).err();
+        assert!(matches!(refused, Some(Error::WorklistVersion(version)) if version == VERSION + 1));
+    }
+}
