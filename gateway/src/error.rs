@@ -69,6 +69,11 @@ pub enum Error {
         /// What is wrong.
         problem: crate::audit::Broken,
     },
+    /// The audit log ends in half a line that could not be cut off: what came behind it would not be read.
+    #[error(
+        "the audit log {0} ends in half a line, which could not be cut off: make room on its disk, and start again"
+    )]
+    AuditTorn(PathBuf),
     /// The users' file cannot be used.
     #[error("the users' file cannot be used: {0}")]
     Users(String),
@@ -97,6 +102,14 @@ impl Error {
     pub(crate) fn file(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::File { path, source }
+    }
+
+    /// The same without a path: files and folders that others put down may be named after patients.
+    pub(crate) fn nameless(&self) -> String {
+        match self {
+            Self::File { source, .. } => source.kind().to_string(),
+            other => other.to_string(),
+        }
     }
 
     /// Whether whoever wrote the configuration has to mend it, rather than the machine.

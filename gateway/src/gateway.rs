@@ -1,5 +1,6 @@
 //! Everything that the parts of a gateway share.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,15 +8,15 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, Semaphore};
 
-use crate::access::Access;
+use crate::access::{Access, Denied};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
-use crate::delivery::{self, Pacs};
+use crate::delivery::{Pacs, Target};
 use crate::dispatch::InFlight;
 use crate::enclaves::Pool;
 use crate::http::Streams;
 use crate::spool::Spool;
-use crate::worklist::{OperatingPoint, Worklist, reading};
+use crate::worklist::{OperatingPoint, Worklist, deliveries, reading};
 use crate::{Error, files, limits};
 
 /// The work list's name in the gateway's folder.
@@ -38,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) spool: Spool,
     pub(crate) enclaves: Pool,
     pub(crate) access: Access,
-    pub(crate) pacs: Option<Pacs>,
+    pub(crate) pacs: Option<Arc<Pacs>>,
     pub(crate) in_flight: InFlight,
     /// One image at a time finds the exam that it belongs to.
     pub(crate) gathering: Mutex<()>,
@@ -64,9 +65,12 @@ impl Gateway {
     /// Opens all that is on disk, and reads all that the configuration names.
     pub(crate) async fn open(config: Config, metrics: PrometheusHandle) -> Result<Self, Error> {
         config.check()?;
+        if config.intake.folder.as_ref().is_some_and(|folder| !folder.path.is_dir()) {
+            return Err(Error::Unfit("the path of [intake.folder] is no folder"));
+        }
         let enclaves = Pool::new(&config)?;
         let access = Access::new(&config)?;
-        let pacs = config.delivery.pacs.as_ref().map(Pacs::new).transpose()?;
+        let pacs = config.delivery.pacs.as_ref().map(Pacs::new).transpose()?.map(Arc::new);
         files::folder(&config.data)?;
         let lock = lock(&config.data)?;
         let worklist = Worklist::open(&config.data.join(WORKLIST))?;
@@ -90,6 +94,11 @@ impl Gateway {
             _lock: lock,
         }));
         gateway.audit(Event::started()).await?;
+        let targets = gateway.targets();
+        let forgotten = gateway.worklist.with(move |list| deliveries::forget_others(list, &targets)).await?;
+        if forgotten > 0 {
+            tracing::warn!(forgotten, "results were to go where the configuration sends nothing any more");
+        }
         Ok(gateway)
     }
 
@@ -98,15 +107,22 @@ impl Gateway {
         self.audit.write(event).await
     }
 
+    /// Writes down that somebody was not let in, unless that has been written often enough.
+    pub(crate) async fn sign_in_refused(&self, denied: Denied, from: Option<IpAddr>) -> Result<(), Error> {
+        match self.access.refused(denied, from) {
+            Some(event) => self.audit(event).await,
+            None => Ok(()),
+        }
+    }
+
     /// The audit log's head.
     pub(crate) fn audit_head(&self) -> crate::audit::Head {
         self.audit.head()
     }
 
-    /// Where results go.
+    /// Where results go, as the work list has it.
     pub(crate) fn targets(&self) -> Vec<&'static str> {
-        let folder = self.config.delivery.folder.is_some().then_some(delivery::FOLDER);
-        folder.into_iter().chain(self.pacs.is_some().then_some(delivery::PACS)).collect()
+        Target::all(self).iter().map(Target::name).collect()
     }
 
     /// What scores are held against.

@@ -82,7 +82,7 @@ fn workers(gateway: &Gateway) -> JoinSet<()> {
         workers.spawn(dispatch::serve(gateway.clone(), index));
         workers.spawn(dispatch::watch(gateway.clone(), index));
     }
-    for target in gateway.targets() {
+    for target in delivery::Target::all(gateway) {
         workers.spawn(delivery::serve(gateway.clone(), target));
     }
     workers.spawn(intake::serve_quiet(gateway.clone()));

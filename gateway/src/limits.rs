@@ -134,6 +134,9 @@ pub const MAX_PASSWORD_BYTES: usize = 256;
 /// A user's name.
 pub const MAX_NAME_BYTES: usize = 128;
 
+/// A provider's own name for a user (OpenID Connect Core 1.0, section 2: `sub` is no longer).
+pub const MAX_SUBJECT_CHARACTERS: usize = 255;
+
 /// Passwords that are hashed at once: each takes 19 MiB and a core.
 pub const MAX_HASHING: usize = 2;
 
@@ -151,6 +154,10 @@ pub const MAX_FAILURES: u32 = 5;
 
 /// How long they are counted, and the wait.
 pub const FAILURES_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Refused sign-ins that the audit log has in a minute; the metrics count all. People's mistakes are fewer, and a year of guesses at this
+/// rate is 16 GB at most.
+pub const REFUSALS_TOLD_PER_MINUTE: u32 = 60;
 
 /// How long a machine's password is remembered (as a digest under a key of this process), so that not each request is hashed.
 pub const BASIC_REMEMBERED: Duration = Duration::from_secs(5 * 60);
@@ -217,9 +224,6 @@ pub const MAX_AUDIT_LINE_BYTES: usize = 64 * 1024;
 
 /// Between two lines of the log that name the audit log's head.
 pub const HEAD_INTERVAL: Duration = Duration::from_secs(60 * 60);
-
-/// Longest side of a Secondary Capture: more is not seen on a monitor beside the mammogram itself.
-pub const MAX_CAPTURE_SIDE: usize = 2048;
 
 /// An object of the bucket, in memory: one file.
 pub const MAX_OBJECT_BYTES: usize = 40 * 1024 * 1024;

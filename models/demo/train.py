@@ -7,7 +7,7 @@ DIR has the folders warmup, train, validation and heldout, as the example draw_c
 file, has the commands). The checkpoint is what `cloister model convert` reads. The validation images
 show how training goes; the held-out ones are looked at once, after the last step.
 
-Needs torch and numpy. The same seed, versions and number of threads give the same weights on the same processor.
+Needs torch, numpy and onnx. The same seed, versions and number of threads give the same weights on the same processor.
 """
 
 import argparse
@@ -17,7 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import nn
 from torch.nn import functional
 
@@ -28,6 +30,8 @@ ANGLES = ("cc", "mlo")
 # Steps over which the learning rate rises, and how much of the averaged weights each step keeps.
 RISE = 100
 DECAY = 0.98
+# Which axes a crop is mirrored along, beside itself.
+AXES = ((2,), (3,), (2, 3))
 # The network's labels are named by its format. Here they mean what is drawn.
 LABELS = {"benign": "calcifications", "malignant": "masses"}
 
@@ -63,7 +67,7 @@ class Trunk(nn.Module):
         x = functional.max_pool2d(self.first_conv(x), 3, 2)
         for stage in self.layer_list:
             x = stage(x)
-        return functional.relu(self.final_bn(x)).mean((2, 3))
+        return functional.relu(self.final_bn(x))
 
 
 class Network(nn.Module):
@@ -76,8 +80,22 @@ class Network(nn.Module):
         self.output = nn.Linear(FILTERS[-1], 2 * len(LABELS))
 
     def forward(self, x):
-        x = self.output(functional.relu(self.fc1(self.trunk(x))))
-        return functional.log_softmax(x.float().view(-1, len(LABELS), 2), dim=2)
+        return self.scored(self.trunk(x))[0]
+
+    def scored(self, picture):
+        """What is said of the trunk's last picture, and for each label which cells made it say so: docs/maps.md has the formula. Unlike a
+        map there, these have both signs."""
+        hidden = self.fc1(picture.mean((2, 3)))
+        output = self.output(functional.relu(hidden)).float().view(-1, len(LABELS), 2)
+        rows = self.output.weight.view(len(LABELS), 2, -1)
+        slopes = ((rows[:, 1] - rows[:, 0])[None] * (hidden > 0)[:, None]) @ self.fc1.weight
+        return functional.log_softmax(output, dim=2), torch.einsum("nlk,nkij->nlij", slopes.float(), picture.float())
+
+
+def unevenness(maps, mirrored, axes):
+    """How far the maps of mirrored crops are from the mirrored maps: 0 if they are the same, about 1 if they have nothing in common."""
+    apart = (maps - mirrored.flip(axes)).square().sum((2, 3))
+    return (apart / (maps.square() + mirrored.square()).sum((2, 3)).clamp_min(1e-6)).mean()
 
 
 @torch.no_grad()
@@ -116,8 +134,12 @@ def checkpoint(networks):
 
 
 def continued(network, file):
-    """Takes the weights from a checkpoint. The normalisations' means and variances are measured anew in any case."""
-    tensors = torch.load(file)["model"]
+    """Takes the weights from a checkpoint, or from a package's l-cc.onnx, whose tensors have the same names. The normalisations'
+    means and variances are measured anew in any case."""
+    if file.suffix == ".onnx":
+        tensors = {tensor.name: torch.tensor(numpy_helper.to_array(tensor)) for tensor in onnx.load(file).graph.initializer}
+    else:
+        tensors = torch.load(file)["model"]
     names = {"trunk": "four_view_resnet.cc", "fc1": "fc1_lcc", "output": "output_layer_lcc.fc_layer"}
     for part, name in names.items():
         prefix = f"{name}."
@@ -183,9 +205,10 @@ def main():
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--warmup-steps", type=int, default=288)
     parser.add_argument("--fall", type=int, default=0, help="steps at the end over which the learning rate falls to 0")
-    parser.add_argument("--start", type=Path, help="a checkpoint to start from, instead of random weights")
+    parser.add_argument("--start", type=Path, help="a checkpoint or l-cc.onnx to start from, instead of random weights")
     parser.add_argument("--every", type=int, default=200, help="steps between two looks at the validation images")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8, help="crops a step, each of which is shown mirrored as well")
+    parser.add_argument("--even", type=float, default=0.5, help="how much it costs that the map of a mirrored crop is not the mirrored map")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -210,13 +233,14 @@ def main():
         for angle, rows in part.batches(arguments.batch, generator):
             network.train()
             crops, labels = part.batch(angle, rows)
-            # Nothing that is drawn has an up or a down of its own.
-            if generator.integers(2):
-                crops = crops.flip(2)
+            # Nothing that is drawn has an up or a down of its own, nor a left or a right.
+            axes = AXES[generator.integers(len(AXES))]
+            crops, labels = torch.cat([crops, crops.flip(axes)]), torch.cat([labels, labels])
             # Twice as fast where the processor has it. Weights, and whatever is measured, are f32.
             with torch.autocast("cpu", torch.bfloat16):
-                output = network(crops)
-            loss = functional.nll_loss(output.flatten(0, 1), labels.flatten())
+                output, maps = network.scored(network.trunk(crops))
+            uneven = unevenness(*maps.chunk(2), axes)
+            loss = functional.nll_loss(output.flatten(0, 1), labels.flatten()) + arguments.even * uneven
             left = (arguments.steps - step) / max(arguments.fall, 1)
             optimizer.param_groups[0]["lr"] = arguments.rate * min(1, (step + 1) / RISE, left)
             optimizer.zero_grad(set_to_none=True)
@@ -227,10 +251,10 @@ def main():
             with torch.no_grad():
                 for mean, now in zip(averaged.parameters(), network.parameters()):
                     mean.lerp_(now, 1 - DECAY)
-            losses.append([functional.nll_loss(output[:, at], labels[:, at]).item() for at in range(len(LABELS))])
+            losses.append([*(functional.nll_loss(output[:, at], labels[:, at]).item() for at in range(len(LABELS))), uneven.item()])
             if step % 20 == 0:
-                benign, malignant = np.mean(losses[-20:], 0)
-                print(f"step {step}  loss {benign:.3f} {malignant:.3f}  {time.monotonic() - start:.0f} s", flush=True)
+                benign, malignant, uneven = np.mean(losses[-20:], 0)
+                print(f"step {step}  loss {benign:.3f} {malignant:.3f}  uneven {uneven:.3f}  {time.monotonic() - start:.0f} s", flush=True)
             if step % arguments.every == 0 or step == arguments.steps:
                 networks = calibrated(averaged, train)
                 history.append({"step": step, "validation": measure(networks, validation)["all"]})
@@ -247,6 +271,7 @@ def main():
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "warmup_steps": arguments.warmup_steps,
         "batch": arguments.batch,
+        "even": arguments.even,
         "training_crops": {angle: len(train.crops[angle]) for angle in ANGLES},
         "warmup_crops": {angle: len(warmup.crops[angle]) for angle in ANGLES},
         "torch": torch.__version__.split("+")[0],

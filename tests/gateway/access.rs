@@ -121,6 +121,48 @@ async fn wrong_passwords_lock_and_idle_sessions_end() {
     let locked = sign_in(&gateway.client(), "ruth", "correct horse").await;
     assert_eq!((locked.status, locked.problem().as_str()), (429, "sign-in-locked"));
     assert!(locked.header("retry-after").unwrap().parse::<u64>().unwrap() <= 301);
+    // A machine's wrong password is written down too; that there is a wait, once.
+    let machine = gateway.client().with("authorization", "Basic cnV0aDpndWVzcw==");
+    assert_eq!(machine.get("/api/v1/exams").await.problem(), "sign-in-locked");
+    let other = gateway.client().with("authorization", "Basic bm9ib2R5Om5vdGhpbmc=");
+    assert_eq!(other.get("/api/v1/exams").await.problem(), "sign-in-locked", "its address waits");
+    let log = std::fs::read_to_string(gateway.audit()).unwrap();
+    assert_eq!((log.matches("not-known").count(), log.matches("\"locked\"").count()), (5, 1), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machines_wrong_password_is_written_down_and_a_stream_of_events_ends_with_its_session() {
+    let Stand { world: _world, gateway } = stand("").await;
+    let machine = gateway.client().with("authorization", "Basic cnV0aDpndWVzcw==");
+    assert_eq!(machine.get("/api/v1/exams").await.problem(), "signed-out");
+    let log = std::fs::read_to_string(gateway.audit()).unwrap();
+    assert_eq!(log.matches("not-known").count(), 1, "{log}");
+
+    let (reader, csrf) = browser(gateway.client(), "ruth", "correct horse").await;
+    let following = reader.clone();
+    // The answer comes when the stream has ended.
+    let stream = tokio::spawn(async move { following.get("/api/v1/events").await });
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!stream.is_finished());
+    let signed_out = reader.with("x-cloister-csrf", &csrf).ask("DELETE", "/api/v1/session", "text/plain", "").await;
+    assert_eq!(signed_out.status, 204);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), stream).await;
+    assert_eq!(ended.expect("the stream ends").unwrap().status, 200);
+}
+
+#[test]
+fn a_watched_folder_that_is_not_there_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.toml");
+    let missing = folder.path().join("exmas");
+    let data = folder.path().join("data");
+    let text = format!(
+        "listen = \"tcp://127.0.0.1:0\"\ndata = {data:?}\npolicy = \"/nowhere\"\n[[enclave]]\naddress = \"tcp://127.0.0.1:1\"\n[intake.folder]\npath = {missing:?}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let refused = run(Command::new(binary("cloister")).args(["gateway", "--config"]).arg(&config));
+    assert_eq!(refused.code, 65, "{refused:?}");
+    assert!(refused.stderr.contains("[intake.folder]"), "{}", refused.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,3 +150,21 @@ async fn each_instance_is_answered_for_itself() {
     let steps: Vec<_> = exam["steps"].as_array().unwrap().iter().map(|step| step["state"].clone()).collect();
     assert_eq!(steps, ["receiving", "failed", "received", "verified", "failed"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_study_that_failed_for_want_of_a_view_is_answered_when_it_is_sent_again_whole() {
+    let world = World::ready(Setup::default()).await;
+    let folder = world.folder().join("gateway");
+    let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), "[intake]\nquiet_seconds = 3\n");
+    let client = gateway.client();
+    let study = instances(9);
+    let (kind, body) = related(&study[..3]);
+    assert_eq!(client.ask("POST", "/dicomweb/studies", &kind, body).await.status, 200);
+    let failed = &client.until_listed("failed", 1).await[0];
+    assert_eq!(failed["reason"]["type"], "missing-view");
+    let (kind, body) = related(&study);
+    assert_eq!(client.ask("POST", "/dicomweb/studies", &kind, body).await.status, 200);
+    let answered = &client.until_listed("answered", 1).await[0];
+    assert_eq!(answered["views"].as_array().unwrap().len(), 4);
+    assert_ne!(answered["id"], failed["id"]);
+}

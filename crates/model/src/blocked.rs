@@ -8,7 +8,6 @@ mod region;
 
 use cloister_conv::{Options, Program, Store};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::ops::cnn::Conv;
 use tract_onnx::tract_core::optim::Optimizer;
 
 pub(crate) use operator::{Blocked, on_threads};
@@ -34,11 +33,6 @@ pub(crate) fn replace(mut model: TypedModel, options: Options, store: &mut Store
     }
     model.compact()?;
     Ok(model)
-}
-
-/// Whether a network has convolutions that were not replaced.
-pub(crate) fn is_left_to_tract(model: &TypedModel) -> bool {
-    model.nodes.iter().any(|node| node.op_is::<Conv>())
 }
 
 #[cfg(test)]

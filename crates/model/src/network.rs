@@ -22,14 +22,8 @@ pub(crate) struct Network {
     /// Which of the outputs each label is.
     classes: Vec<usize>,
     plan: Arc<TypedRunnableModel>,
-    maps: Result<Arc<Maps>, &'static str>,
-}
-
-/// What a network's maps are computed with. Its weights are those of the network.
-struct Maps {
-    sight: Sight,
-    /// Gives out the picture that the mean is over, after the scores.
-    plan: Arc<TypedRunnableModel>,
+    /// What maps are made of, whose picture the plan then gives out after the scores: it is small, and a plan without it would be kept beside.
+    sight: Result<Arc<Sight>, &'static str>,
 }
 
 /// What came of one input.
@@ -65,30 +59,26 @@ impl Network {
         let sight = sight.and_then(|sight| with_picture(&mut model, sight));
         let model = model.into_typed().map_err(failed)?;
         examine::check_cost(name, &model)?;
-        let maps = match sight {
-            Ok(sight) => Maps::prepare(&model, sight, view.output.shape(labels), options, store).map_err(failed)?,
-            Err(reason) => Err(reason),
-        };
-        let scores = model.output_outlets().map(|outlets| outlets[..1].to_vec());
-        let model = scores
-            .and_then(|scores| model.with_output_outlets(&scores))
+        let sight = sight.and_then(|sight| of_picture(&model, sight, view.output.shape(labels)));
+        let model = if sight.is_ok() { Ok(model) } else { first_output(model) };
+        let model = model
             .and_then(|model| blocked::replace(model, options, store))
             .and_then(TypedModel::into_decluttered)
             .map_err(failed)?;
         let classes = classes(&model, view, labels * breasts)?;
         let plan = model.into_optimized().and_then(IntoRunnable::into_runnable).map_err(failed)?;
         let input = [breasts, view.channels, view.window.0, view.window.1];
-        Ok(Self { name: name.clone(), input, output: view.output, classes, plan, maps })
+        Ok(Self { name: name.clone(), input, output: view.output, classes, plan, sight: sight.map(Arc::new) })
     }
 
     /// # Errors
     /// Why there are no maps.
     pub(crate) fn check_map(&self) -> Result<(), Error> {
-        self.maps().map(drop)
+        self.sight().map(drop)
     }
 
-    fn maps(&self) -> Result<&Maps, Error> {
-        self.maps.as_deref().map_err(|reason| Error::NoMap { network: self.name.clone(), reason })
+    fn sight(&self) -> Result<&Sight, Error> {
+        self.sight.as_deref().map_err(|reason| Error::NoMap { network: self.name.clone(), reason })
     }
 
     pub(crate) fn window(&self) -> (usize, usize) {
@@ -121,13 +111,12 @@ impl Network {
         (labels, map): (&[String], Option<usize>),
         fill: impl FnOnce(&mut [f32]) -> Result<(), Error>,
     ) -> Result<Run, Error> {
-        let maps = map.map(|label| Ok::<_, Error>((self.maps()?, label))).transpose()?;
-        let plan = maps.map_or(&self.plan, |(maps, _)| &maps.plan);
+        let mapped = map.map(|label| Ok::<_, Error>((self.sight()?, label))).transpose()?;
         let failed = |error| failed(&self.name, "run", error);
         let mut input = buffers.take(self.input).map_err(failed)?;
         fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
         let input = Arc::new(input);
-        let result = blocked::on_threads(threads, || plan.run(tvec!(Arc::clone(&input).into_tvalue())));
+        let result = blocked::on_threads(threads, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
         buffers.put_back(input);
         let outputs = result.map_err(failed)?;
         let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
@@ -138,10 +127,10 @@ impl Network {
             return Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() });
         }
         let scores: Vec<f64> = scores.into_iter().map(|score| score.min(1.0)).collect();
-        let heat = maps.map(|(maps, label)| {
+        let heat = mapped.map(|(sight, label)| {
             let picture =
                 outputs[1].try_as_plain_ram().and_then(|picture| picture.as_slice::<f32>()).map_err(failed)?;
-            let heat = maps.sight.heat(picture, label);
+            let heat = sight.heat(picture, label);
             if (heat.score - scores[label]).abs() <= ROUNDING {
                 Ok(heat)
             } else {
@@ -152,29 +141,20 @@ impl Network {
     }
 }
 
-impl Maps {
-    /// The plan that gives out the picture too, unless that would need weights of its own.
-    fn prepare(
-        model: &TypedModel,
-        sight: Sight,
-        output: Vec<usize>,
-        options: Options,
-        store: &mut Store,
-    ) -> TractResult<Result<Arc<Self>, &'static str>> {
-        let fact = model.output_fact(1)?;
-        let shape: Vec<usize> = fact.shape.iter().map(|size| size.to_usize().unwrap_or_default()).collect();
-        let sight = match sight.of_shape(&shape, output.iter().product()) {
-            Ok(sight) if fact.datum_type == f32::datum_type() => sight,
-            Ok(_) => return Ok(Err("the picture that the mean is over is not of single precision")),
-            Err(reason) => return Ok(Err(reason)),
-        };
-        let model = blocked::replace(model.clone(), options, store)?;
-        if blocked::is_left_to_tract(&model) {
-            return Ok(Err("some of its convolutions are tract's own, which would be kept twice"));
-        }
-        let plan = model.into_decluttered()?.into_optimized()?.into_runnable()?;
-        Ok(Ok(Arc::new(Self { sight, plan })))
+/// What maps are made of, if the picture that the model gives out second is one.
+fn of_picture(model: &TypedModel, sight: Sight, output: Vec<usize>) -> Result<Sight, &'static str> {
+    let fact = model.output_fact(1).map_err(|_| "the picture that the mean is over is not found in it")?;
+    if fact.datum_type != f32::datum_type() {
+        return Err("the picture that the mean is over is not of single precision");
     }
+    let shape: Vec<usize> = fact.shape.iter().map(|size| size.to_usize().unwrap_or_default()).collect();
+    sight.of_shape(&shape, output.iter().product())
+}
+
+/// The model with its scores alone.
+fn first_output(model: TypedModel) -> TractResult<TypedModel> {
+    let scores: Vec<OutletId> = model.output_outlets()?.iter().take(1).copied().collect();
+    model.with_output_outlets(&scores)
 }
 
 /// Has a network give out the picture that maps are made from, beside its scores.

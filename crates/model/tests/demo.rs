@@ -73,11 +73,17 @@ fn each_label_tells_what_it_was_made_for() {
 /// From this score on a mass counts as detected (models/demo/README.md).
 const DETECTED: f64 = 0.5;
 
-/// Seeds that nothing about maps was decided on.
-const FIRST_SEED_OF_MAPS: u64 = 9_001_000;
+/// Seeds that nothing about maps or masses was decided on.
+const FIRST_SEED_OF_MAPS: u64 = 9_002_000;
 
-/// Of the detected masses, how many hold the map's peak, at least, with one crop and with ten: what the card says, and room for other kernels.
-const PEAKS_INSIDE: [(u32, f64); 2] = [(1, 0.45), (10, 0.4)];
+/// Numbers of crops to look with.
+const CROPS: [u32; 2] = [1, 10];
+
+/// Of the detected masses, how many hold the map's peak, at least.
+const PEAKS_INSIDE: f64 = 0.8;
+
+/// Of the drawn masses, how many are detected, at least: few peaks would say little.
+const MASSES_DETECTED: f64 = 0.6;
 
 /// Whether the mass was detected in a drawn image, and whether the map's peak lies in it.
 fn peak_in_mass(classifier: &Classifier, seed: u64, crops: u32) -> (bool, bool) {
@@ -100,13 +106,14 @@ fn peak_in_mass(classifier: &Classifier, seed: u64, crops: u32) -> (bool, bool) 
 #[test]
 fn the_peak_of_a_map_lies_in_the_detected_mass_as_often_as_the_card_says() {
     let classifier = Classifier::load(&package(), 1).unwrap();
-    for (crops, least) in PEAKS_INSIDE {
+    for crops in CROPS {
         let seeds = FIRST_SEED_OF_MAPS..FIRST_SEED_OF_MAPS + 4 * PERSONS;
         let peaks: Vec<_> = seeds.into_par_iter().map(|seed| peak_in_mass(&classifier, seed, crops)).collect();
         let detected = peaks.iter().filter(|(detected, _)| *detected).count();
         let inside = peaks.iter().filter(|peak| **peak == (true, true)).count();
         println!("{crops} crops: the peak lies in {inside} of {detected} detected masses, of {} drawn", peaks.len());
-        assert!(inside as f64 >= least * detected as f64, "{crops} crops: {inside} of {detected}");
+        assert!(detected as f64 >= MASSES_DETECTED * peaks.len() as f64, "{crops} crops: {detected} detected");
+        assert!(inside as f64 >= PEAKS_INSIDE * detected as f64, "{crops} crops: {inside} of {detected}");
     }
 }
 

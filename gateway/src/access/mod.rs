@@ -20,7 +20,7 @@ pub(crate) use session::Session;
 
 use crate::audit::{Agent, Event};
 use crate::config::Config;
-use crate::{Error, metric, random};
+use crate::{Error, limits, metric, random};
 use failures::Failures;
 pub(crate) use oidc::Begun;
 use oidc::Oidc;
@@ -43,10 +43,20 @@ pub enum Role {
 pub struct User {
     /// As they sign in.
     pub name: String,
+    /// The provider's own name for them (`sub`), which outlasts theirs: for the audit log.
+    #[serde(skip)]
+    pub subject: Option<String>,
     /// As they are called.
     pub display: String,
     /// What they may do.
     pub role: Role,
+}
+
+impl User {
+    /// For the audit log.
+    pub(crate) fn agent(&self, from: Option<String>) -> Agent {
+        Agent::User { name: self.name.clone(), subject: self.subject.clone(), from }
+    }
 }
 
 /// By what a request shows who makes it.
@@ -74,7 +84,7 @@ impl Caller {
         let from = self.from.map(|from| from.to_string());
         match self.by {
             By::Nothing { .. } => Agent::Anyone { from },
-            By::Cookie | By::Each => Agent::User { name: self.user.name.clone(), from },
+            By::Cookie | By::Each => self.user.agent(from),
         }
     }
 
@@ -100,8 +110,8 @@ pub(crate) enum Denied {
     Unknown,
     /// It is not known to be meant.
     NotMeant,
-    /// Too many wrong passwords; seconds to wait.
-    Locked(u64),
+    /// Too many wrong passwords; seconds to wait, and whether nobody has been told so before.
+    Locked { after: u64, news: bool },
     /// Too many requests; seconds to wait.
     TooMany(u64),
     /// The host's name is none of this machine's.
@@ -134,6 +144,8 @@ pub(crate) struct Access {
     sessions: Sessions,
     failures: Failures,
     rates: Rates,
+    /// Refused sign-ins that are written down.
+    told: Rates,
     /// Whether a connection's address is a client's own.
     knows_peers: bool,
     secure: bool,
@@ -152,6 +164,7 @@ impl Access {
             sessions: Sessions::new(access.and_then(|access| access.session_idle_seconds)),
             failures: Failures::default(),
             rates: Rates::new(config.limits.requests_per_minute),
+            told: Rates::new(limits::REFUSALS_TOLD_PER_MINUTE),
             knows_peers: !config.tls.as_ref().is_some_and(|tls| tls.elsewhere),
             secure: config.is_tls(),
         })
@@ -171,6 +184,11 @@ impl Access {
             Mode::Open { csrf } => Some(Session { user: anyone(), csrf: csrf.clone() }),
             _ => self.sessions.of(headers, self.secure),
         }
+    }
+
+    /// Whether whoever was let in by a cookie still would be.
+    pub(crate) fn goes_on(&self, headers: &HeaderMap) -> bool {
+        self.sessions.goes_on(headers, self.secure)
     }
 
     /// Who makes a request, and whether it is meant.
@@ -221,7 +239,8 @@ impl Access {
         }
     }
 
-    /// Judges a password, and remembers a wrong one.
+    /// Judges a password, and remembers a wrong one. It counts as wrong until it is known to be right: whoever hangs up meanwhile has had a
+    /// try, and those who wait for theirs do not get past the count.
     pub(crate) async fn password(
         &self,
         name: &str,
@@ -230,15 +249,16 @@ impl Access {
     ) -> Result<User, Denied> {
         let Mode::Password(passwords) = &self.mode else { return Err(Denied::Unknown) };
         let keys = self.failures.keys(name, from.filter(|_| self.knows_peers));
-        self.failures.admit(&keys).map_err(Denied::Locked)?;
-        match passwords.judge(name, password).await {
+        let turn = passwords.turn().await.ok_or(Denied::Unknown)?;
+        self.failures.admit(&keys).map_err(|(after, news)| Denied::Locked { after, news })?;
+        self.failures.count(&keys);
+        match passwords.judge(turn, name, password).await {
             Some(user) => {
                 self.failures.forget(&keys);
                 metric::sign_in("done");
                 Ok(user)
             }
             None => {
-                self.failures.count(&keys);
                 metric::sign_in("refused");
                 Err(Denied::Unknown)
             }
@@ -264,26 +284,27 @@ impl Access {
     /// Ends one: who came back.
     pub(crate) async fn end_oidc(&self, headers: &HeaderMap, state: &str, code: &str) -> Result<User, Denied> {
         let Mode::Oidc(oidc) = &self.mode else { return Err(Denied::Unknown) };
-        let user = oidc.end(headers, state, code).await;
+        let user = oidc.end(headers, state, code, self.secure).await;
         metric::sign_in(if user.is_ok() { "done" } else { "refused" });
         user
     }
-}
 
-/// What is written down of a sign-in that was refused. Names that were typed may be passwords: they are not repeated.
-pub(crate) fn refused(denied: Denied, from: Option<IpAddr>) -> Event {
-    let agent = Agent::Anyone { from: from.map(|from| from.to_string()) };
-    let reason = match denied {
-        Denied::Locked(_) => "locked",
-        Denied::Provider => "provider",
-        _ => "not-known",
-    };
-    Event::sign_in_refused(agent, reason)
+    /// What is written down of a sign-in that was refused, if anything is: strangers cannot fill the disk. Names that were typed may be
+    /// passwords: they are not repeated.
+    pub(crate) fn refused(&self, denied: Denied, from: Option<IpAddr>) -> Option<Event> {
+        let (reason, told) = match denied {
+            Denied::Locked { news, .. } => ("locked", news),
+            Denied::Provider => ("provider", self.told.admit("").is_ok()),
+            _ => ("not-known", self.told.admit("").is_ok()),
+        };
+        let agent = Agent::Anyone { from: from.map(|from| from.to_string()) };
+        told.then(|| Event::sign_in_refused(agent, reason))
+    }
 }
 
 /// Whoever is on this machine.
 fn anyone() -> User {
-    User { name: "local".to_owned(), display: "this machine".to_owned(), role: Role::Administrator }
+    User { name: "local".to_owned(), subject: None, display: "this machine".to_owned(), role: Role::Administrator }
 }
 
 /// Without sign-in, what protects from other pages in the same browser is where they come from: they can neither read the token nor hide

@@ -204,7 +204,8 @@ impl Oidc {
         }
         let role = self.role(claims).ok_or(Denied::Unknown)?;
         let display = text("name").unwrap_or(name).chars().take(limits::MAX_NAME_BYTES).collect();
-        Ok(User { name: name.to_owned(), display, role })
+        let subject = text("sub").map(|subject| subject.chars().take(limits::MAX_SUBJECT_CHARACTERS).collect());
+        Ok(User { name: name.to_owned(), subject, display, role })
     }
 
     fn role(&self, claims: &Map<String, Value>) -> Option<Role> {
@@ -246,9 +247,7 @@ impl Oidc {
         ]);
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.retain(|_, begun| begun.at.elapsed() < limits::PENDING_LIFETIME);
-        if pending.len() >= limits::MAX_PENDING {
-            return Err(Denied::TooMany(limits::RETRY_AFTER_SECONDS));
-        }
+        make_room(&mut pending);
         let cookie = set_cookie(binding_name(secure), &binding, "Lax", limits::PENDING_LIFETIME.as_secs(), secure);
         pending.insert(state, Pending { nonce, verifier, binding, at: Instant::now() });
         let join = if endpoint.contains('?') { '&' } else { '?' };
@@ -256,10 +255,10 @@ impl Oidc {
     }
 
     /// Ends one: the code for tokens, the token for a user.
-    pub(super) async fn end(&self, headers: &HeaderMap, state: &str, code: &str) -> Result<User, Denied> {
+    pub(super) async fn end(&self, headers: &HeaderMap, state: &str, code: &str, secure: bool) -> Result<User, Denied> {
         let begun = self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(state);
         let begun = begun.filter(|begun| begun.at.elapsed() < limits::PENDING_LIFETIME).ok_or(Denied::Unknown)?;
-        let shown = [true, false].into_iter().find_map(|secure| cookie(headers, binding_name(secure)));
+        let shown = cookie(headers, binding_name(secure));
         let same = |shown: &str| verify_slices_are_equal(shown.as_bytes(), begun.binding.as_bytes()).is_ok();
         if !shown.is_some_and(same) {
             return Err(Denied::NotMeant);
@@ -292,6 +291,17 @@ impl Oidc {
             ("code_verifier", verifier),
         ]);
         self.ask(Method::POST, &url, headers, body).await
+    }
+}
+
+/// The oldest goes: strangers who begin many keep nobody from beginning.
+fn make_room(pending: &mut HashMap<String, Pending>) {
+    if pending.len() < limits::MAX_PENDING {
+        return;
+    }
+    let oldest = pending.iter().min_by_key(|(_, begun)| begun.at).map(|(state, _)| state.clone());
+    if let Some(state) = oldest {
+        pending.remove(&state);
     }
 }
 
@@ -332,6 +342,22 @@ mod tests {
             ca: None,
         })
         .unwrap()
+    }
+
+    #[test]
+    fn of_too_many_sign_ins_the_oldest_is_forgotten() {
+        let begun = Instant::now();
+        let one = |number: u64| {
+            let at = begun + std::time::Duration::from_millis(number);
+            let begun = Pending { nonce: String::new(), verifier: Zeroizing::default(), binding: String::new(), at };
+            (number.to_string(), begun)
+        };
+        let mut pending: HashMap<_, _> = (1..limits::MAX_PENDING as u64).map(one).collect();
+        make_room(&mut pending);
+        assert!(pending.contains_key("1"), "there is room for one more");
+        pending.extend([one(limits::MAX_PENDING as u64)]);
+        make_room(&mut pending);
+        assert!(!pending.contains_key("1") && pending.len() == limits::MAX_PENDING - 1);
     }
 
     #[test]

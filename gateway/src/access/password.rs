@@ -13,7 +13,7 @@ use aws_lc_rs::rand::SystemRandom;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
 
 use super::{Role, User};
@@ -82,7 +82,8 @@ impl Passwords {
             }
             PasswordHash::new(&password)
                 .map_err(|_| wrong(format!("the password of {name} is not what cloister gateway password prints")))?;
-            let user = User { display: display.unwrap_or_else(|| name.clone()), name: name.clone(), role };
+            let user =
+                User { display: display.unwrap_or_else(|| name.clone()), name: name.clone(), subject: None, role };
             if users.insert(name.clone(), (user, password)).is_some() {
                 return Err(wrong(format!("{name} is there twice")));
             }
@@ -95,16 +96,25 @@ impl Passwords {
         Ok(Self { users, nobody: hash_password(b"nobody")?, hashing, remembered: Mutex::default(), key })
     }
 
+    /// Waits for a place among those whose passwords are hashed.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.hashing).acquire_owned().await.ok()
+    }
+
     /// Judges a password by its hash.
-    pub(super) async fn judge(&self, name: &str, password: Zeroizing<String>) -> Option<User> {
+    pub(super) async fn judge(
+        &self,
+        turn: OwnedSemaphorePermit,
+        name: &str,
+        password: Zeroizing<String>,
+    ) -> Option<User> {
         let known = self.users.get(name).filter(|_| password.len() <= limits::MAX_PASSWORD_BYTES);
         let hash = known.map_or_else(|| self.nobody.clone(), |(_, hash)| hash.clone());
-        let place = Arc::clone(&self.hashing).acquire_owned().await.ok()?;
         let digest = self.digest(name, &password);
         let right = tokio::task::spawn_blocking(move || {
             let right = PasswordHash::new(&hash)
                 .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
-            drop(place);
+            drop(turn);
             right
         });
         let right = right.await.unwrap_or(false);
@@ -154,7 +164,8 @@ mod tests {
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         let users = read(&format!("[[user]]\nname = \"ruth\"\nrole = \"reader\"\npassword = \"{hash}\"\n")).unwrap();
         let judge = async |name: &str, password: &str| {
-            users.judge(name, Zeroizing::new(password.to_owned())).await.map(|user| user.role)
+            let turn = users.turn().await.unwrap();
+            users.judge(turn, name, Zeroizing::new(password.to_owned())).await.map(|user| user.role)
         };
         assert!(users.remembered("ruth", "correct horse").is_none());
         assert_eq!(judge("ruth", "correct horse").await, Some(Role::Reader));

@@ -91,6 +91,14 @@ impl Sessions {
         Some(kept.session.clone())
     }
 
+    /// Whether a request's session goes on; asking is no use of it.
+    pub(super) fn goes_on(&self, headers: &HeaderMap, secure: bool) -> bool {
+        let all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        cookie(headers, cookie_name(secure))
+            .and_then(|cookie| all.get(&key(cookie)))
+            .is_some_and(|kept| self.lives(kept))
+    }
+
     /// Begins one: its cookie, and itself.
     pub(super) fn begin(&self, user: User, secure: bool) -> Result<(String, Session), Error> {
         let (secret, csrf) = (random::secret()?, random::secret()?);
@@ -121,7 +129,7 @@ mod tests {
     use crate::access::Role;
 
     fn user() -> User {
-        User { name: "ruth".to_owned(), display: "Ruth".to_owned(), role: Role::Reader }
+        User { name: "ruth".to_owned(), subject: None, display: "Ruth".to_owned(), role: Role::Reader }
     }
 
     fn browser(cookie: &str) -> HeaderMap {
@@ -137,7 +145,9 @@ mod tests {
         assert!(cookie.ends_with("; Secure"));
         assert_eq!(sessions.of(&browser(&cookie), true).map(|found| found.user), Some(session.user));
         assert!(sessions.of(&browser("__Host-cloister=AAAA"), true).is_none());
+        assert!(sessions.goes_on(&browser(&cookie), true) && !sessions.goes_on(&browser(&cookie), false));
         assert!(sessions.end(&browser(&cookie), true).contains("Max-Age=0"));
+        assert!(!sessions.goes_on(&browser(&cookie), true));
         assert!(sessions.of(&browser(&cookie), true).is_none());
     }
 

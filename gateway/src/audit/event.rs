@@ -13,8 +13,8 @@ const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Agent {
-    /// A person, or a machine with a name, and from where.
-    User { name: String, from: Option<String> },
+    /// A person, or a machine with a name, what the provider of identities calls them, and from where.
+    User { name: String, subject: Option<String>, from: Option<String> },
     /// Nobody has to sign in.
     Anyone { from: Option<String> },
     /// The gateway itself.
@@ -180,12 +180,15 @@ impl Event {
 
 impl Agent {
     fn to_fhir(&self) -> Value {
-        let (name, from, requestor) = match self {
-            Self::User { name, from } => (name.as_str(), from.as_deref(), true),
-            Self::Anyone { from } => ("anyone", from.as_deref(), true),
-            Self::Gateway => ("gateway", None, false),
+        let (name, subject, from, requestor) = match self {
+            Self::User { name, subject, from } => (name.as_str(), subject.as_deref(), from.as_deref(), true),
+            Self::Anyone { from } => ("anyone", None, from.as_deref(), true),
+            Self::Gateway => ("gateway", None, None, false),
         };
         let mut agent = json!({"who": {"identifier": {"value": name}}, "requestor": requestor});
+        if let Some(subject) = subject {
+            agent["altId"] = json!(subject);
+        }
         if let Some(from) = from {
             agent["network"] = json!({"address": from, "type": "2"});
         }
@@ -199,11 +202,13 @@ mod tests {
 
     #[test]
     fn an_event_is_an_audit_event_of_fhir() {
-        let agent = Agent::User { name: "ruth".to_owned(), from: Some("10.0.0.7".to_owned()) };
+        let agent =
+            Agent::User { name: "ruth".to_owned(), subject: Some("f:1".to_owned()), from: Some("10.0.0.7".to_owned()) };
         let event = Event::received(agent, "4711", "page", 4).to_fhir();
         assert_eq!(event["resourceType"], "AuditEvent");
         assert_eq!((&event["action"], &event["outcome"]), (&json!("C"), &json!("0")));
         assert_eq!(event["agent"][0]["who"]["identifier"]["value"], "ruth");
+        assert_eq!(event["agent"][0]["altId"], "f:1");
         assert_eq!(event["agent"][0]["network"], json!({"address": "10.0.0.7", "type": "2"}));
         assert_eq!(event["entity"][0]["what"]["identifier"]["value"], "4711");
         // What R4 asks for: type, recorded, agent with requestor, source with observer.

@@ -7,7 +7,7 @@ mod chain;
 mod event;
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,10 +28,34 @@ pub(crate) struct Audit {
     worklist: Worklist,
 }
 
-struct State {
+struct State<F = File> {
     path: PathBuf,
-    file: File,
+    file: F,
     head: Head,
+    /// The length of its whole lines.
+    length: u64,
+    /// It could not be cut back to whole lines: whatever followed would not be read.
+    torn: bool,
+}
+
+/// What the log is kept in.
+trait Disk: Write {
+    /// Has what was written on disk.
+    fn sync(&mut self) -> std::io::Result<()>;
+
+    /// Cuts it back to that length, on disk.
+    fn cut(&mut self, length: u64) -> std::io::Result<()>;
+}
+
+impl Disk for File {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.sync_data()
+    }
+
+    fn cut(&mut self, length: u64) -> std::io::Result<()> {
+        self.set_len(length)?;
+        self.sync_all()
+    }
 }
 
 impl Audit {
@@ -83,21 +107,104 @@ impl State {
         if whole.torn > 0 {
             // A power cut in the middle of a line, which nobody was told was written.
             tracing::warn!(bytes = whole.torn, "the audit log ended in half a line, which is cut off");
-            file.set_len(whole.length).map_err(Error::file(&path))?;
-            file.seek(SeekFrom::End(0)).map_err(Error::file(&path))?;
-            file.sync_all().map_err(Error::file(&path))?;
+            file.cut(whole.length).map_err(Error::file(&path))?;
         }
         if let Some(folder) = path.parent() {
             files::sync_folder(folder).map_err(Error::file(folder))?;
         }
-        Ok(Self { path, file, head })
+        Ok(Self { path, file, head, length: whole.length, torn: false })
     }
+}
 
+impl<F: Disk> State<F> {
     fn write(&mut self, event: &Event) -> Result<Head, Error> {
+        if self.torn {
+            return Err(Error::AuditTorn(self.path.clone()));
+        }
         let (line, head) = chain::next(&self.head, &event.to_fhir());
-        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(Error::file(&self.path))?;
+        if let Err(error) = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync()) {
+            // Half a line may be there, on which the next would not follow.
+            self.torn = self.file.cut(self.length).is_err();
+            return Err(Error::file(&self.path)(error));
+        }
+        self.length += line.len() as u64;
         self.head = head.clone();
         Ok(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Full {
+        file: File,
+        room: usize,
+        cuts: bool,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = &bytes[..bytes.len().min(self.room)];
+            if fits.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let written = self.file.write(fits)?;
+            self.room -= written;
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk for Full {
+        fn sync(&mut self) -> io::Result<()> {
+            self.file.sync()
+        }
+
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            if self.cuts { self.file.cut(length) } else { Err(io::ErrorKind::Other.into()) }
+        }
+    }
+
+    fn state(path: &Path, cuts: bool) -> State<Full> {
+        let State { path, file, head, length, torn } = State::open(path.to_owned(), Head::default()).unwrap();
+        State { path, file: Full { file, room: usize::MAX, cuts }, head, length, torn }
+    }
+
+    #[test]
+    fn a_disk_that_was_full_for_a_while_leaves_a_log_whose_lines_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut log = state(&path, true);
+        log.write(&Event::started()).unwrap();
+        for room in [0, 1, 100] {
+            log.file.room = room;
+            assert!(matches!(log.write(&Event::stopped()), Err(Error::File { .. })), "room for {room}");
+        }
+        log.file.room = usize::MAX;
+        let head = log.write(&Event::stopped()).unwrap();
+        assert_eq!((head.number, verify(&path, None).unwrap()), (2, head));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_mended_takes_no_more_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let mut log = state(&path, false);
+        let head = log.write(&Event::started()).unwrap();
+        log.file.room = 100;
+        assert!(matches!(log.write(&Event::stopped()), Err(Error::File { .. })));
+        log.file.room = usize::MAX;
+        assert!(matches!(log.write(&Event::stopped()), Err(Error::AuditTorn(_))));
+        drop(log);
+        // The next start cuts off the half line.
+        assert_eq!(State::open(path.clone(), head.clone()).unwrap().head, head);
+        assert_eq!(verify(&path, None).unwrap(), head);
     }
 }

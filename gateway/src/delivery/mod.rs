@@ -7,6 +7,9 @@ mod folder;
 mod pacs;
 pub(crate) mod results;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use tokio::time::sleep;
 
 pub(crate) use pacs::Pacs;
@@ -16,7 +19,7 @@ use crate::worklist::{Due, deliveries};
 use crate::{Error, audit, limits, metric};
 
 /// The folder, in the work list.
-pub(crate) const FOLDER: &str = "folder";
+const FOLDER: &str = "folder";
 
 /// The PACS, in the work list.
 pub(crate) const PACS: &str = "pacs";
@@ -40,10 +43,33 @@ pub(crate) enum NotDelivered {
     },
 }
 
+/// Where results go.
+pub(crate) enum Target {
+    Folder(PathBuf),
+    Pacs(Arc<Pacs>),
+}
+
+impl Target {
+    /// Those that are configured.
+    pub(crate) fn all(gateway: &Gateway) -> Vec<Self> {
+        let folder = gateway.config.delivery.folder.clone().map(Self::Folder);
+        folder.into_iter().chain(gateway.pacs.clone().map(Self::Pacs)).collect()
+    }
+
+    /// In the work list.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => FOLDER,
+            Self::Pacs(_) => PACS,
+        }
+    }
+}
+
 /// Delivers to one target, for ever.
-pub(crate) async fn serve(gateway: Gateway, target: &'static str) {
+pub(crate) async fn serve(gateway: Gateway, to: Target) {
+    let target = to.name();
     loop {
-        match one(&gateway, target).await {
+        match one(&gateway, &to).await {
             Ok(true) => {}
             Ok(false) => gateway.worklist.to_deliver().await,
             Err(error) => {
@@ -55,9 +81,10 @@ pub(crate) async fn serve(gateway: Gateway, target: &'static str) {
 }
 
 /// Delivers what is due next. Tells whether anything was.
-async fn one(gateway: &Gateway, target: &'static str) -> Result<bool, Error> {
+async fn one(gateway: &Gateway, to: &Target) -> Result<bool, Error> {
+    let target = to.name();
     let Some(due) = gateway.worklist.with(move |list| deliveries::due(list, target)).await? else { return Ok(false) };
-    match deliver(gateway, target, &due).await {
+    match deliver(gateway, to, &due).await {
         Ok(()) => done(gateway, target, due).await?,
         Err(error) => {
             tracing::warn!(%error, exam = %due.exam, result = %due.result, target, "a delivery is put off");
@@ -69,15 +96,13 @@ async fn one(gateway: &Gateway, target: &'static str) -> Result<bool, Error> {
     Ok(true)
 }
 
-async fn deliver(gateway: &Gateway, target: &'static str, due: &Due) -> Result<(), NotDelivered> {
+async fn deliver(gateway: &Gateway, to: &Target, due: &Due) -> Result<(), NotDelivered> {
     let (spool, named) = (gateway.spool.clone(), due.clone());
     let read = tokio::task::spawn_blocking(move || spool.result(&named.exam, &named.result));
     let bytes = read.await.map_err(|_| Error::Worker)??;
-    match (target, &gateway.config.delivery.folder, &gateway.pacs) {
-        (FOLDER, Some(folder), _) => folder::deliver(folder, due, bytes).await,
-        (PACS, _, Some(pacs)) => pacs.deliver(due, bytes).await,
-        // It is not configured any more: nobody waits for it.
-        _ => Ok(()),
+    match to {
+        Target::Folder(folder) => folder::deliver(folder, due, bytes).await,
+        Target::Pacs(pacs) => pacs.deliver(due, bytes).await,
     }
 }
 

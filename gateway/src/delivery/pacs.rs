@@ -59,11 +59,12 @@ impl Pacs {
     }
 }
 
-/// 200 and 202 take it; so does a refusal because it is there.
+/// 200 takes it; so do 202, which has to say that it does (PS3.18, 10.5.3.1), and a refusal because it is there.
 fn judge(status: u16, body: &[u8]) -> Result<(), NotDelivered> {
     let reason = failure(body);
     match (status, reason) {
-        (200 | 202, None) | (_, Some(DUPLICATE)) => Ok(()),
+        (200, None) | (_, Some(DUPLICATE)) => Ok(()),
+        (202, None) if serde_json::from_slice::<Value>(body).is_ok() => Ok(()),
         (status, reason) => Err(NotDelivered::Pacs { status, reason }),
     }
 }
@@ -88,13 +89,20 @@ mod tests {
     fn an_object_that_the_pacs_has_already_is_delivered() {
         assert!(judge(200, b"{}").is_ok());
         assert!(judge(200, b"").is_ok());
+        assert!(judge(202, b"{}").is_ok());
         assert!(judge(409, failed(0x0111).as_bytes()).is_ok());
     }
 
     #[test]
     fn an_object_that_the_pacs_does_not_take_is_not_delivered() {
-        for (status, body) in [(409, failed(0x0110)), (200, failed(0xA700)), (500, String::new()), (409, String::new())]
-        {
+        for (status, body) in [
+            (409, failed(0x0110)),
+            (200, failed(0xA700)),
+            (500, String::new()),
+            (409, String::new()),
+            (202, String::new()),
+            (202, "<html>".to_owned()),
+        ] {
             assert!(judge(status, body.as_bytes()).is_err(), "{status} {body}");
         }
     }

@@ -13,7 +13,7 @@ use crate::enclaves::Check;
 use crate::gateway::Gateway;
 use crate::times::words;
 use crate::worklist::{Answered, AnsweredBy, ModelName, Reason, ReceiptName, State, Work, work};
-use crate::{Error, audit, metric};
+use crate::{Error, audit, limits, metric};
 
 /// What a request came to.
 pub(super) enum Outcome {
@@ -111,7 +111,10 @@ pub(super) fn of_error(gateway: &Gateway, index: usize, error: ClientError) -> O
         ClientError::Refused { status: 408 | 429 | 500..=599, retry_after, kind, .. } => {
             Outcome::Again { after: *retry_after, reason: Reason::new(bare(kind), sentence) }
         }
-        ClientError::Refused { status: 401 | 403, kind, .. } => Outcome::Failed(Reason::new(bare(kind), sentence)),
+        // Credentials are for whoever runs the gateway to mend, and exams wait for that.
+        ClientError::Refused { status: 401 | 403, kind, .. } => {
+            Outcome::Again { after: Some(limits::LONGEST_BACKOFF), reason: Reason::new(bare(kind), sentence) }
+        }
         ClientError::Refused { status: 413 | 415 | 422, kind, .. } => {
             Outcome::Abstained(Reason::new(bare(kind), sentence))
         }

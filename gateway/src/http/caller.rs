@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
+use http::header;
 use http::request::Parts;
 
 use super::problem::Problem;
-use crate::access::Caller;
+use crate::access::{Caller, Denied};
 use crate::gateway::Gateway;
 
 /// From where a connection comes, where that is known.
@@ -23,7 +24,14 @@ impl FromRequestParts<Gateway> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
-        Ok(gateway.access.identify(&parts.method, &parts.headers, From::of(parts)).await?)
+        let from = From::of(parts);
+        let known = gateway.access.identify(&parts.method, &parts.headers, from).await;
+        if let Err(denied @ (Denied::Unknown | Denied::Locked { .. } | Denied::Provider)) = known
+            && parts.headers.contains_key(header::AUTHORIZATION)
+        {
+            gateway.sign_in_refused(denied, from).await?;
+        }
+        Ok(known?)
     }
 }
 

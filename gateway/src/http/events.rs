@@ -8,13 +8,15 @@ use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use http::HeaderMap;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Interval, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::exams::get;
 use super::problem::{Details, Problem};
-use crate::access::Caller;
+use crate::access::{By, Caller};
 use crate::audit;
 use crate::gateway::Gateway;
 use crate::limits;
@@ -78,18 +80,24 @@ struct Following {
     /// To begin with: as it is now.
     first: bool,
     ended: CancellationToken,
+    /// What showed the session that it ends with.
+    session: Option<HeaderMap>,
+    looks: Interval,
     _open: Open,
 }
 
 fn follow(
     gateway: Gateway,
     caller: &Caller,
+    headers: HeaderMap,
     wanted: Wanted,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, Problem> {
     let open = gateway.streams.open(&caller.user.name).ok_or(Problem::TooManyStreams)?;
     let (changes, enclaves) = (gateway.worklist.changes(), gateway.enclaves.changes());
     let ended = gateway.streams.ended.clone();
-    let following = Following { gateway, wanted, changes, enclaves, first: true, ended, _open: open };
+    let session = (caller.by == By::Cookie).then_some(headers);
+    let looks = interval(limits::HEARTBEAT);
+    let following = Following { gateway, wanted, changes, enclaves, first: true, ended, session, looks, _open: open };
     let events = unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -111,6 +119,10 @@ impl Following {
         loop {
             let changed = tokio::select! {
                 () = self.ended.cancelled() => return None,
+                _ = self.looks.tick() => match &self.session {
+                    Some(headers) if !self.gateway.access.goes_on(headers) => return None,
+                    _ => continue,
+                },
                 changed = self.changes.recv() => changed,
                 changed = self.enclaves.recv(), if matches!(self.wanted, Wanted::All) => match changed {
                     Err(RecvError::Closed) => return None,
@@ -163,11 +175,12 @@ fn gone(id: &str) -> Event {
 pub(crate) async fn of_exam(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     get(&gateway, &id).await?;
     gateway.audit(audit::Event::looked(caller.agent(), &id, "events")).await?;
-    follow(gateway, &caller, Wanted::Exam(id))
+    follow(gateway, &caller, headers, Wanted::Exam(id))
 }
 
 /// All exams and enclaves, at each change.
@@ -178,7 +191,8 @@ pub(crate) async fn of_exam(
 pub(crate) async fn of_all(
     State(gateway): State<Gateway>,
     caller: Caller,
+    headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     gateway.audit(audit::Event::listed(caller.agent())).await?;
-    follow(gateway, &caller, Wanted::All)
+    follow(gateway, &caller, headers, Wanted::All)
 }

@@ -155,11 +155,15 @@ pub(crate) async fn retry(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     get(&gateway, &id).await?;
+    let failed = id.clone();
+    if !gateway.worklist.with(move |list| work::can_retry(list, &failed)).await? {
+        return Err(Problem::NotFailed);
+    }
+    gateway.audit(Event::retried(caller.agent(), &id)).await?;
     let again = id.clone();
     if !gateway.worklist.with(move |list| work::retry(list, &again)).await? {
         return Err(Problem::NotFailed);
     }
-    gateway.audit(Event::retried(caller.agent(), &id)).await?;
     gateway.worklist.announce(&id);
     Ok((StatusCode::ACCEPTED, Json(get(&gateway, &id).await?)).into_response())
 }

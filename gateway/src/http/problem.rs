@@ -71,7 +71,7 @@ impl From<Denied> for Problem {
         match denied {
             Denied::Unknown => Self::SignedOut,
             Denied::NotMeant => Self::NotMeant,
-            Denied::Locked(after) => Self::Locked(after),
+            Denied::Locked { after, .. } => Self::Locked(after),
             Denied::TooMany(after) => Self::TooMany(after),
             Denied::Host => Self::Host,
             Denied::Provider => Self::Provider,

@@ -1,19 +1,24 @@
 //! `/session`: who is signed in, and how one signs in and out.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Query, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::caller::Origin;
 use super::problem::{Details, Problem};
-use crate::access::{Caller, Denied, Session, SignIn, User, refused};
-use crate::audit::{Agent, Event};
+use crate::access::{Caller, Denied, Session, SignIn, User};
+use crate::audit::Event;
 use crate::gateway::Gateway;
+use crate::intake::Refused;
 use crate::limits;
 
 /// Who is signed in, and what a page has to know before it asks anything else.
@@ -36,6 +41,28 @@ pub(crate) struct Credentials {
     password: String,
 }
 
+/// A body in JSON that has come in time.
+pub(crate) struct Sent<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Gateway> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Problem> {
+        within(limits::HEAD_TIMEOUT, Json::from_request(request, gateway)).await
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    body: impl Future<Output = Result<Json<T>, JsonRejection>>,
+) -> Result<Sent<T>, Problem> {
+    match timeout(limit, body).await {
+        Ok(Ok(Json(sent))) => Ok(Sent(sent)),
+        Ok(Err(broken)) => Err(Problem::Query(broken.body_text())),
+        Err(_) => Err(Problem::Intake(Refused::Stalled)),
+    }
+}
+
 fn shown(gateway: &Gateway, session: Option<Session>) -> Json<Shown> {
     let (user, csrf) = session.map(|session| (session.user, session.csrf)).unzip();
     Json(Shown { user, sign_in: gateway.access.sign_in(), csrf: csrf.unwrap_or_default(), notice: gateway.notice() })
@@ -55,23 +82,22 @@ pub(crate) async fn show(State(gateway): State<Gateway>, headers: HeaderMap) -> 
 pub(crate) async fn begin(
     State(gateway): State<Gateway>,
     Origin(from): Origin,
-    body: Result<Json<Credentials>, JsonRejection>,
+    Sent(Credentials { user, password }): Sent<Credentials>,
 ) -> Result<Response, Problem> {
-    let Json(Credentials { user, password }) = body.map_err(|error| Problem::Query(error.body_text()))?;
     if user.len() > limits::MAX_JSON_BYTES {
         return Err(Problem::SignInRefused);
     }
     match gateway.access.password(&user, Zeroizing::new(password), from).await {
         Ok(user) => signed_in(&gateway, user, from.map(|from| from.to_string())).await,
         Err(denied) => {
-            gateway.audit(refused(denied, from)).await?;
+            gateway.sign_in_refused(denied, from).await?;
             Err(if denied == Denied::Unknown { Problem::SignInRefused } else { denied.into() })
         }
     }
 }
 
 async fn signed_in(gateway: &Gateway, user: User, from: Option<String>) -> Result<Response, Problem> {
-    gateway.audit(Event::signed_in(Agent::User { name: user.name.clone(), from })).await?;
+    gateway.audit(Event::signed_in(user.agent(from))).await?;
     let (cookie, session) = gateway.access.begin(user)?;
     Ok(with_cookies(shown(gateway, Some(session)).into_response(), &[cookie]))
 }
@@ -134,8 +160,26 @@ pub(crate) async fn end_oidc(
             Ok(response)
         }
         Err(denied) => {
-            gateway.audit(refused(denied, from)).await?;
+            gateway.sign_in_refused(denied, from).await?;
             Err(if denied == Denied::Unknown { Problem::SignInRefused } else { denied.into() })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use bytes::Bytes;
+    use futures_util::stream::{StreamExt, iter, pending};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_not_waited_for() {
+        let begun = iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{\"user\": "))]);
+        let body = Body::from_stream(begun.chain(pending()));
+        let request = Request::post("/").header(header::CONTENT_TYPE, "application/json").body(body).unwrap();
+        let waited = within(Duration::from_millis(50), Json::<Credentials>::from_request(request, &())).await;
+        assert!(matches!(waited.err(), Some(Problem::Intake(Refused::Stalled))));
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn take(
         files.push(file);
     }
     check(gateway, &seen, missing)?;
-    store(gateway, caller, label.or(fallback), missing, seen, files).await
+    store(gateway, caller, (label, fallback), missing, seen, files).await
 }
 
 /// Reads the body to its end.
@@ -120,7 +120,7 @@ fn check(gateway: &Gateway, seen: &[Looked], missing: Missing) -> Result<(), Ref
 async fn store(
     gateway: &Gateway,
     caller: &Caller,
-    label: Option<String>,
+    (label, fallback): (Option<String>, Option<String>),
     missing: Missing,
     seen: Vec<Looked>,
     files: Vec<Spooled>,
@@ -134,7 +134,7 @@ async fn store(
     let exam = NewExam {
         id: id.clone(),
         source,
-        label: label.or(dicom.accession_number).unwrap_or_else(|| "exam".to_owned()),
+        label: label.or(dicom.accession_number).or(fallback).unwrap_or_else(|| "exam".to_owned()),
         patient: dicom.patient_name,
         study_uid: Some(dicom.study_uid).filter(|uid| all_dicom && !uid.is_empty()),
         by: caller.name(),
@@ -146,8 +146,16 @@ async fn store(
     let (spool, place) = (gateway.spool.clone(), id.clone());
     let numbered: Vec<_> = (1..).zip(files).collect();
     tokio::task::spawn_blocking(move || spool.commit(&place, numbered)).await.map_err(|_| Error::Worker)??;
-    gateway.audit(Event::received(caller.agent(), &id, source.as_str(), images)).await?;
-    gateway.worklist.with(move |list| work::add(list, &exam)).await?;
+    let listed = async {
+        gateway.audit(Event::received(caller.agent(), &id, source.as_str(), images)).await?;
+        gateway.worklist.with(move |list| work::add(list, &exam)).await
+    };
+    if let Err(error) = listed.await {
+        // Nobody would find it before the next start.
+        let (spool, place) = (gateway.spool.clone(), id.clone());
+        tokio::task::spawn_blocking(move || spool.delete(&place)).await.map_err(|_| Error::Worker)??;
+        return Err(error.into());
+    }
     metric::exam(State::Received);
     gateway.worklist.announce(&id);
     Ok(id)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::DisplayErrorContext;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use cloister_aws_http::{Egress, Roots};
 use tokio::time::sleep;
 
@@ -23,7 +23,7 @@ pub(crate) async fn serve(gateway: Gateway, bucket: Bucket) {
     };
     loop {
         if let Err(error) = one_look(&gateway, &bucket, &client).await {
-            tracing::warn!(%error, "the bucket cannot be looked at");
+            tracing::warn!(error = error.nameless(), "the bucket cannot be looked at");
         }
         sleep(every).await;
     }
@@ -56,7 +56,7 @@ async fn one_look(gateway: &Gateway, bucket: &Bucket, client: &Client) -> Result
             .set_continuation_token(next)
             .send()
             .await
-            .map_err(|error| Error::Bucket(DisplayErrorContext(error).to_string()))?;
+            .map_err(|error| Error::Bucket(code(&error).to_owned()))?;
         for object in listed.contents() {
             let (Some(key), Some(tag)) = (object.key(), object.e_tag()) else { continue };
             let size = u64::try_from(object.size().unwrap_or_default()).unwrap_or_default();
@@ -93,19 +93,34 @@ async fn one(
     match taken {
         Ok(()) => {}
         Err(Refused::Full) => return Ok(false),
-        Err(Refused::Disk(error)) => return Err(error),
         // Keys may have names in them.
+        Err(Refused::Disk(error)) => {
+            // The others are not to wait for it, and it is tried again at the next look.
+            tracing::warn!(error = error.nameless(), "an object cannot be taken now");
+            return Ok(true);
+        }
         Err(refused) => tracing::warn!(reason = %crate::http::sentence(&refused), "an object is not taken"),
     }
     gateway.worklist.with(move |list| gathering::see(list, &origin)).await?;
     Ok(true)
 }
 
+/// What went wrong, without what was asked for.
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> &str {
+    match error {
+        SdkError::ServiceError(refused) => refused.err().code().unwrap_or("it was refused without a code"),
+        SdkError::TimeoutError(_) => "there was no answer in time",
+        SdkError::DispatchFailure(_) => "there is no connection",
+        SdkError::ResponseError(_) => "the answer is not understood",
+        _ => "the request cannot be made",
+    }
+}
+
 async fn take(gateway: &Gateway, bucket: &Bucket, client: &Client, key: &str) -> Result<(), Refused> {
-    let failed = |error: String| Refused::Disk(Error::Bucket(error));
+    let failed = |error: &str| Refused::Disk(Error::Bucket(error.to_owned()));
     let object = client.get_object().bucket(&bucket.name).key(key).send().await;
-    let object = object.map_err(|error| failed(DisplayErrorContext(error).to_string()))?;
-    let bytes = object.body.collect().await.map_err(|error| failed(error.to_string()))?.into_bytes();
+    let object = object.map_err(|error| failed(code(&error)))?;
+    let bytes = object.body.collect().await.map_err(|_| failed("the object broke off"))?.into_bytes();
     let file = gateway.spool.take(&bytes).await?;
     drop(bytes);
     let (file, looked) = looked(gateway, file).await?;

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::OFlags;
 use tokio::time::sleep;
 
 use super::{Image, Looked, NotTaken, Refused, gather, looked};
@@ -28,7 +29,7 @@ const REFUSED: &str = "refused";
 pub(crate) async fn serve(gateway: Gateway, watched: WatchedFolder) {
     loop {
         if let Err(error) = one_look(&gateway, &watched).await {
-            tracing::error!(%error, "the watched folder cannot be looked at");
+            tracing::error!(error = error.nameless(), "the watched folder cannot be looked at");
         }
         sleep(limits::INTAKE_INTERVAL).await;
     }
@@ -43,13 +44,17 @@ async fn one_look(gateway: &Gateway, watched: &WatchedFolder) -> Result<(), Erro
             // It stays where it is until there is room.
             return Ok(());
         }
-        match take(gateway, &watched.path, &file).await {
-            Ok(()) if watched.delete => remove(&file.path)?,
-            Ok(()) => put_away(watched, &file.path, TAKEN, None)?,
+        let done = match take(gateway, &watched.path, &file).await {
+            Ok(()) if watched.delete => remove(&file.path),
+            Ok(()) => put_away(watched, &file.path, TAKEN, None),
             Err(Refused::Full) => return Ok(()),
-            Err(Refused::Stalled) => {}
-            Err(Refused::Disk(error)) => return Err(error),
-            Err(refused) => put_away(watched, &file.path, REFUSED, Some(&crate::http::sentence(&refused)))?,
+            Err(Refused::Stalled) => Ok(()),
+            Err(Refused::Disk(error)) => Err(error),
+            Err(refused) => put_away(watched, &file.path, REFUSED, Some(&crate::http::sentence(&refused))),
+        };
+        if let Err(error) = done {
+            // The others are not to wait for it.
+            tracing::warn!(error = error.nameless(), "a file of the watched folder cannot be dealt with");
         }
     }
     Ok(())
@@ -66,13 +71,19 @@ fn find(folder: &Path, settled: Duration) -> Result<Vec<Found>, Error> {
     let mut folders = vec![folder.to_owned()];
     for entry in listed(folder)? {
         let ours = [TAKEN, REFUSED].iter().any(|ours| entry.file_name().is_some_and(|name| name == *ours));
-        if entry.is_dir() && !ours && !is_unfinished(&entry) {
+        // A link leads anywhere.
+        let folder = fs::symlink_metadata(&entry).is_ok_and(|metadata| metadata.is_dir());
+        if folder && !ours && !is_unfinished(&entry) {
             folders.push(entry);
         }
     }
     for folder in folders {
-        for path in listed(&folder)? {
-            // It may have been moved away meanwhile; a link leads anywhere.
+        let paths = listed(&folder).unwrap_or_else(|error| {
+            tracing::warn!(error = error.nameless(), "a folder in the watched one cannot be read");
+            Vec::new()
+        });
+        for path in paths {
+            // It may have been moved away meanwhile.
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
             if !metadata.is_file() || is_unfinished(&path) {
                 continue;
@@ -130,11 +141,16 @@ async fn take(gateway: &Gateway, folder: &Path, found: &Found) -> Result<(), Ref
     gather(gateway, Image { file, looked, name, label, source, agent, by: None }).await.map(drop)
 }
 
+const NOFOLLOW: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
 /// One byte more than may be, so that more is noticed.
 async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     use tokio::io::AsyncReadExt;
     let mut bytes = Vec::new();
-    tokio::fs::File::open(path).await?.take(limits::MAX_IMAGE_BYTES + 1).read_to_end(&mut bytes).await?;
+    let mut options = tokio::fs::OpenOptions::new();
+    // It may have become a link meanwhile.
+    options.read(true).custom_flags(NOFOLLOW.bits().cast_signed());
+    options.open(path).await?.take(limits::MAX_IMAGE_BYTES + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 

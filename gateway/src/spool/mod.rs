@@ -99,14 +99,23 @@ impl Spool {
         fs::read(&path).map_err(Error::file(&path))
     }
 
+    fn images(&self, id: &str) -> Result<Vec<PathBuf>, Error> {
+        let mut entries = entries(&self.exam(id))?;
+        entries.retain(|entry| {
+            entry.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok())
+        });
+        Ok(entries)
+    }
+
+    /// Whether any of an exam's images is on disk.
+    pub(crate) fn has_images(&self, id: &str) -> Result<bool, Error> {
+        Ok(!self.images(id)?.is_empty())
+    }
+
     /// Deletes an exam's images, and leaves its results.
     pub(crate) fn delete_images(&self, id: &str) -> Result<(), Error> {
-        for entry in entries(&self.exam(id))? {
-            let image =
-                entry.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok());
-            if image {
-                gone(fs::remove_file(&entry)).map_err(Error::file(&entry))?;
-            }
+        for image in self.images(id)? {
+            gone(fs::remove_file(&image)).map_err(Error::file(&image))?;
         }
         Ok(())
     }

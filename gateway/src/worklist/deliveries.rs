@@ -84,6 +84,27 @@ pub(crate) fn delivered(connection: &mut Connection, due: &Due) -> Result<bool, 
     Ok(left == 0)
 }
 
+/// Forgets what was to be delivered to targets that there are no more, and moves on exams for which nothing else was left and something
+/// has arrived. Tells how many deliveries.
+pub(crate) fn forget_others(connection: &mut Connection, targets: &[&str]) -> Result<usize, Error> {
+    let transaction = connection.transaction()?;
+    let targets = serde_json::to_string(targets).map_err(|_| Error::Stored("delivery"))?;
+    let others = "done_at IS NULL AND target NOT IN (SELECT value FROM json_each(?1))";
+    let mut query = transaction.prepare(&format!("SELECT DISTINCT exam FROM delivery WHERE {others}"))?;
+    let exams = query.query_map([&targets], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    drop(query);
+    let forgotten = transaction.execute(&format!("DELETE FROM delivery WHERE {others}"), [&targets])?;
+    for exam in exams {
+        let sql = "SELECT count(*) FILTER (WHERE done_at IS NULL), count(*) FROM delivery WHERE exam = ?1";
+        let (left, all): (i64, i64) = transaction.query_row(sql, [exam], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if left == 0 && all > 0 {
+            step(&transaction, exam, State::Delivered)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(forgotten)
+}
+
 /// Puts a delivery off.
 pub(crate) fn later(connection: &Connection, due: &Due, problem: &str) -> Result<(), Error> {
     let sql = "SELECT attempts FROM delivery WHERE exam = ?1 AND result = ?2 AND target = ?3";

@@ -77,9 +77,10 @@ pub(crate) fn open_exam(connection: &Connection, name: &str) -> Result<Option<(S
     Ok(found.map(|(id, last)| (id, last.saturating_add(1))))
 }
 
-/// The exam that has a file of these bytes, if there is one.
+/// The exam that has a file of these bytes, if there is one. One that failed does not count: sending its files again begins another.
 pub(crate) fn with_file(connection: &Connection, sha256: &str) -> Result<Option<String>, Error> {
-    let sql = "SELECT id FROM exam JOIN file ON file.exam = exam.number WHERE sha256 = ?1 ORDER BY exam.number LIMIT 1";
+    let sql = "SELECT id FROM exam JOIN file ON file.exam = exam.number WHERE sha256 = ?1 AND state <> 'failed'
+         ORDER BY exam.number LIMIT 1";
     Ok(connection.query_row(sql, [sha256], |row| row.get(0)).optional()?)
 }
 

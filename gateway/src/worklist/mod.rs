@@ -83,6 +83,8 @@ impl Worklist {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rusqlite::Connection;
 
     use super::*;
@@ -164,6 +166,93 @@ mod tests {
         assert!(work::next(&mut list, &[]).unwrap().is_some());
         assert_eq!(work::backoff(0), limits::FIRST_BACKOFF);
         assert!(work::backoff(1) == 2 * limits::FIRST_BACKOFF && work::backoff(u32::MAX) == limits::LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn what_an_enclave_asks_to_wait_only_lengthens_the_wait() {
+        let (_folder, mut list) = list();
+        work::add(&mut list, &exam("a", vec![file(1, "L-CC")])).unwrap();
+        let number = work::next(&mut list, &[]).unwrap().unwrap().number;
+        let mut wait = |after| {
+            let before = crate::times::now();
+            assert!(
+                !work::again(&mut list, number, Some(Duration::from_secs(after)), &Reason::new("busy", "B.")).unwrap()
+            );
+            let sql = "SELECT not_before FROM exam";
+            list.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() - before
+        };
+        assert!(wait(60) >= 60_000, "the first wait would be half a second");
+        for _ in 1..9 {
+            wait(2);
+        }
+        assert!(wait(2) >= 256_000, "after nine tries the wait has doubled nine times");
+    }
+
+    #[test]
+    fn a_file_of_an_exam_that_failed_may_come_again() {
+        let (_folder, mut list) = list();
+        let gather = |list: &mut Connection, id: &str| {
+            gathering::gather(list, "study 1", &exam(id, vec![file(1, "L-CC")])).unwrap()
+        };
+        gather(&mut list, "a");
+        let (number, ..) = gathering::quiet_since(&list, crate::times::now()).unwrap().remove(0);
+        work::ended(&mut list, number, State::Failed, &Reason::new("missing-view", "One is missing.")).unwrap();
+        assert_eq!(gather(&mut list, "b"), Gathered::Part { id: "b".to_owned(), complete: false });
+        assert_eq!(gather(&mut list, "c"), Gathered::Before { id: "b".to_owned() });
+    }
+
+    fn answered(targets: Vec<&'static str>) -> Answered {
+        let text = String::new;
+        let by =
+            AnsweredBy { name: text(), label: text(), module_id: text(), document_time: text(), checks: Vec::new() };
+        let result = |id: &str, kind| NewResult { id: id.to_owned(), kind, view: None, instance_uid: None };
+        Answered {
+            answer: text(),
+            by,
+            report: text(),
+            receipt: Vec::new(),
+            receipt_name: ReceiptName { digest: text(), key_id: text() },
+            maps: Vec::new(),
+            results: vec![result("1", ResultKind::CadSr)],
+            targets,
+        }
+    }
+
+    fn stored(list: &Connection, id: &str) -> String {
+        list.query_row("SELECT state FROM exam WHERE id = ?1", [id], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn nothing_waits_for_a_target_that_is_not_configured_any_more() {
+        let (_folder, mut list) = list();
+        for (id, targets) in [("a", vec!["folder", "pacs"]), ("b", vec!["pacs"]), ("c", vec!["folder", "pacs"])] {
+            work::add(&mut list, &exam(id, vec![file(1, "L-CC")])).unwrap();
+            let number = work::next(&mut list, &[]).unwrap().unwrap().number;
+            work::answered(&mut list, number, &answered(targets)).unwrap();
+        }
+        let due = deliveries::due(&list, "folder").unwrap().unwrap();
+        assert_eq!(due.exam, "a");
+        assert!(!deliveries::delivered(&mut list, &due).unwrap());
+        assert_eq!(deliveries::forget_others(&mut list, &["folder", "pacs"]).unwrap(), 0);
+        assert_eq!(deliveries::forget_others(&mut list, &["folder"]).unwrap(), 3);
+        assert_eq!(["a", "b", "c"].map(|id| stored(&list, id)), ["delivered", "answered", "answered"]);
+        assert!(deliveries::due(&list, "pacs").unwrap().is_none());
+        assert_eq!(deliveries::due(&list, "folder").unwrap().unwrap().exam, "c");
+    }
+
+    #[test]
+    fn images_of_an_exam_that_is_to_be_sent_once_more_are_not_deleted() {
+        let (_folder, mut list) = list();
+        work::add(&mut list, &exam("a", vec![file(1, "L-CC")])).unwrap();
+        let number = work::next(&mut list, &[]).unwrap().unwrap().number;
+        work::ended(&mut list, number, State::Failed, &Reason::new("x", "X.")).unwrap();
+        assert!(work::can_retry(&list, "a").unwrap() && work::retry(&mut list, "a").unwrap());
+        assert!(!work::images_gone(&list, "a").unwrap());
+        assert!(work::without_images(&list).unwrap().is_empty());
+        work::ended(&mut list, number, State::Failed, &Reason::new("x", "X.")).unwrap();
+        assert!(work::images_gone(&list, "a").unwrap());
+        assert_eq!(work::without_images(&list).unwrap(), ["a"]);
+        assert!(!work::can_retry(&list, "a").unwrap() && !work::retry(&mut list, "a").unwrap());
     }
 
     #[test]

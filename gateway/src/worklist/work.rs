@@ -175,7 +175,7 @@ pub(crate) fn answered(connection: &mut Connection, exam: i64, answered: &Answer
     Ok(())
 }
 
-/// Puts an exam back, to be sent after a while; it fails with `reason` where that has been tried often enough. Tells whether it failed.
+/// Puts an exam back, to be sent after a while, which is `after` at least; it fails with `reason` where that has been tried often enough. Tells whether it failed.
 pub(crate) fn again(
     connection: &mut Connection,
     exam: i64,
@@ -190,7 +190,7 @@ pub(crate) fn again(
     if failed {
         end(&transaction, exam, State::Failed, reason)?;
     } else {
-        let not_before = now().saturating_add(span(after.unwrap_or_else(|| backoff(attempts))));
+        let not_before = now().saturating_add(span(backoff(attempts).max(after.unwrap_or_default())));
         transaction.execute(
             "UPDATE exam SET attempts = attempts + 1, not_before = ?2 WHERE number = ?1",
             params![exam, not_before],
@@ -254,10 +254,29 @@ pub(crate) fn images_due(connection: &Connection, idle: Millis) -> Result<Vec<St
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// Notes that an exam's images are about to be deleted.
-pub(crate) fn images_gone(connection: &Connection, id: &str) -> Result<(), Error> {
-    connection.execute("UPDATE exam SET images_kept = 0 WHERE id = ?1", [id])?;
-    Ok(())
+/// Notes that an exam's images are about to be deleted. Tells whether they may be: it may have been sent once more meanwhile.
+pub(crate) fn images_gone(connection: &Connection, id: &str) -> Result<bool, Error> {
+    let sql = "UPDATE exam SET images_kept = 0
+         WHERE id = ?1 AND state IN ('answered', 'delivered', 'failed', 'abstained')";
+    Ok(connection.execute(sql, [id])? == 1)
+}
+
+/// Exams whose images have been deleted, or were about to be.
+pub(crate) fn without_images(connection: &Connection) -> Result<Vec<String>, Error> {
+    let mut query = connection.prepare("SELECT id FROM exam WHERE images_kept = 0")?;
+    let ids = query.query_map([], |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Whether a failed exam can be sent once more.
+pub(crate) fn can_retry(connection: &Connection, id: &str) -> Result<bool, Error> {
+    let sql = "SELECT 1 FROM exam WHERE id = ?1 AND state = 'failed' AND images_kept = 1";
+    Ok(connection.query_row(sql, [id], |_| Ok(())).optional()?.is_some())
+}
+
+/// Whether an exam is on the list.
+pub(crate) fn is_there(connection: &Connection, id: &str) -> Result<bool, Error> {
+    Ok(connection.query_row("SELECT 1 FROM exam WHERE id = ?1", [id], |_| Ok(())).optional()?.is_some())
 }
 
 /// Exams that ended before that time, with nothing left to deliver.

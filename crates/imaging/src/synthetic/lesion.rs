@@ -12,6 +12,13 @@ const LESIONS: u64 = 100;
 /// Most lesions of a kind that are drawn: more would cover the breast.
 const MOST: u32 = 16;
 
+/// Radii of masses, as parts of the image's height. At the 233 mm of a common detector they make masses of 9 to 22 mm across, as
+/// large as most that screening finds; the rim is soft, and fades a sixth of a radius further out.
+const MASS_RADII: (f32, f32) = (0.020, 0.048);
+
+/// How far masses stay from the skin along a row: there the breast is thin, and has hardly any glandular tissue.
+const UNDER_SKIN: f32 = 0.02;
+
 /// A blob, brighter than what surrounds it.
 pub(super) struct Lesion {
     x: f32,
@@ -30,8 +37,11 @@ pub(super) fn draw(seed: u64, view: View, shape: &Shape, masses: u32, clusters: 
     let mut lesions = Vec::new();
     for _ in 0..masses.min(MOST) {
         let (x, y) = place(&mut breast, &mut own, shape);
-        let (radius, uneven) = (breast.between(0.010, 0.024), breast.between(0.1, 0.45));
-        lesions.push(Lesion { x, y, radius, brightness: breast.between(0.18, 0.32), uneven, seed: own.seed() });
+        let (radius, uneven) = (breast.between(MASS_RADII.0, MASS_RADII.1), breast.between(0.1, 0.45));
+        let brightness = breast.between(0.18, 0.32);
+        let mut mass = Lesion { x, y, radius, brightness, uneven, seed: own.seed() };
+        mass.keep_inside(shape);
+        lesions.push(mass);
     }
     for _ in 0..clusters.min(MOST) {
         let (x, y) = place(&mut breast, &mut own, shape);
@@ -51,6 +61,13 @@ fn place(breast: &mut Draws, own: &mut Draws, shape: &Shape) -> (f32, f32) {
 }
 
 impl Lesion {
+    /// Moves a mass away from the skin, as far as it has to be for all of it to lie in the tissue.
+    fn keep_inside(&mut self, shape: &Shape) {
+        let (top, bottom, left, right) = self.bounds();
+        let edge = shape.edge(top).min(shape.edge(self.y)).min(shape.edge(bottom));
+        self.x = self.x.min(edge - (right - left) / 2.0 - UNDER_SKIN);
+    }
+
     /// The rows and columns that the lesion may touch: `(top, bottom, left, right)`.
     pub(super) fn bounds(&self) -> (f32, f32, f32, f32) {
         let reach = 1.6 * self.radius;

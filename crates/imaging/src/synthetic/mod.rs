@@ -4,8 +4,9 @@
 //! and lesions when asked for. They look the part and pass every check of [`crate::prepare`], but follow no anatomy: nothing that
 //! is measured on them says anything about patients.
 //!
-//! Model packages keep scores on these images as known answers, under the name `synthetic/1`: whoever changes what is drawn
-//! makes a new revision.
+//! Model packages keep scores on these images as known answers, under the name `synthetic/1`, which has no lesions: whoever
+//! changes what is drawn without them makes a new revision. Lesions may change; figures that were measured on them are then
+//! measured anew.
 
 mod lesion;
 mod noise;
