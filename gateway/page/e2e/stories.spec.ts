@@ -253,6 +253,11 @@ test('results that were delivered are listed, and images that are gone are seen 
       .subarray(128, 132)
       .toString(),
   ).toBe('DICM');
+  const kept = async () => {
+    const list = (await (await fetch(`${delivering.address}/api/v1/exams`)).json()) as { exams: { images_kept: boolean }[] };
+    return list.exams[0]?.images_kept;
+  };
+  await expect.poll(kept).toBe(false);
   await page.reload();
   await expect(page.getByText('The images were deleted after delivery')).toBeVisible();
   await drop(page.locator('.screen'), exam(system, 15));
