@@ -168,3 +168,15 @@ async fn a_study_that_failed_for_want_of_a_view_is_answered_when_it_is_sent_agai
     assert_eq!(answered["views"].as_array().unwrap().len(), 4);
     assert_ne!(answered["id"], failed["id"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exam_without_a_label_is_called_by_its_accession_number_before_a_files_name() {
+    let world = World::ready(Setup::default()).await;
+    let gateway = Gateway::start(&world.folder().join("gateway"), &[&world.server], &world.policy_file(), "");
+    gateway.ready().await;
+    let study = instances(11);
+    // Each part has a file name, as a browser's has.
+    let parts: Vec<_> = study.iter().map(|file| ("image", file.as_slice())).collect();
+    let sent = gateway.client().send_exam("", &parts).await;
+    assert_eq!((sent.status, sent.json()["label"].as_str()), (201, Some("A-11")));
+}

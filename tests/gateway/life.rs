@@ -78,6 +78,32 @@ async fn exams_go_when_their_days_are_over_and_the_audit_log_keeps_that_they_wer
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn images_whose_deletion_broke_off_are_deleted_at_the_next_start() {
+    let world = World::ready(Setup::default()).await;
+    let folder = world.folder().join("gateway");
+    let mut gateway = Gateway::start(&folder, &[&world.server], &world.policy_file(), "[retention]\nimage_hours = 0\n");
+    gateway.ready().await;
+    let id = send(&gateway.client(), 5).await;
+    let images = gateway.data.join("spool/exams").join(&id);
+    let until_gone = async || {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(120);
+        while (1..=4).any(|number| images.join(number.to_string()).exists()) {
+            assert!(std::time::Instant::now() < end, "its images are still there");
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    until_gone().await;
+    assert_eq!(gateway.client().exam(&id).await["images_kept"], false);
+    gateway.process.terminate();
+    // As a crash between the work list and the disk would have left it.
+    std::fs::write(images.join("3"), image(View::LMlo, 5)).unwrap();
+    gateway.start_again();
+    until_gone().await;
+    let log = std::fs::read_to_string(gateway.audit()).unwrap();
+    assert_eq!(log.matches("delete-images").count(), 2, "each is written down\n{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_are_on_disk_and_not_in_memory() {
     let world = World::start(Setup::default()).await;
     let folder = world.folder().join("gateway");
