@@ -113,6 +113,20 @@ pub enum Error {
         /// The node's name.
         node: String,
     },
+    /// An operator that can make many numbers of few, of constants alone: they would be computed before the network's cost is known.
+    #[error(
+        "the network {network:?} makes numbers of constants alone with the operator {operator} (node {node:?}), more than {limit} or as many          as its file does not say: export it with its constants folded"
+    )]
+    ManyConstants {
+        /// Which file.
+        network: String,
+        /// The operator.
+        operator: String,
+        /// The node's name.
+        node: String,
+        /// The most numbers that are made so.
+        limit: usize,
+    },
     /// Weights in a file beside the network.
     #[error(
         "the network {network:?} has the numbers of {tensor:?} in another file: save it with all of its data inside"

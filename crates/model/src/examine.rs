@@ -1,5 +1,7 @@
 //! What is asked of a network's file before tract makes anything of it, and of its cost before anything is computed.
 
+mod constants;
+
 use std::collections::BTreeSet;
 
 use prost::Message;
@@ -28,6 +30,7 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<ModelProto, Error> {
     graph.node.iter().try_for_each(|node| check_operator(name, node))?;
     check_tensors(name, graph)?;
     check_wiring(name, graph)?;
+    constants::check(name, graph, &constants::in_order(name, graph)?)?;
     Ok(proto)
 }
 

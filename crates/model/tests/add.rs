@@ -9,7 +9,8 @@ use cloister_model::{Classifier, Error, Manifest, Numbers, Package, Preprocessin
 use ndarray::Array2;
 use prost::Message;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto, attribute_proto::AttributeType,
+    AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, attribute_proto::AttributeType,
+    tensor_proto,
 };
 
 /// A network, its manifest, and what ONNX Runtime says of [`drawn`] (data/make_onnx.py).
@@ -145,6 +146,90 @@ fn operators_that_are_not_computed_here_are_named() {
         });
     };
     assert_eq!(operator(&nested).0, "Relu");
+}
+
+/// Adds zeros to the scores that an operator makes of these whole numbers, and of `scores`' shape where there are none.
+fn with_zeros(graph: &mut GraphProto, operator: &str, sizes: Option<&[i64]>) {
+    let output = graph.output[0].name.clone();
+    let last = graph.node.iter_mut().find(|node| node.output.contains(&output)).unwrap();
+    last.output = vec!["added.before".to_owned()];
+    let node = |operator: &str, inputs: &[&str], output: &str| NodeProto {
+        op_type: operator.to_owned(),
+        name: output.to_owned(),
+        input: inputs.iter().map(|input| (*input).to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    };
+    match sizes {
+        Some(sizes) => graph.initializer.push(TensorProto {
+            name: "added.sizes".to_owned(),
+            dims: vec![sizes.len() as i64],
+            data_type: tensor_proto::DataType::Int64.into(),
+            int64_data: sizes.to_vec(),
+            ..TensorProto::default()
+        }),
+        None => graph.node.push(node("Shape", &["added.before"], "added.sizes")),
+    }
+    let zero = TensorProto {
+        name: "added.zero".to_owned(),
+        dims: vec![1],
+        data_type: tensor_proto::DataType::Float.into(),
+        float_data: vec![0.0],
+        ..TensorProto::default()
+    };
+    let mut made = node(operator, &["added.zero", "added.sizes"], "added.zeros");
+    if operator == "ConstantOfShape" {
+        made.input.remove(0);
+        made.attribute.push(AttributeProto {
+            name: "value".to_owned(),
+            r#type: AttributeType::Tensor.into(),
+            t: Some(zero.clone()),
+            ..AttributeProto::default()
+        });
+    }
+    graph.initializer.push(zero);
+    graph.node.push(made);
+    graph.node.push(node("Add", &["added.before", "added.zeros"], &output));
+}
+
+#[test]
+fn many_numbers_of_few_constants_are_refused_before_they_are_made() {
+    let made = |operator: &str, sizes: Option<&[i64]>| lesions().changed(|graph| with_zeros(graph, operator, sizes));
+    for operator in ["ConstantOfShape", "Expand", "Tile"] {
+        let few = made(operator, Some(&[3])).map(|package| package.manifest().known_answers[0].scores.len());
+        assert!(matches!(few, Ok(3)), "{operator}: {few:?}");
+    }
+    let all = ["ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot"];
+    for (operator, sizes) in all.into_iter().flat_map(|operator| [(operator, Some(&[1 << 40][..])), (operator, None)]) {
+        match refusal(made(operator, sizes)) {
+            Error::ManyConstants { operator: named, node, .. } => {
+                assert_eq!((&*named, &*node), (operator, "added.zeros"))
+            }
+            other => panic!("{operator}: {other}"),
+        }
+    }
+    let edge = [1 << 10, (1 << 10) + 1];
+    assert!(matches!(refusal(made("ConstantOfShape", Some(&edge))), Error::ManyConstants { .. }));
+    for wrapping in [&[1 << 32, 1 << 32][..], &[-1], &[1; 9]] {
+        assert!(matches!(refusal(made("Tile", Some(wrapping))), Error::ManyConstants { .. }), "{wrapping:?}");
+    }
+}
+
+#[test]
+fn operators_that_wait_for_one_another_and_values_that_are_made_twice_are_refused() {
+    let circle = lesions().changed(|graph| {
+        let output = node(graph, "relu").output[0].clone();
+        *node(graph, "relu") =
+            NodeProto { op_type: "Sum".to_owned(), input: vec![output.clone(); 10_000], ..node(graph, "relu").clone() };
+    });
+    let said = refusal(circle).to_string();
+    assert!(said.contains("wait for one another"), "{said}");
+    let twice = lesions().changed(|graph| {
+        let again = node(graph, "relu").clone();
+        graph.node.push(again);
+    });
+    let said = refusal(twice).to_string();
+    assert!(said.contains("is made twice"), "{said}");
 }
 
 #[test]
