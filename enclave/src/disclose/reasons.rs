@@ -121,6 +121,7 @@ impl Disclose for Model {
             Self::NotOnnx { .. } => Words::of("a network is not a usable ONNX file"),
             Self::UnsupportedOperator { .. } => Words::of("a network uses an operator that is not computed here"),
             Self::NumbersElsewhere { .. } => Words::of("a network has numbers in another file"),
+            Self::ManyConstants { .. } => Words::of("a network makes many numbers of constants alone"),
             Self::NetworkTooLarge { what, limit, .. } => words!["a network takes more than ", *limit, " ", *what],
             Self::Outputs { .. } => Words::of("a network gives other scores than its manifest has labels"),
             Self::Network { action, .. } => words!["a network cannot be ", *action],
