@@ -34,6 +34,9 @@ pub(crate) struct Head {
 /// Longest way from the mean to the scores: the published head has six operators, and a loop would have no end.
 const MOST_STEPS: usize = 64;
 
+/// A constant's shape, and its numbers.
+type Numbers = (Vec<usize>, Vec<f32>);
+
 /// Why there is none.
 pub(super) type Reason = &'static str;
 
@@ -47,7 +50,7 @@ impl Room {
     }
 
     /// A constant's shape and numbers, which are not looked at where there is no room for them.
-    fn numbers(&mut self, reader: &Reader<'_>, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>, Reason> {
+    fn numbers(&mut self, reader: &Reader<'_>, name: &str) -> Result<Option<Numbers>, Reason> {
         self.take(reader.count(name).unwrap_or_default())?;
         Ok(reader.numbers(name))
     }
