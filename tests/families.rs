@@ -188,3 +188,22 @@ async fn a_model_of_whole_exams_refuses_a_single_image_and_says_where_to_send_fo
         assert!(text.contains(words), "{words} is not in:\n{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_whole_exams_takes_no_fewer_views_and_does_not_say_that_it_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world_of_exams(folder.path()).await;
+    let part = |name: &str, view| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n");
+        [head.as_bytes(), &image(view, 17), b"\r\n"].concat()
+    };
+    let three = [part("L-CC", View::LCc), part("R-CC", View::RCc), part("L-MLO", View::LMlo)].concat();
+    for query in ["crops=1", "crops=1&missing=allow"] {
+        let body = [&*three, b"--b--\r\n"].concat();
+        let mut front = Front::connect(&world.server).await;
+        let answer = front.send("POST", &format!("/v1/exams?{query}"), "multipart/form-data; boundary=b", body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "part-missing"), "{query}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("R-MLO; a model that scores each view alone"), "{query}: {detail}");
+    }
+}

@@ -261,6 +261,17 @@ impl Classifier {
         &self.preprocessing
     }
 
+    /// Bytes that a prepared image takes at most beside its own pixels: of `resize/1` the largest window, in single precision. Crops are
+    /// cut of the pixels when a network is to see them.
+    pub fn prepared_bytes(&self) -> usize {
+        let networks = self.views.values().chain(self.pairs.values());
+        let pixels = networks.map(Network::window).map(|(height, width)| height * width).max().unwrap_or_default();
+        match self.preprocessing {
+            Preprocessing::ScreeningMammogram1(_) => 0,
+            Preprocessing::Resize1(_) => size_of::<f32>() * pixels,
+        }
+    }
+
     /// The views that the model has a network for.
     pub fn views(&self) -> impl Iterator<Item = View> {
         self.views.keys().copied()

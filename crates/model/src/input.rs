@@ -132,19 +132,48 @@ impl SyntheticImage {
     }
 }
 
-/// Greys from 0 to 1: bilinear, half-pixel centres, edges repeated: first the rows, then the columns.
+/// Greys from 0 to 1: bilinear, half-pixel centres, edges repeated: first the rows, then the columns. Two rows at a time, so that nothing but
+/// the window takes memory.
 fn scale(image: &Array2<u16>, (height, width): (usize, usize)) -> Array2<f32> {
-    let mut columns = Array2::zeros((image.nrows(), width));
-    for (from, mut to) in image.axis_iter(Axis(0)).zip(columns.axis_iter_mut(Axis(0))) {
-        for (x, value) in to.iter_mut().enumerate() {
-            let (low, high, share) = taps(x, width, image.ncols());
-            *value = f32::from(from[low]) * (1.0 - share) + f32::from(from[high]) * share;
+    let (mut upper, mut lower) = (ScaledRow::of(width), ScaledRow::of(width));
+    let mut window = Array2::zeros((height, width));
+    for (y, mut to) in window.axis_iter_mut(Axis(0)).enumerate() {
+        let (low, high, share) = taps(y, height, image.nrows());
+        if lower.row == Some(low) {
+            std::mem::swap(&mut upper, &mut lower);
+        }
+        upper.scale(image, low);
+        lower.scale(image, high);
+        for ((to, upper), lower) in to.iter_mut().zip(&upper.greys).zip(&lower.greys) {
+            *to = (upper * (1.0 - share) + lower * share) / WHITE;
         }
     }
-    Array2::from_shape_fn((height, width), |(y, x)| {
-        let (low, high, share) = taps(y, height, image.nrows());
-        (columns[[low, x]] * (1.0 - share) + columns[[high, x]] * share) / WHITE
-    })
+    window
+}
+
+/// One row of an image, as wide as the window.
+struct ScaledRow {
+    row: Option<usize>,
+    greys: Vec<f32>,
+}
+
+impl ScaledRow {
+    fn of(width: usize) -> Self {
+        Self { row: None, greys: vec![0.0; width] }
+    }
+
+    /// Nothing where it is that row already.
+    fn scale(&mut self, image: &Array2<u16>, row: usize) {
+        if self.row == Some(row) {
+            return;
+        }
+        let width = self.greys.len();
+        for (x, grey) in self.greys.iter_mut().enumerate() {
+            let (low, high, share) = taps(x, width, image.ncols());
+            *grey = f32::from(image[[row, low]]) * (1.0 - share) + f32::from(image[[row, high]]) * share;
+        }
+        self.row = Some(row);
+    }
 }
 
 /// The two pixels that an output pixel lies between, and the share of the second.
@@ -161,6 +190,34 @@ mod tests {
 
     fn whole(image: &Array2<u16>, window: (usize, usize)) -> Array2<f32> {
         scale(image, window) * WHITE
+    }
+
+    /// The same with all of the image's rows scaled first.
+    fn scale_at_once(image: &Array2<u16>, (height, width): (usize, usize)) -> Array2<f32> {
+        let mut columns = Array2::zeros((image.nrows(), width));
+        for (from, mut to) in image.axis_iter(Axis(0)).zip(columns.axis_iter_mut(Axis(0))) {
+            for (x, value) in to.iter_mut().enumerate() {
+                let (low, high, share) = taps(x, width, image.ncols());
+                *value = f32::from(from[low]) * (1.0 - share) + f32::from(from[high]) * share;
+            }
+        }
+        Array2::from_shape_fn((height, width), |(y, x)| {
+            let (low, high, share) = taps(y, height, image.nrows());
+            (columns[[low, x]] * (1.0 - share) + columns[[high, x]] * share) / WHITE
+        })
+    }
+
+    #[test]
+    fn scaling_row_by_row_gives_the_bits_that_scaling_all_rows_first_gives() {
+        for (rows, columns) in [(1, 1), (2, 7), (37, 23), (64, 5)] {
+            let image =
+                Array2::from_shape_fn((rows, columns), |(y, x)| ((y * 40_503 + x * 30_011 + 17) % 65_536) as u16);
+            for window in [(1, 1), (3, 2), (37, 23), (50, 64), (97, 11)] {
+                let bits = |greys: Array2<f32>| greys.iter().map(|grey| grey.to_bits()).collect::<Vec<_>>();
+                let expected = bits(scale_at_once(&image, window));
+                assert_eq!(bits(scale(&image, window)), expected, "{rows} x {columns} to {window:?}");
+            }
+        }
     }
 
     #[test]

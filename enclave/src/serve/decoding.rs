@@ -111,17 +111,23 @@ impl Image {
     }
 }
 
+/// What is held of images beside the one that is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    /// Images whose cut-out breasts are held at a time.
+    pub(super) prepared: usize,
+    /// Bytes of what a network is to see, of all images that are held so at a time.
+    pub(super) windows: usize,
+}
+
 /// What images take in memory that are decoded one after the other, the next while the last is still at work, as their headers say;
-/// what their decoders would refuse as too large takes none. So many are held prepared at a time.
-pub(super) fn decoded_bytes<'a>(
-    images: impl IntoIterator<Item = &'a Image>,
-    prepared: usize,
-) -> Result<usize, Problem> {
+/// what their decoders would refuse as too large takes none.
+pub(super) fn decoded_bytes<'a>(images: impl IntoIterator<Item = &'a Image>, held: Held) -> Result<usize, Problem> {
     let most = images.into_iter().map(Image::cost).fold(Cost::default(), |most, cost| Cost {
         pixels: most.pixels.max(cost.pixels),
         bytes: most.bytes.max(cost.bytes),
     });
-    let bytes = most.bytes + most.pixels * limits::PREPARED_BYTES_PER_PIXEL * prepared;
+    let bytes = most.bytes + most.pixels * limits::PREPARED_BYTES_PER_PIXEL * held.prepared + held.windows;
     if bytes <= limits::DECODED_BUDGET_BYTES { Ok(bytes) } else { Err(Problem::DecodedTooLarge) }
 }
 
@@ -136,6 +142,8 @@ fn png_pixels(image: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ONE: Held = Held { prepared: 1, windows: 0 };
 
     fn png(width: u32, height: u32) -> Image {
         let bytes = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()].concat();
@@ -171,33 +179,45 @@ mod tests {
 
     #[test]
     fn an_image_counts_as_its_header_says_and_what_will_be_refused_counts_as_nothing() {
-        assert_eq!(decoded_bytes([&png(1000, 2000)], 1).unwrap(), 16_000_000);
-        assert_eq!(decoded_bytes([&png(1000, 2000)], 2).unwrap(), 16_000_000 + 4_000_000);
-        assert_eq!(decoded_bytes([&png(u32::MAX, u32::MAX)], 1).unwrap(), 0);
+        assert_eq!(decoded_bytes([&png(1000, 2000)], ONE).unwrap(), 16_000_000);
+        assert_eq!(
+            decoded_bytes([&png(1000, 2000)], Held { prepared: 2, windows: 0 }).unwrap(),
+            16_000_000 + 4_000_000
+        );
+        assert_eq!(decoded_bytes([&png(u32::MAX, u32::MAX)], ONE).unwrap(), 0);
         let short = Image::new(b"\x89PNG".to_vec(), None, Some(View::LCc)).unwrap();
-        assert_eq!(decoded_bytes([&short], 1).unwrap(), 0);
-        assert_eq!(decoded_bytes([&dicom(EXPLICIT, 1000, 2000)], 1).unwrap(), 16_000_000);
-        assert_eq!(decoded_bytes([&dicom(EXPLICIT, u16::MAX, u16::MAX)], 1).unwrap(), 0);
+        assert_eq!(decoded_bytes([&short], ONE).unwrap(), 0);
+        assert_eq!(decoded_bytes([&dicom(EXPLICIT, 1000, 2000)], ONE).unwrap(), 16_000_000);
+        assert_eq!(decoded_bytes([&dicom(EXPLICIT, u16::MAX, u16::MAX)], ONE).unwrap(), 0);
     }
 
     #[test]
     fn a_compressed_image_counts_as_what_its_decoder_takes() {
         let jpeg_2000 = dicom(JPEG_2000, 1000, 2000);
-        assert_eq!(decoded_bytes([&jpeg_2000], 1).unwrap(), 17 * 2_000_000 + jpeg_2000.bytes.len());
-        let deflated = decoded_bytes([&dicom(DEFLATED, 1, 1)], 1).unwrap();
+        assert_eq!(decoded_bytes([&jpeg_2000], ONE).unwrap(), 17 * 2_000_000 + jpeg_2000.bytes.len());
+        let deflated = decoded_bytes([&dicom(DEFLATED, 1, 1)], ONE).unwrap();
         assert_eq!(deflated, 256 << 20, "nothing is known of it before it is inflated");
     }
 
     #[test]
     fn the_largest_detectors_image_fits_in_any_form_and_what_does_not_is_refused() {
-        assert!(decoded_bytes([&dicom(JPEG_2000, 5928, 4728)], 1).is_ok());
-        assert!(matches!(decoded_bytes([&dicom(JPEG_2000, 5792, 5792)], 1), Err(Problem::DecodedTooLarge)));
+        assert!(decoded_bytes([&dicom(JPEG_2000, 5928, 4728)], ONE).is_ok());
+        assert!(matches!(decoded_bytes([&dicom(JPEG_2000, 5792, 5792)], ONE), Err(Problem::DecodedTooLarge)));
     }
 
     #[test]
     fn an_exam_counts_as_its_dearest_image_and_what_is_left_of_its_largest() {
         let images = [png(2000, 2000), dicom(JPEG_2000, 1000, 1000)];
-        assert_eq!(decoded_bytes(&images, 1).unwrap(), 24_000_000 + 8_000_000);
+        assert_eq!(decoded_bytes(&images, ONE).unwrap(), 24_000_000 + 8_000_000);
+    }
+
+    #[test]
+    fn windows_count_beside_the_images_and_are_refused_where_they_leave_no_room() {
+        let held = |windows| Held { prepared: 1, windows };
+        assert_eq!(decoded_bytes([&png(1000, 2000)], held(5_000_000)).unwrap(), 16_000_000 + 5_000_000);
+        let room = limits::DECODED_BUDGET_BYTES - 16_000_000;
+        assert!(decoded_bytes([&png(1000, 2000)], held(room)).is_ok());
+        assert!(matches!(decoded_bytes([&png(1000, 2000)], held(room + 1)), Err(Problem::DecodedTooLarge)));
     }
 
     #[test]

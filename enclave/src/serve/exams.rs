@@ -16,7 +16,7 @@ use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::decoding::{Image, decoded_bytes};
+use super::decoding::{Held, Image, decoded_bytes};
 use super::images::{Digests, NO_THREAD, Prepared, Purpose, Viewed, declared_length, in_worker, prepare, ready};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
@@ -87,7 +87,7 @@ pub(super) fn allows(name: &str, word: Option<&str>) -> Result<bool, Problem> {
         ("nonce" = Option<String>, Query, description = "16 to 64 random bytes of the caller, in hexadecimal, for the receipt"),
         ("mixed" = Option<String>, Query, description = "allow: take DICOM files of several patients or studies, and say so in the answer"),
         ("map" = Option<String>, Query, description = "A label of the model's, such as malignant: each view's answer then holds a map of where the network looked for it"),
-        ("missing" = Option<String>, Query, description = "allow: take one to four views; a breast without both of its own gets no score"),
+        ("missing" = Option<String>, Query, description = "allow: take one to four views, where the model scores each alone; a breast without both of its own gets no score"),
     ),
     request_body(content = String, content_type = "multipart/form-data", description = "Four parts, named L-CC, R-CC, L-MLO and R-MLO, \
         each an image as /v1/images takes it; a part that is a DICOM file may be named `image`, and its view is what the file says"),
@@ -147,12 +147,15 @@ pub(super) async fn four(shared: &Shared, asked: Asked, allowed: Allowed, reques
     let loaded = ready(shared)?;
     asked.check_map(&loaded.classifier, &View::ALL)?;
     let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
-    let images = receive(Parts::of(request, reserved.clone()).await?, allowed).await?;
     // Networks that look at both breasts from each angle have nothing to say of fewer views.
     let whole = loaded.classifier.needs_exam();
     let allowed = Allowed { missing: allowed.missing && !whole, ..allowed };
-    let at_a_time = if whole { together::AT_A_TIME } else { 1 };
-    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images, at_a_time)?).await?;
+    let images = receive(Parts::of(request, reserved.clone()).await?, allowed).await?;
+    let held = Held {
+        prepared: if whole { together::AT_A_TIME } else { 1 },
+        windows: images.len().min(WINDOWS_AT_A_TIME) * loaded.classifier.prepared_bytes(),
+    };
+    let turn = loaded.admission.turn(images.len(), decoded_bytes(&images, held)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let views::Exam { images, findings } = views::arrange(images, allowed)?;
@@ -171,6 +174,9 @@ pub(super) async fn four(shared: &Shared, asked: Asked, allowed: Allowed, reques
     })
     .await
 }
+
+/// Windows that are held at a time: the two of one angle, or that which a network looks at and the next one's.
+const WINDOWS_AT_A_TIME: usize = 2;
 
 /// What a part is named that is a DICOM file, where the file is to say its view.
 const ANY_VIEW: &str = "image";

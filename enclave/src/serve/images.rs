@@ -18,7 +18,7 @@ use tokio::time::Instant as Deadline;
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::decoding::{Decoded, Image, decoded_bytes};
+use super::decoding::{Decoded, Held, Image, decoded_bytes};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, OfExam};
 use super::sealed::Reply;
@@ -153,7 +153,8 @@ pub(super) async fn one(
         (Image::new(body, content_type(headers), view), reserved, None)
     };
     let image = image.ok_or_else(no_view)?;
-    let turn = loaded.admission.turn(1, decoded_bytes([&image], 1)?).await?;
+    let held = Held { prepared: 1, windows: loaded.classifier.prepared_bytes() };
+    let turn = loaded.admission.turn(1, decoded_bytes([&image], held)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
         let prepared = prepare(&loaded.classifier, &image, &asked, Purpose::Alone)?;

@@ -163,9 +163,10 @@ impl Problem {
             Self::Query(detail) | Self::BodyBroken(detail) | Self::NotMultipart(detail) => Some(detail.clone()),
             Self::Unauthorized(denied) => Some(denied.to_string()),
             Self::PartUnknown(name) => Some(format!("{name:?} is none of L-CC, R-CC, L-MLO and R-MLO")),
-            Self::PartMissing(view) => {
-                Some(format!("{view}; missing=allow takes an exam without it, and gives no score for its breast"))
-            }
+            Self::PartMissing(view) => Some(format!(
+                "{view}; a model that scores each view alone takes an exam without it where the request says missing=allow, and gives no score \
+                 for its breast"
+            )),
             Self::PartTwice(view) | Self::ViewNotServed(view) => Some(view.to_string()),
             Self::BodyTooLarge { limit } => Some(format!("at most {limit} bytes")),
             Self::BodyStalled => Some(format!(

@@ -230,3 +230,11 @@ fn random_weights_convert_and_meet_their_own_known_answers() {
     assert_eq!(convert(7).digest(), package.digest());
     assert_ne!(convert(8).digest(), package.digest());
 }
+
+#[test]
+fn a_scaled_image_takes_its_window_and_crops_take_nothing_more() {
+    let scaled = load(Output::Sigmoid, linear(WINDOW, &[1, 2], 1.0, &[0.0, 0.0])).unwrap();
+    assert_eq!(scaled.prepared_bytes(), 6 * 4 * 4);
+    let package = crate::convert_checkpoint(&random_checkpoint(5, 2), &demo_options((160, 128), 1)).unwrap();
+    assert_eq!(Classifier::load(&package, 1).unwrap().prepared_bytes(), 0);
+}
