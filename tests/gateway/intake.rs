@@ -82,7 +82,7 @@ async fn a_watched_folder_follows_no_link_and_goes_on_behind_a_file_that_cannot_
     for folder in [&case, &elsewhere, &unmovable] {
         std::fs::create_dir_all(folder).unwrap();
     }
-    std::fs::write(unmovable.join(format!("zq7canary{}.txt", "l".repeat(100))), "no image").unwrap();
+    std::fs::write(unmovable.join(format!("zq7canary{}.txt", "l".repeat(100))), "no image".repeat(50)).unwrap();
     std::os::unix::fs::symlink(&elsewhere, watched.join("a link")).unwrap();
     std::fs::write(elsewhere.join("R-CC.png"), image(View::RCc, 9)).unwrap();
     std::os::unix::fs::symlink(elsewhere.join("R-CC.png"), case.join("R-CC.txt")).unwrap();
