@@ -361,6 +361,13 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_called_by_a_name_and_told_apart_by_the_providers_own() {
+        let claims = json!({"preferred_username": "ruth", "sub": "f:1:4711", "roles": "radiologist"});
+        let user = oidc("roles").user(claims.as_object().unwrap()).unwrap();
+        assert_eq!((user.name.as_str(), user.subject.as_deref()), ("ruth", Some("f:1:4711")));
+    }
+
+    #[test]
     fn a_role_is_a_word_of_the_claim_wherever_it_stands() {
         let role = |claim: &str, claims: Value| oidc(claim).role(claims.as_object().unwrap());
         assert_eq!(role("roles", json!({"roles": ["x", "radiologist"]})), Some(Role::Reader));
