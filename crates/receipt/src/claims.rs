@@ -114,12 +114,9 @@ impl View {
         require(inside, "window", "a rectangle in the image")?;
         check_findings(&self.findings)?;
         if labels.is_empty() {
-            require(self.scores.is_empty(), "scores", "of every view or of none")?;
-        } else {
-            check_scores(&self.scores, labels)?;
+            return require(self.scores.is_empty(), "scores", "of every view or of none");
         }
-        let scored = self.map.as_ref().is_none_or(|map| self.scores.contains_key(&map.label));
-        require(scored, "map", "for a label that is scored")
+        check_scores(&self.scores, labels)
     }
 }
 
@@ -170,6 +167,8 @@ impl Receipt {
         let mapped = |view: &View| view.map.as_ref().map(|map| map.label.clone());
         let same = self.views.windows(2).all(|pair| mapped(&pair[0]) == mapped(&pair[1]));
         require(same, "map", "of all views, for the same label, or of none")?;
+        let scored = |view: &View| view.map.as_ref().is_none_or(|map| view.scores.contains_key(&map.label));
+        require(self.views.iter().all(scored), "map", "for a label that is scored")?;
         for (breast, scores) in &self.breasts {
             let side = BREASTS.into_iter().find(|(name, _)| name == breast).map(|(_, side)| side);
             let of_side = self.views.iter().filter(|view| view.laterality() == side).count();

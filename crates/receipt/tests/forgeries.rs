@@ -124,7 +124,10 @@ fn each_claim_changed_and_signed_by_a_key_of_ones_own_is_refused() {
         |r| r.preprocessing.push('1'),
         |r| r.crops.seed = None,
         |r| r.crops.count = 1,
-        |r| drop(r.views.pop()),
+        |r| {
+            r.views.pop();
+            r.breasts.remove("right");
+        },
         |r| r.views[0].bytes_sha256[0] ^= 1,
         |r| r.views[1].pixels_sha256[0] ^= 1,
         |r| r.views[2].sop_instance_uid = None,

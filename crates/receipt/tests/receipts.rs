@@ -191,7 +191,7 @@ fn arbitrary_receipt() -> impl Strategy<Value = Receipt> {
             |(views, (name, version, digest), (seed, count), nonce, millis, kernels, (mean, mapped, findings))| {
                 let mut views: Vec<View> = views.into_iter().flatten().collect();
                 views.iter_mut().for_each(|view| view.map = mapped.map(|digest| map("benign", digest)));
-                let left = views.iter().any(|view| view.laterality() == Some("L"));
+                let left = views.iter().filter(|view| view.laterality() == Some("L")).count() == 2;
                 let mut whole = [0; 48];
                 whole[..32].copy_from_slice(&digest);
                 Receipt {
