@@ -27,7 +27,7 @@ pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > most {
-        return Err(Failure::input(format!("{} is larger than {} MiB", path.display(), most >> 20)));
+        return Err(Failure::input(format!("{} is larger than {} KiB", path.display(), most >> 10)));
     }
     Ok(bytes)
 }

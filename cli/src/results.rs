@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest::{SHA384, digest};
 use clap::Args;
-use cloister_client::{Classification, Exam, finding_words};
+use cloister_client::{Classification, Exam, findings_in_words};
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{Map, Model, OperatingPoint, Picture, Read, Scored, files as results};
 use time::{OffsetDateTime, UtcOffset};
@@ -170,12 +170,12 @@ impl Sources<'_> {
         receipt_digest.copy_from_slice(digest(&SHA384, &answer.receipt.0).as_ref());
         let scored = |view: &Classification| {
             let read = self.images.get(&view.view)?;
-            let findings = in_words(&view.findings);
+            let findings = findings_in_words(&view.findings);
             Some(Scored { source: read.source.clone(), scores: view.scores.clone(), findings })
         };
         Ok(cloister_results::Exam {
             views: answer.views.iter().filter_map(scored).collect(),
-            findings: in_words(&answer.findings),
+            findings: findings_in_words(&answer.findings),
             model: Model { name: claims.model.name, version: claims.model.version, digest: claims.model.digest },
             software: claims.software,
             receipt_digest,
@@ -183,11 +183,6 @@ impl Sources<'_> {
             time: OffsetDateTime::from(claims.time).to_offset(self.offset),
         })
     }
-}
-
-/// What findings mean, or the code of one that is not known here.
-fn in_words(findings: &[String]) -> Vec<String> {
-    findings.iter().map(|code| finding_words(code).unwrap_or(code).to_owned()).collect()
 }
 
 #[cfg(test)]

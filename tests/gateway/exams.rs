@@ -79,6 +79,8 @@ async fn an_exam_is_answered_by_a_verified_enclave_and_its_receipt_is_believed()
     assert_eq!((&checked["believed"], &checked["exam"]), (&false.into(), &Value::Null));
     let nothing = client.ask("POST", "/api/v1/receipts/check", "application/cose", "no receipt").await;
     assert_eq!((nothing.status, nothing.problem().as_str()), (422, "not-a-receipt"));
+    let huge = client.ask("POST", "/api/v1/receipts/check", "application/cose", vec![0; 100_000]).await;
+    assert_eq!((huge.status, huge.problem().as_str()), (422, "not-a-receipt"));
 }
 
 /// `scripts/page.sh` builds it; `CLOISTER_REQUIRE_PAGE=1` says that it was.

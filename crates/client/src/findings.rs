@@ -5,6 +5,11 @@ pub fn finding_words(code: &str) -> Option<&'static str> {
     WORDS.into_iter().find(|(known, _)| *known == code).map(|(_, words)| words)
 }
 
+/// What findings mean, each as [`finding_words`] has it; the code itself where it is a later enclave's.
+pub fn findings_in_words(codes: &[String]) -> Vec<String> {
+    codes.iter().map(|code| finding_words(code).unwrap_or(code).to_owned()).collect()
+}
+
 /// Every code of docs/quality.md.
 const WORDS: [(&str, &str); 20] = [
     ("burned-in-annotation", "the file says that text is burned into the picture"),

@@ -24,7 +24,7 @@ mod upload;
 pub use answer::{Breast, Classification, Exam, Map, Model, Receipt, Scores};
 pub use credentials::{ClientCertificate, CredentialError, Credentials, Token};
 pub use error::{Error, ReceiptMismatch};
-pub use findings::finding_words;
+pub use findings::{finding_words, findings_in_words};
 pub use proof::Proof;
 pub use session::{Allowed, Asked, Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

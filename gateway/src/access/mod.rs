@@ -181,7 +181,7 @@ impl Access {
     /// The session of a request, if it has one.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         match &self.mode {
-            Mode::Open { csrf } => Some(Session { user: anyone(), csrf: csrf.clone() }),
+            Mode::Open { csrf } => opened(headers, csrf),
             _ => self.sessions.of(headers, self.secure),
         }
     }
@@ -307,6 +307,11 @@ fn anyone() -> User {
     User { name: "local".to_owned(), subject: None, display: "this machine".to_owned(), role: Role::Administrator }
 }
 
+/// Nothing for a page that came by another name: it is a stranger's, and what changes are meant by is not its to read.
+fn opened(headers: &HeaderMap, csrf: &str) -> Option<Session> {
+    is_local_host(headers).then(|| Session { user: anyone(), csrf: csrf.to_owned() })
+}
+
 /// Without sign-in, what protects from other pages in the same browser is where they come from: they can neither read the token nor hide
 /// that they are another origin, and a name of theirs that leads here (DNS rebinding) is none of this machine's.
 fn open(method: &Method, headers: &HeaderMap, csrf: &str) -> Result<(User, By), Denied> {
@@ -358,9 +363,11 @@ mod tests {
     fn a_strangers_name_for_this_machine_reads_nothing() {
         for name in ["evil.example", "localhost.evil.example", "10.0.0.1:8080", "a b"] {
             assert_eq!(open(&Method::GET, &headers(&[("host", name)]), "t").unwrap_err(), Denied::Host, "{name}");
+            assert!(opened(&headers(&[("host", name)]), "t").is_none(), "{name}");
         }
         for name in ["localhost:8080", "127.0.0.1", "[::1]:8080"] {
             assert!(open(&Method::GET, &headers(&[("host", name)]), "t").is_ok(), "{name}");
+            assert_eq!(opened(&headers(&[("host", name)]), "t").unwrap().csrf, "t");
         }
     }
 }

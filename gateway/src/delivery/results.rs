@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA384, digest};
-use cloister_client::{Exam, finding_words};
+use cloister_client::{Exam, findings_in_words};
 use cloister_imaging::{DecodeLimits, View};
 use cloister_results::{self as dicom, Picture, Read, Scored};
 use time::UtcOffset;
@@ -122,7 +122,7 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
         if view.scores.is_empty() {
             return Err(NotMade::BreastsAlone);
         }
-        let findings = in_words(&view.findings);
+        let findings = findings_in_words(&view.findings);
         Ok(Scored { source: read.source.clone(), scores: view.scores.clone(), findings })
     });
     let mut receipt_digest = [0; 48];
@@ -132,7 +132,7 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
     let point = &config.exams.operating_point;
     Ok(dicom::Exam {
         views: views.collect::<Result<_, NotMade>>()?,
-        findings: in_words(&made.answer.findings),
+        findings: findings_in_words(&made.answer.findings),
         model: dicom::Model {
             name: made.claims.model.name.clone(),
             version: made.claims.model.version,
@@ -147,9 +147,4 @@ fn exam(config: &Config, sources: &BTreeMap<View, Read>, made: &Made) -> Result<
         },
         time: time::OffsetDateTime::from(made.claims.time).to_offset(offset),
     })
-}
-
-/// What findings mean, or the code of one that is not known here.
-fn in_words(findings: &[String]) -> Vec<String> {
-    findings.iter().map(|code| finding_words(code).unwrap_or(code).to_owned()).collect()
 }

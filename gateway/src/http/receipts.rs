@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA384, digest};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use cloister_client::receipt;
 use cloister_receipt::Unverified;
 use serde::Serialize;
@@ -89,8 +90,9 @@ impl Claims {
 pub(crate) async fn check(
     State(gateway): State<Gateway>,
     _caller: Caller,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Checked>, Problem> {
+    let body = body.map_err(|broken| Problem::NotAReceipt(broken.body_text()))?;
     let unverified = Unverified::parse(&body).map_err(|error| Problem::NotAReceipt(error.to_string()))?;
     let claims = Some(Claims::of(unverified.claims()));
     let checked = match receipt::verify(&body, gateway.enclaves.policy()) {
