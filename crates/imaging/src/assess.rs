@@ -276,29 +276,30 @@ impl Breast<'_> {
             Laterality::Left => width - band_columns,
             Laterality::Right => 0,
         };
+        let end_of_band = first + band_columns;
         let beyond = match self.laterality {
             Laterality::Left => (self.outline.right + self.radius).min(width)..width,
             Laterality::Right => 0..self.outline.left.saturating_sub(self.radius),
         };
-        let mut columns = vec![0usize; band_columns];
+        let mut columns = vec![0u32; band_columns];
         let (mut lit, mut fullest) = (0, 0.0f64);
         for y in 0..height {
             let greys = quality::row(self.image, y);
             let (start, end) = self.in_row(y);
             if y < band_rows || y >= height - band_rows {
-                let in_row = count_lit(&greys[..start]) + count_lit(&greys[end..]);
+                let in_row = quality::count_lit(&greys[..start]) + quality::count_lit(&greys[end..]);
                 fullest = fullest.max(share(in_row, width));
             }
-            for (x, (column, &grey)) in (first..).zip(columns.iter_mut().zip(&greys[first..])) {
-                *column += usize::from(grey != 0 && !(start..end).contains(&x));
+            let (before, after) = (start.clamp(first, end_of_band), end.clamp(first, end_of_band));
+            for part in [first..before, after..end_of_band] {
+                let columns = &mut columns[part.start - first..part.end - first];
+                for (column, grey) in columns.iter_mut().zip(&greys[part]) {
+                    *column = column.wrapping_add(u32::from(*grey != 0));
+                }
             }
-            lit += count_lit(&greys[beyond.clone()]);
+            lit += quality::count_lit(&greys[beyond.clone()]);
         }
-        let fullest_column = share(columns.into_iter().max().unwrap_or(0), height);
+        let fullest_column = share(columns.into_iter().max().unwrap_or(0) as usize, height);
         (share(lit, (beyond.len() * height).max(self.image.len() / 4)), fullest.max(fullest_column))
     }
-}
-
-fn count_lit(greys: &[u16]) -> usize {
-    greys.iter().filter(|&&grey| grey != 0).count()
 }

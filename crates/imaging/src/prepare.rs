@@ -181,7 +181,7 @@ fn center_cc(pixels: &Array2<u16>, rightmost_x: i64, (h, w): (usize, usize)) -> 
     }
     let left = (x - (w / 2) as i64).clamp(0, width as i64) as usize;
     let right = (left + w).min(width);
-    let tissue = |y: usize| quality::row(pixels, y)[left..right].iter().filter(|&&pixel| pixel != 0).count();
+    let tissue = |y: usize| quality::count_lit(&quality::row(pixels, y)[left..right]);
     let rows: Vec<usize> = (0..height).map(tissue).collect();
     let mut inside: usize = rows[..h].iter().sum();
     let mut best = (inside, h / 2);

@@ -45,6 +45,13 @@ pub(crate) fn row(image: &Array2<u16>, y: usize) -> &[u16] {
     image.row(y).to_slice().unwrap_or_default()
 }
 
+/// How many are not 0. Counted in as many bits as a pixel has, so that as many pixels are counted at once as fit into a register.
+pub(crate) fn count_lit(pixels: &[u16]) -> usize {
+    // No chunk has so many that their number wraps around.
+    let add = |count: u16, pixel: &u16| count.wrapping_add(u16::from(*pixel != 0));
+    pixels.chunks(u16::MAX.into()).map(|chunk| usize::from(chunk.iter().fold(0, add))).sum()
+}
+
 /// Refuses an image whose top, bottom and far sides (the one away from the chest) are each filled along a line near the edge:
 /// a background that is not 0 fills them, and so does a frame.
 pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> Result<(), Error> {
@@ -70,18 +77,17 @@ pub(crate) fn check_background(image: &Array2<u16>, laterality: Laterality) -> R
 }
 
 fn is_filled(line: &[u16]) -> bool {
-    let filled = line.iter().filter(|&&pixel| pixel != 0).count();
-    filled * FILLED.1 >= line.len() * FILLED.0
+    count_lit(line) * FILLED.1 >= line.len() * FILLED.0
 }
 
 fn any_column_filled(image: &Array2<u16>, columns: std::ops::Range<usize>) -> bool {
-    let mut filled = vec![0usize; columns.len()];
+    let mut filled = vec![0u32; columns.len()];
     for y in 0..image.nrows() {
         for (filled, pixel) in filled.iter_mut().zip(&row(image, y)[columns.clone()]) {
-            *filled += usize::from(*pixel != 0);
+            *filled = filled.wrapping_add(u32::from(*pixel != 0));
         }
     }
-    filled.into_iter().any(|filled| filled * FILLED.1 >= image.nrows() * FILLED.0)
+    filled.into_iter().any(|filled| filled as usize * FILLED.1 >= image.nrows() * FILLED.0)
 }
 
 /// Refuses a breast that clearly enters from the edge away from the chest.

@@ -1,32 +1,47 @@
 //! One planned window to a network's input: cut, scale, normalise.
 //!
-//! What lies outside of the crop counts as 0 and is never stored: rows and columns that only zeros reach are skipped.
+//! What lies outside of the crop counts as 0 and is never stored: rows and columns that only zeros reach are skipped. A window has five
+//! million numbers, more than caches hold, so that they pass through memory twice only: when they are computed, and summed up on the way,
+//! and when they are normalised.
 
 use std::ops::Range;
 
 use ndarray::Array2;
 
-use crate::{
-    CropPlan,
-    resize::{Taps, taps},
-};
+use crate::{CropPlan, resize::Taps};
 
 /// Least deviation that a window is divided by, so that a uniform one stays finite.
 const LEAST_DEVIATION: f64 = 1e-5;
 
-/// How many partial sums a row is added up in, to keep several additions in flight.
+/// How many partial sums are added up side by side.
 const LANES: usize = 8;
+
+/// How many numbers are added up in single precision: eight a lane, whose sum is as good as each of them.
+const CHUNK: usize = 8 * LANES;
 
 /// Fills `buffer`, of `network` height times width values.
 pub(crate) fn render(pixels: &Array2<u16>, plan: &CropPlan, network: (usize, usize), buffer: &mut [f32]) {
     let source = Source { pixels, plan };
-    buffer.fill(0.0);
-    if source.size() == network {
-        copy(&source, network.1, buffer);
-    } else {
-        resize(&source, network, buffer);
+    let (filled, sums) =
+        if source.size() == network { copy(&source, network.1, buffer) } else { resize(&source, network, buffer) };
+    normalise(buffer, network.1, &filled, &sums);
+}
+
+/// Of a network's input, the rows and columns that the crop reaches. All else is 0, and was not written.
+struct Filled {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Filled {
+    fn rows<'b>(&self, buffer: &'b mut [f32], width: usize) -> impl Iterator<Item = &'b mut [f32]> + use<'b> {
+        let columns = self.columns.clone();
+        buffer
+            .chunks_exact_mut(width)
+            .take(self.rows.end)
+            .skip(self.rows.start)
+            .map(move |row| &mut row[columns.clone()])
     }
-    normalise(buffer);
 }
 
 /// The window of a plan, as rows of samples of which the crop fills only some.
@@ -41,28 +56,40 @@ impl Source<'_> {
         (length(self.plan.top, self.plan.bottom), length(self.plan.left, self.plan.right))
     }
 
-    /// The columns of the window that the crop fills.
-    fn columns(&self) -> Range<usize> {
-        let width = self.size().1 as i64;
-        let inside = |x: i64| x.clamp(0, width) as usize;
-        inside(-self.plan.left)..inside(self.pixels.ncols() as i64 - self.plan.left)
+    /// The part of the window that the crop fills.
+    fn filled(&self) -> Filled {
+        let along = |start: i64, length: usize, pixels: usize| {
+            let inside = |at: i64| at.clamp(0, length as i64) as usize;
+            inside(-start)..inside(pixels as i64 - start)
+        };
+        let ((height, width), (rows, columns)) = (self.size(), self.pixels.dim());
+        Filled { rows: along(self.plan.top, height, rows), columns: along(self.plan.left, width, columns) }
     }
 
-    /// The samples of window row `y` in [`Source::columns`], or none where the crop has no such row.
-    fn row(&self, y: usize) -> Option<&[u16]> {
+    /// The grey in the middle of what the crop fills.
+    fn grey(&self) -> f32 {
+        let Filled { rows, columns } = self.filled();
+        let column = columns.len() / 2;
+        self.row(rows.start.midpoint(rows.end), &columns).and_then(|row| row.get(column)).copied().unwrap_or(0).into()
+    }
+
+    /// The samples of window row `y` in these columns, which the crop fills; none where it has no such row.
+    fn row(&self, y: usize, columns: &Range<usize>) -> Option<&[u16]> {
         let row = usize::try_from(self.plan.top + y as i64).ok().filter(|&row| row < self.pixels.nrows())?;
-        let columns = self.columns();
         let first = (self.plan.left + columns.start as i64) as usize;
         self.pixels.as_slice()?.get(row * self.pixels.ncols() + first..)?.get(..columns.len())
     }
 }
 
-fn copy(source: &Source<'_>, width: usize, buffer: &mut [f32]) {
-    for (y, row) in buffer.chunks_exact_mut(width).enumerate() {
-        if let Some(samples) = source.row(y) {
-            convert(samples, &mut row[source.columns()]);
+fn copy(source: &Source<'_>, width: usize, buffer: &mut [f32]) -> (Filled, Sums) {
+    let (filled, mut sums) = (source.filled(), Sums::around(source.grey()));
+    for (y, row) in filled.rows.clone().zip(filled.rows(buffer, width)) {
+        if let Some(samples) = source.row(y, &filled.columns) {
+            convert(samples, row);
         }
+        sums.add(row);
     }
+    (filled, sums)
 }
 
 fn convert(samples: &[u16], to: &mut [f32]) {
@@ -71,61 +98,54 @@ fn convert(samples: &[u16], to: &mut [f32]) {
     }
 }
 
-/// Rows first, then columns. A row that was scaled along is kept while output rows still need it.
-fn resize(source: &Source<'_>, network: (usize, usize), buffer: &mut [f32]) {
+/// Along the rows first, then along the columns. A row that was scaled along is kept while output rows still need it.
+fn resize(source: &Source<'_>, network: (usize, usize), buffer: &mut [f32]) -> (Filled, Sums) {
     let (height, width) = source.size();
+    let (mut sums, inside) = (Sums::around(source.grey()), source.filled());
     if height == 0 || width == 0 {
-        return;
+        return (Filled { rows: 0..0, columns: 0..0 }, sums);
     }
-    let mut lines = Lines::new(source, taps(width, network.1));
-    let active = lines.active.clone();
-    for (row, taps) in buffer.chunks_exact_mut(network.1).zip(taps(height, network.0)) {
-        let needed = [0, 1, 2, 3].map(|n| (taps.first + n).clamp(0, height as i64 - 1) as usize);
+    let taps = Taps::new(height, network.0);
+    let mut lines = Lines::new(source, Taps::new(width, network.1), inside.columns);
+    let filled = Filled { rows: taps.reached(&inside.rows), columns: lines.outputs.clone() };
+    for (y, row) in filled.rows.clone().zip(filled.rows(buffer, network.1)) {
+        let needed = taps.inputs(y);
         for y in needed {
             lines.fill(y);
         }
         let [a, b, c, d] = needed.map(|y| lines.get(y));
-        let [wa, wb, wc, wd] = taps.weights;
-        for ((((to, a), b), c), d) in row[active.clone()].iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        let [wa, wb, wc, wd] = [0, 1, 2, 3].map(|tap| taps.weights[tap][y]);
+        for ((((to, a), b), c), d) in row.iter_mut().zip(a).zip(b).zip(c).zip(d) {
             *to = wa * a + wb * b + wc * c + wd * d;
         }
+        sums.add(row);
     }
+    (filled, sums)
 }
 
 /// The last few rows of the window, scaled to the output's width.
 struct Lines<'a> {
     source: &'a Source<'a>,
-    taps: Vec<Taps>,
+    /// Columns of the window that the crop fills.
+    columns: Range<usize>,
+    taps: Taps,
     /// Output columns that some sample of the crop reaches.
-    active: Range<usize>,
+    outputs: Range<usize>,
+    /// As [`Taps::runs`].
+    runs: Vec<(Range<usize>, usize)>,
     /// One window row with two replicated samples at each end.
     padded: Vec<f32>,
-    /// Four lines of `active`, and which window row each holds: row `y` is kept in slot `y % 4`.
+    /// Four lines of `outputs`, and which window row each holds: row `y` is kept in slot `y % 4`.
     slots: [(Option<usize>, Vec<f32>); 4],
 }
 
 impl<'a> Lines<'a> {
-    /// How far a tap may lie before the first sample or after the last.
-    const OVERHANG: usize = 2;
-
-    fn new(source: &'a Source<'a>, taps: Vec<Taps>) -> Self {
-        let width = source.size().1;
-        let filled = source.columns();
-        let reached = |taps: &Taps| {
-            let last = width as i64 - 1;
-            let (from, to) = (taps.first.clamp(0, last), (taps.first + 3).clamp(0, last));
-            from < filled.end as i64 && to >= filled.start as i64
-        };
-        let start = taps.iter().position(reached).unwrap_or(0);
-        let end = taps.iter().rposition(reached).map_or(start, |last| last + 1);
-        let line = || (None, vec![0.0; end - start]);
-        Self {
-            source,
-            taps,
-            active: start..end,
-            padded: vec![0.0; width + 2 * Self::OVERHANG],
-            slots: [line(), line(), line(), line()],
-        }
+    fn new(source: &'a Source<'a>, taps: Taps, columns: Range<usize>) -> Self {
+        let outputs = taps.reached(&columns);
+        let line = || (None, vec![0.0; outputs.len()]);
+        let slots = [line(), line(), line(), line()];
+        let padded = vec![0.0; source.size().1 + 2 * Taps::OVERHANG];
+        Self { source, columns, runs: taps.runs(outputs.clone()), taps, outputs, padded, slots }
     }
 
     fn get(&self, y: usize) -> &[f32] {
@@ -138,47 +158,132 @@ impl<'a> Lines<'a> {
             return;
         }
         *held = Some(y);
-        let Some(samples) = self.source.row(y) else {
+        let Some(samples) = self.source.row(y, &self.columns) else {
             line.fill(0.0);
             return;
         };
-        let (width, filled) = (self.source.size().1, self.source.columns());
-        convert(samples, &mut self.padded[Self::OVERHANG + filled.start..Self::OVERHANG + filled.end]);
-        let (first, last) = (self.padded[Self::OVERHANG], self.padded[Self::OVERHANG + width - 1]);
-        self.padded[..Self::OVERHANG].fill(first);
-        self.padded[Self::OVERHANG + width..].fill(last);
-        for (to, taps) in line.iter_mut().zip(&self.taps[self.active.clone()]) {
-            let first = (taps.first + Self::OVERHANG as i64) as usize;
-            if let Some([a, b, c, d]) = self.padded.get(first..first + 4) {
-                let [wa, wb, wc, wd] = taps.weights;
-                *to = wa * a + wb * b + wc * c + wd * d;
-            }
+        let (width, overhang) = (self.source.size().1, Taps::OVERHANG);
+        convert(samples, &mut self.padded[overhang + self.columns.start..overhang + self.columns.end]);
+        let (first, last) = (self.padded[overhang], self.padded[overhang + width - 1]);
+        self.padded[..overhang].fill(first);
+        self.padded[overhang + width..].fill(last);
+        for (run, first) in &self.runs {
+            let to = &mut line[run.start - self.outputs.start..run.end - self.outputs.start];
+            let from = [0, 1, 2, 3].map(|tap| &self.padded[first + tap..first + tap + run.len()]);
+            weigh(to, from, [0, 1, 2, 3].map(|tap| &self.taps.weights[tap][run.clone()]));
         }
+    }
+}
+
+/// Each of `to` is the sum of four numbers times their weights.
+fn weigh(to: &mut [f32], from: [&[f32]; 4], weights: [&[f32]; 4]) {
+    let ([a, b, c, d], [wa, wb, wc, wd]) = (from, weights);
+    for ((((to, (a, wa)), (b, wb)), (c, wc)), (d, wd)) in
+        to.iter_mut().zip(a.iter().zip(wa)).zip(b.iter().zip(wb)).zip(c.iter().zip(wc)).zip(d.iter().zip(wd))
+    {
+        *to = wa * a + wb * b + wc * c + wd * d;
     }
 }
 
 /// Subtracts the mean and divides by the population's standard deviation.
-fn normalise(buffer: &mut [f32]) {
-    let count = buffer.len() as f64;
-    let mean = (sum(buffer, |value| value) / count) as f32;
-    for value in buffer.iter_mut() {
-        *value -= mean;
-    }
-    let variance = sum(buffer, |value| value * value) / count;
-    let deviation = variance.sqrt().max(LEAST_DEVIATION) as f32;
-    for value in buffer {
-        *value /= deviation;
+fn normalise(buffer: &mut [f32], width: usize, filled: &Filled, sums: &Sums) {
+    let (mean, deviation) = sums.mean_and_deviation(buffer.len());
+    let (mean, factor) = (mean as f32, deviation.max(LEAST_DEVIATION).recip() as f32);
+    let zero = (0.0 - mean) * factor;
+    for (y, row) in buffer.chunks_exact_mut(width).enumerate() {
+        let columns = if filled.rows.contains(&y) { filled.columns.clone() } else { 0..0 };
+        row[..columns.start].fill(zero);
+        row[columns.end..].fill(zero);
+        for value in &mut row[columns] {
+            *value = (*value - mean) * factor;
+        }
     }
 }
 
-/// The sum of `of` over all values, in double precision: a window has five million of them.
-fn sum(values: &[f32], of: impl Fn(f64) -> f64) -> f64 {
-    let mut lanes = [0.0f64; LANES];
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += of(f64::from(*value));
+/// Sums of numbers and of their squares, in double precision but for a few at a time. What is added is how far each is from one grey of the
+/// crop, because squares of greys that are far from 0 and near each other would differ in their last bits alone.
+struct Sums {
+    grey: f32,
+    added: usize,
+    values: [f64; LANES],
+    squares: [f64; LANES],
+}
+
+impl Sums {
+    fn around(grey: f32) -> Self {
+        Self { grey, added: 0, values: [0.0; LANES], squares: [0.0; LANES] }
+    }
+
+    fn add(&mut self, row: &[f32]) {
+        self.added += row.len();
+        let (chunks, rest) = row.as_chunks::<CHUNK>();
+        chunks.iter().for_each(|chunk| self.add_lanes(chunk.as_chunks().0));
+        let (lanes, rest) = rest.as_chunks();
+        self.add_lanes(lanes);
+        let mut last = [self.grey; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        self.add_lanes(&[last]);
+    }
+
+    fn add_lanes(&mut self, lanes: &[[f32; LANES]]) {
+        let (mut values, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for lanes in lanes {
+            for ((sum, square), value) in values.iter_mut().zip(&mut squares).zip(lanes) {
+                let apart = value - self.grey;
+                *sum += apart;
+                *square += apart * apart;
+            }
+        }
+        for lane in 0..LANES {
+            self.values[lane] += f64::from(values[lane]);
+            self.squares[lane] += f64::from(squares[lane]);
         }
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|value| of(f64::from(*value))).sum::<f64>()
+
+    /// The mean of so many, of which those that were not added are 0, and the population's standard deviation.
+    fn mean_and_deviation(&self, count: usize) -> (f64, f64) {
+        let (grey, zeros) = (f64::from(self.grey), (count - self.added) as f64);
+        let values = self.values.iter().sum::<f64>() - zeros * grey;
+        let squares = self.squares.iter().sum::<f64>() + zeros * grey * grey;
+        let [apart, square] = [values, squares].map(|sum| sum / count as f64);
+        (grey + apart, (square - apart * apart).max(0.0).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_has_mean_0_and_deviation_1_however_near_its_greys_are() {
+        // Beside the crop are zeros in the first window, and none in the second and the third, which is scaled.
+        for (top, left, size) in [(-10, -7, 60), (5, 3, 60), (5, 3, 71)] {
+            for (low, spread) in [(0u16, 60_000u16), (30_001, 500), (65_001, 3)] {
+                let grey = |(y, x): (usize, usize)| low + ((y * 7919 + x * 104_729) % usize::from(spread)) as u16;
+                let pixels = Array2::from_shape_fn((100, 90), grey);
+                let plan = CropPlan { top, bottom: top + size, left, right: left + size };
+                let mut buffer = vec![f32::NAN; 60 * 60];
+                render(&pixels, &plan, (60, 60), &mut buffer);
+                let mean = buffer.iter().copied().map(f64::from).sum::<f64>() / 3600.0;
+                let square = buffer.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>() / 3600.0;
+                let deviation = (square - mean * mean).sqrt();
+                // Greys of single precision are a 256th apart where they are largest.
+                assert!(mean.abs() < 2e-3, "{top} {size} {low}: mean {mean}");
+                assert!((deviation - 1.0).abs() < 1e-5, "{top} {size} {low}: deviation {deviation}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_of_one_grey_is_all_but_0() {
+        for (size, grey) in [(60, 10_001), (71, 10_001), (60, 65_535)] {
+            let plan = CropPlan { top: 0, bottom: size, left: 0, right: size };
+            let mut buffer = vec![f32::NAN; 60 * 60];
+            render(&Array2::from_elem((90, 90), grey), &plan, (60, 60), &mut buffer);
+            assert!(buffer.iter().all(|value| value.is_finite()), "{size} {grey}");
+            if size == 60 {
+                assert!(buffer.iter().all(|value| *value == 0.0), "{grey}");
+            }
+        }
+    }
 }

@@ -3,29 +3,72 @@
 //! Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, with the parameter that
 //! PyTorch and OpenCV use.
 
+use std::ops::Range;
+
 const A: f64 = -0.75;
 
-/// Where one output sample comes from: four neighbouring inputs, and the weight of each.
-#[derive(Clone, Copy, Debug)]
+/// Where each output sample of an axis comes from: four neighbouring inputs, and the weight of each.
 pub(crate) struct Taps {
-    /// Index of the first of the four. May be as little as -2, and the last of them 1 past the end: edges are replicated.
-    pub(crate) first: i64,
-    /// One weight for each; they add up to 1.
-    pub(crate) weights: [f32; 4],
+    /// How many inputs there are.
+    from: usize,
+    /// For each output, the index of the first of the four. May be as little as -2, and the last of them 1 past the end: edges are
+    /// replicated.
+    first: Vec<i64>,
+    /// For each of the four, the weights of all outputs, so that several outputs are computed at once. Those of one output add up to 1.
+    pub(crate) weights: [Vec<f32>; 4],
 }
 
-/// The taps of each output sample when `from` samples become `to`.
-pub(crate) fn taps(from: usize, to: usize) -> Vec<Taps> {
-    let scale = from as f64 / to as f64;
-    (0..to)
-        .map(|index| {
+impl Taps {
+    /// How far a tap may lie before the first input or after the last.
+    pub(crate) const OVERHANG: usize = 2;
+
+    /// Those with which `from` samples become `to`.
+    pub(crate) fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        let mut taps = Self { from, first: Vec::with_capacity(to), weights: [const { Vec::new() }; 4] };
+        for index in 0..to {
             let place = (index as f64 + 0.5) * scale - 0.5;
             let floor = place.floor();
             let t = place - floor;
-            let weights = [outer(1.0 + t), inner(t), inner(1.0 - t), outer(2.0 - t)];
-            Taps { first: floor as i64 - 1, weights: weights.map(|weight| weight as f32) }
-        })
-        .collect()
+            taps.first.push(floor as i64 - 1);
+            for (weights, weight) in
+                taps.weights.iter_mut().zip([outer(1.0 + t), inner(t), inner(1.0 - t), outer(2.0 - t)])
+            {
+                weights.push(weight as f32);
+            }
+        }
+        taps
+    }
+
+    /// The four inputs of an output.
+    pub(crate) fn inputs(&self, output: usize) -> [usize; 4] {
+        [0, 1, 2, 3].map(|n| (self.first[output] + n).clamp(0, self.from as i64 - 1) as usize)
+    }
+
+    /// The outputs from the first to the last to which one of `inputs` comes.
+    pub(crate) fn reached(&self, inputs: &Range<usize>) -> Range<usize> {
+        let reached = |output: &usize| {
+            let [first, .., last] = self.inputs(*output);
+            first < inputs.end && last >= inputs.start
+        };
+        let outputs = 0..self.first.len();
+        let start = outputs.clone().find(reached).unwrap_or(0);
+        start..outputs.rev().find(reached).map_or(start, |last| last + 1)
+    }
+
+    /// Divides outputs into ranges in which each one's inputs begin one after those of the one before, and tells where a range's begin, in
+    /// inputs that have [`Taps::OVERHANG`] others before them.
+    pub(crate) fn runs(&self, outputs: Range<usize>) -> Vec<(Range<usize>, usize)> {
+        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
+        for output in outputs {
+            let first = (self.first[output] + Self::OVERHANG as i64) as usize;
+            match runs.last_mut() {
+                Some((run, begin)) if first - *begin == run.len() => run.end += 1,
+                _ => runs.push((output..output + 1, first)),
+            }
+        }
+        runs
+    }
 }
 
 /// The kernel up to a distance of 1.
@@ -46,13 +89,12 @@ mod tests {
         [[10., 200., 30., 40000., 50.], [7., 0., 65535., 3., 9.], [100., 101., 102., 103., 104.], [0., 0., 5., 0., 1.]];
 
     fn resized(height: usize, width: usize) -> Vec<Vec<f32>> {
-        let (rows, columns) = (taps(SMALL.len(), height), taps(SMALL[0].len(), width));
-        let at = |y: i64, x: i64| SMALL[y.clamp(0, 3) as usize][x.clamp(0, 4) as usize];
-        let weighted = |taps: &Taps, of: &dyn Fn(i64) -> f32| -> f32 {
-            (0..).zip(taps.weights).map(|(n, weight)| weight * of(taps.first + n)).sum()
+        let (rows, columns) = (Taps::new(SMALL.len(), height), Taps::new(SMALL[0].len(), width));
+        let weighted = |taps: &Taps, output: usize, of: &dyn Fn(usize) -> f32| -> f32 {
+            taps.inputs(output).into_iter().zip(&taps.weights).map(|(input, weights)| weights[output] * of(input)).sum()
         };
-        let row = |y: &Taps| columns.iter().map(|x| weighted(y, &|y| weighted(x, &|x| at(y, x)))).collect();
-        rows.iter().map(row).collect()
+        let row = |y| (0..width).map(|x| weighted(&rows, y, &|y| weighted(&columns, x, &|x| SMALL[y][x]))).collect();
+        (0..height).map(row).collect()
     }
 
     fn assert_close(found: &[Vec<f32>], expected: &[&[f64]]) {

@@ -25,7 +25,7 @@ fn view(name: &str, sop_instance_uid: Option<&str>, scores: Scores, findings: &[
     View {
         view: name.to_owned(),
         bytes_sha256: digest(&SHA256, name.as_bytes()).as_ref().try_into().unwrap(),
-        pixels_sha256: pixels_sha256(2, 3, [u16::MAX; 6].into_iter()),
+        pixels_sha256: pixels_sha256(2, 3, [[u16::MAX; 6]]),
         rows: 2,
         columns: 3,
         sop_instance_uid: sop_instance_uid.map(str::to_owned),

@@ -283,14 +283,16 @@ fn prepared<T>(
     let begun = Instant::now();
     let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
+    let greys = pixels.as_slice().ok_or(Problem::Internal("the image is not row after row in memory"))?;
     std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
         let digests = std::thread::Builder::new().spawn_scoped(scope, || {
-            let straight = cloister_receipt::pixels_sha256(rows, columns, pixels.iter().copied());
+            let straight = cloister_receipt::pixels_sha256(rows, columns, [greys]);
             let turned = (purpose == Purpose::Exam).then(|| match view.laterality() {
                 Laterality::Left => straight,
                 Laterality::Right => {
-                    let mirrored = pixels.rows().into_iter().flat_map(|row| row.into_iter().rev().copied());
+                    let mirrored =
+                        greys.chunks(pixels.ncols()).map(|row| row.iter().rev().copied().collect::<Vec<_>>());
                     cloister_receipt::pixels_sha256(rows, columns, mirrored)
                 }
             });
