@@ -127,13 +127,19 @@ impl Program {
         given.map(|given| shape(self.lowered.values[given.value].geometry, given.summed)).collect()
     }
 
-    /// Computes, on as many threads of the current pool as `threads`; results do not depend on their number.
+    /// Computes, on as many threads of the current pool as `threads`; results do not depend on their number. Outputs that are empty are
+    /// not given.
     ///
     /// # Errors
     /// [`Error::Size`]
     pub fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], threads: usize) -> Result<(), Error> {
         self.check_sizes("input", self.inputs().to_vec(), inputs.iter().map(|input| input.len()))?;
-        self.check_sizes("output", self.outputs(), outputs.iter().map(|output| output.len()))?;
+        let shapes = self.outputs();
+        let given = |(number, output): (usize, &&mut [f32])| match shapes.get(number) {
+            Some(shape) if output.is_empty() => shape.numbers(),
+            _ => output.len(),
+        };
+        self.check_sizes("output", shapes.clone(), outputs.iter().enumerate().map(given))?;
         self.with_memory(threads, |job, workspace| job.run(workspace, inputs, outputs));
         Ok(())
     }

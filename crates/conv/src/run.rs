@@ -108,7 +108,8 @@ impl Job<'_> {
                 Division::Products(threads) => self.products(group, places, &mut parts[..*threads], &outside),
             }
         }
-        for (given, output) in self.program.lowered.outputs.iter().zip(outputs) {
+        let wanted = self.program.lowered.outputs.iter().zip(outputs).filter(|(_, output)| !output.is_empty());
+        for (given, output) in wanted {
             self.give(given, places, output);
         }
     }

@@ -449,6 +449,23 @@ fn what_does_not_fit_is_refused() {
     assert!(program.run(&[&[0.0; 50]], &mut [&mut [0.0; 3]], 1).is_err());
     assert!(program.run(&[&[0.0; 50], &[0.0; 50]], &mut [&mut [0.0; 2]], 1).is_err());
     assert!(program.run(&[&[0.0; 50]], &mut [&mut [0.0; 2]], 1).is_ok());
+    assert!(program.run(&[&[0.0; 50]], &mut [], 1).is_err());
+}
+
+#[test]
+fn an_output_that_is_empty_is_not_given_and_the_others_are() {
+    let mut graph = Graph::default();
+    let input = graph.input(Shape { channels: 2, height: 5, width: 5 }).unwrap();
+    let active = graph.relu(input).unwrap();
+    let sum = graph.sum_over_picture(active).unwrap();
+    graph.output(active);
+    graph.output(sum);
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    let (mut picture, mut sums) = ([0.0; 50], [0.0; 2]);
+    program.run(&[&[1.0; 50]], &mut [&mut [], &mut sums], 1).unwrap();
+    assert_eq!(sums, [25.0; 2]);
+    program.run(&[&[1.0; 50]], &mut [&mut picture, &mut []], 1).unwrap();
+    assert_eq!(picture, [1.0; 50]);
 }
 
 #[test]

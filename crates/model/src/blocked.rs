@@ -10,7 +10,7 @@ use cloister_conv::{Options, Program, Store};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::optim::Optimizer;
 
-pub(crate) use operator::{Blocked, on_threads};
+pub(crate) use operator::{Blocked, Mode, give_on_request, in_mode};
 
 /// Replaces what can be replaced. Weights that another network has are shared with it through `store`.
 pub(crate) fn replace(mut model: TypedModel, options: Options, store: &mut Store) -> TractResult<TypedModel> {

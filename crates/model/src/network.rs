@@ -66,7 +66,11 @@ impl Network {
             .and_then(TypedModel::into_decluttered)
             .map_err(failed)?;
         let classes = classes(&model, view, labels * breasts)?;
-        let plan = model.into_optimized().and_then(IntoRunnable::into_runnable).map_err(failed)?;
+        let mut model = model.into_optimized().map_err(failed)?;
+        if sight.is_ok() {
+            blocked::give_on_request(&mut model, 1).map_err(failed)?;
+        }
+        let plan = model.into_runnable().map_err(failed)?;
         let input = [breasts, view.channels, view.window.0, view.window.1];
         Ok(Self { name: name.clone(), input, output: view.output, classes, plan, sight: sight.map(Arc::new) })
     }
@@ -102,6 +106,15 @@ impl Network {
         layers::measure(&self.plan, &input.into_tvalue()).map_err(|error| failed(&self.name, "run", error))
     }
 
+    /// The second output for an input of sevens.
+    #[cfg(test)]
+    pub(crate) fn picture(&self, all_outputs: bool) -> Vec<f32> {
+        let input: Tensor = tract_ndarray::Array4::from_elem(self.input, 7.0f32).into();
+        let run = || self.plan.run(tvec!(input.into_tvalue()));
+        let outputs = blocked::in_mode(blocked::Mode { threads: 1, all_outputs }, run).unwrap();
+        outputs[1].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
+    }
+
     /// The probability of each label for one input of the network's window, computed on so many threads of the current pool. What
     /// `fill` is given holds whatever was left in it. `map` is the number of the label that a map is made for.
     pub(crate) fn run(
@@ -116,7 +129,8 @@ impl Network {
         let mut input = buffers.take(self.input).map_err(failed)?;
         fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
         let input = Arc::new(input);
-        let result = blocked::on_threads(threads, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
+        let mode = blocked::Mode { threads, all_outputs: mapped.is_some() };
+        let result = blocked::in_mode(mode, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
         buffers.put_back(input);
         let outputs = result.map_err(failed)?;
         let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;

@@ -15,29 +15,57 @@ pub(crate) struct Blocked {
     program: Arc<Program>,
     /// Pictures at a time.
     batch: usize,
+    /// The number of an output that is given where it is asked for alone, and what takes its place elsewhere.
+    on_request: Option<(usize, Arc<Tensor>)>,
+}
+
+/// How replaced parts are run.
+#[derive(Clone, Copy)]
+pub(crate) struct Mode {
+    /// How many threads of the current pool one picture is computed on.
+    pub(crate) threads: usize,
+    /// Whether outputs are given that are given on request.
+    pub(crate) all_outputs: bool,
 }
 
 thread_local! {
-    /// How many threads one picture is computed on.
-    static THREADS: Cell<usize> = const { Cell::new(1) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode { threads: 1, all_outputs: true }) };
 }
 
-/// Runs `work`, in which replaced parts use as many threads of the current pool.
-pub(crate) fn on_threads<T>(threads: usize, work: impl FnOnce() -> T) -> T {
+/// Runs `work`, in which replaced parts are run in this mode.
+pub(crate) fn in_mode<T>(mode: Mode, work: impl FnOnce() -> T) -> T {
     /// What was set before, whatever comes of the work.
-    struct Before(usize);
+    struct Before(Mode);
     impl Drop for Before {
         fn drop(&mut self) {
-            THREADS.set(self.0);
+            MODE.set(self.0);
         }
     }
-    let _before = Before(THREADS.replace(threads));
+    let _before = Before(MODE.replace(mode));
     work()
+}
+
+/// Has a model's output be given on request alone, if it is a replaced part's and nothing in the model reads it: it costs memory and time to
+/// write down. Elsewhere it is zeros.
+pub(crate) fn give_on_request(model: &mut TypedModel, output: usize) -> TractResult<()> {
+    let outlet = model.output_outlets()?[output];
+    let node = model.node_mut(outlet.node);
+    let is_read = !node.outputs[outlet.slot].successors.is_empty();
+    if let Some(blocked) = node.op_as_mut::<Blocked>().filter(|_| !is_read) {
+        let shape = blocked.shapes()[outlet.slot];
+        blocked.on_request = Some((outlet.slot, Arc::new(Tensor::zero::<f32>(&shape)?)));
+    }
+    Ok(())
 }
 
 impl Blocked {
     pub(super) fn new(program: Arc<Program>, batch: usize) -> Self {
-        Self { program, batch }
+        Self { program, batch, on_request: None }
+    }
+
+    /// Of the outputs.
+    fn shapes(&self) -> TVec<[usize; 4]> {
+        self.program.outputs().iter().map(|shape| [self.batch, shape.channels, shape.height, shape.width]).collect()
     }
 
     /// Each step's cost for the first picture, on one thread.
@@ -61,7 +89,7 @@ impl Blocked {
 
 impl PartialEq for Blocked {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.program, &other.program) && self.batch == other.batch
+        Arc::ptr_eq(&self.program, &other.program) && self.batch == other.batch && self.on_request == other.on_request
     }
 }
 
@@ -81,12 +109,14 @@ impl EvalOp for Blocked {
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let numbers: TVec<&[f32]> =
             inputs.iter().map(|input| input.try_as_plain_ram()?.as_slice::<f32>()).collect::<TractResult<_>>()?;
-        let mut outputs: TVec<Tensor> = self
-            .program
-            .outputs()
-            .iter()
-            .map(|shape| Tensor::zero::<f32>(&[self.batch, shape.channels, shape.height, shape.width]))
-            .collect::<TractResult<_>>()?;
+        let Mode { threads, all_outputs } = MODE.get();
+        let left_out = self.on_request.as_ref().filter(|_| !all_outputs);
+        let shape = |(number, shape): (usize, [usize; 4])| match left_out {
+            Some((slot, _)) if *slot == number => [0; 4],
+            _ => shape,
+        };
+        let shapes = self.shapes().into_iter().enumerate().map(shape);
+        let mut outputs: TVec<Tensor> = shapes.map(|shape| Tensor::zero::<f32>(&shape)).collect::<TractResult<_>>()?;
         for picture in 0..self.batch {
             let of = |numbers: &[f32]| numbers.len() / self.batch;
             let from: TVec<&[f32]> =
@@ -98,16 +128,19 @@ impl EvalOp for Blocked {
                 let each = all.len() / self.batch;
                 to.push(&mut all[picture * each..(picture + 1) * each]);
             }
-            self.program.run(&from, &mut to, THREADS.get())?;
+            self.program.run(&from, &mut to, threads)?;
         }
-        Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
+        let mut outputs: TVec<TValue> = outputs.into_iter().map(Tensor::into_tvalue).collect();
+        if let Some((slot, zeros)) = left_out {
+            outputs[*slot] = Arc::clone(zeros).into_tvalue();
+        }
+        Ok(outputs)
     }
 }
 
 impl TypedOp for Blocked {
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let facts = self.program.outputs().into_iter();
-        Ok(facts.map(|shape| f32::fact([self.batch, shape.channels, shape.height, shape.width])).collect())
+        Ok(self.shapes().into_iter().map(f32::fact).collect())
     }
 
     as_op!();

@@ -238,3 +238,25 @@ fn a_scaled_image_takes_its_window_and_crops_take_nothing_more() {
     let package = crate::convert_checkpoint(&random_checkpoint(5, 2), &demo_options((160, 128), 1)).unwrap();
     assert_eq!(Classifier::load(&package, 1).unwrap().prepared_bytes(), 0);
 }
+
+#[test]
+fn the_picture_that_maps_are_made_of_is_written_down_for_maps_alone() {
+    let package = crate::convert_checkpoint(&random_checkpoint(5, 2), &demo_options((160, 128), 1)).unwrap();
+    let classifier = Classifier::load(&package, 1).unwrap();
+    let network = &classifier.views[&View::LCc];
+    let most = |all_outputs| {
+        let picture = network.picture(all_outputs);
+        picture.iter().fold(0.0f32, |most, number| most.max(number.abs()))
+    };
+    assert!(most(true) > 0.0, "the picture");
+    assert_eq!(most(false), 0.0);
+    let options = synthetic::Options { width: 700, height: 900, ..Default::default() };
+    let image = synthetic::generate(9, View::LCc, options);
+    let score = |map: bool| {
+        let prepared = classifier.prepare(&image, View::LCc, 2).unwrap();
+        let prepared = if map { prepared.with_map("malignant").unwrap() } else { prepared };
+        prepared.score().unwrap()
+    };
+    assert_eq!(score(true).scores, score(false).scores);
+    assert!(score(true).map.is_some());
+}
