@@ -95,7 +95,7 @@ pub(crate) fn decode(bytes: &[u8], format: &Format) -> Result<Vec<u16>, Refusal>
     let table = header.tables.get(scan.table).and_then(Option::as_ref);
     let table = table.ok_or(Refusal::Pixels("a JPEG Huffman table is missing"))?;
     let mut bits = Bits { bytes: samples, held: 0, count: 0 };
-    let mut cells = vec![0u16; format.pixels()];
+    let mut cells = cloister_imaging::greys(format.pixels());
     let first = 1u16 << (precision - scan.point_transform - 1);
     let restart_rows = header.restart / format.columns;
     let mut above: &[u16] = &[];

@@ -42,10 +42,13 @@ fn native(bytes: &[u8], format: &Format) -> Result<Vec<u16>, Refusal> {
         return Err(Refusal::Damaged(Damage::PixelLength));
     }
     let bytes = bytes.get(..length).unwrap_or_default();
-    Ok(match wide {
-        true => bytes.as_chunks().0.iter().map(|&cell| u16::from_le_bytes(cell)).collect(),
-        false => bytes.iter().map(|&cell| u16::from(cell)).collect(),
-    })
+    let mut cells = cloister_imaging::greys(format.pixels());
+    if wide {
+        cells.iter_mut().zip(bytes.as_chunks().0).for_each(|(to, cell)| *to = u16::from_le_bytes(*cell));
+    } else {
+        cells.iter_mut().zip(bytes).for_each(|(to, cell)| *to = u16::from(*cell));
+    }
+    Ok(cells)
 }
 
 /// A frame that its writer cut into fragments, in one piece (PS3.5, A.4).

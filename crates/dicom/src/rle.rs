@@ -13,7 +13,7 @@ pub(crate) fn decode(frame: &[u8], format: &Format) -> Result<Vec<u16>, Refusal>
         return Err(Refusal::Mismatch("RLE segments"));
     }
     let offsets: Vec<usize> = numbers.take(segments).collect();
-    let mut cells = vec![0; format.pixels()];
+    let mut cells = cloister_imaging::greys(format.pixels());
     for (index, &start) in offsets.iter().enumerate() {
         let end = offsets.get(index + 1).copied().unwrap_or(frame.len());
         if start < HEADER {

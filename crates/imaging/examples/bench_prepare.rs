@@ -5,7 +5,7 @@
 
 use std::{error::Error, fs, hint::black_box, time::Instant};
 
-use cloister_imaging::{Angle, DecodeLimits, Noise, View, decode, prepare};
+use cloister_imaging::{Angle, DecodeLimits, Noise, View, decode, prepare, recycle};
 
 /// How often each step is timed.
 const RUNS: usize = 15;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let prepared = prepare(&image, view, network)?;
     let mut buffer = vec![0f32; network.0 * network.1];
 
-    time("decode", || drop(black_box(decode(&bytes, &DecodeLimits::default()))));
+    time("decode", || black_box(decode(&bytes, &DecodeLimits::default())).map_or_else(drop, recycle));
     time("prepare", || drop(black_box(prepare(&image, view, network))));
     for (what, noise) in [("render, noiseless", Noise::None), ("render, noisy", Noise::Default)] {
         let plans = prepared.crops(1, noise);

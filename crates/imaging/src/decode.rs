@@ -5,7 +5,7 @@ use std::io::{Cursor, ErrorKind};
 use ndarray::Array2;
 use png::{BitDepth, ColorType, DecodingError, Reader, Transformations};
 
-use crate::{Error, limits};
+use crate::{Error, limits, memory};
 
 /// The eight bytes that every PNG file starts with (PNG, third edition, section 5.2).
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -81,7 +81,7 @@ fn check_format(colour: ColorType, depth: BitDepth) -> Result<Depth, Error> {
 }
 
 fn read_16_bit(reader: &mut Reader<Cursor<&[u8]>>, pixels: usize) -> Result<Vec<u16>, Error> {
-    let mut samples = vec![0u16; pixels];
+    let mut samples = memory::greys(pixels);
     reader.next_frame(bytemuck::cast_slice_mut(&mut samples)).map_err(refuse)?;
     // PNG stores the high byte first (section 7.1).
     for sample in &mut samples {
@@ -93,7 +93,9 @@ fn read_16_bit(reader: &mut Reader<Cursor<&[u8]>>, pixels: usize) -> Result<Vec<
 fn read_8_bit(reader: &mut Reader<Cursor<&[u8]>>, pixels: usize) -> Result<Vec<u16>, Error> {
     let mut samples = vec![0u8; pixels];
     reader.next_frame(&mut samples).map_err(refuse)?;
-    Ok(samples.into_iter().map(u16::from).collect())
+    let mut greys = memory::greys(pixels);
+    greys.iter_mut().zip(samples).for_each(|(grey, sample)| *grey = sample.into());
+    Ok(greys)
 }
 
 fn refuse(error: DecodingError) -> Error {

@@ -15,3 +15,9 @@ pub(crate) const MAX_PNG_SCRATCH_BYTES: usize = 8 << 20;
 
 /// Largest side of a network's window, in pixels. The published ones are 2974 x 1748 and 2677 x 1942.
 pub const MAX_NETWORK_SIDE: usize = 8192;
+
+/// The largest memory that is kept for other pictures: of 16 Mi pixels, which most have fewer than. Larger ones would hold much for little.
+pub(crate) const LARGEST_SPARE_BYTES: usize = 32 << 20;
+
+/// How many such memories are kept: a picture being prepared has one, and what was cut out of the one before another.
+pub(crate) const MAX_SPARE: usize = 2;

@@ -8,6 +8,10 @@ use ndarray::Array2;
 
 use crate::{Window, quality};
 
+/// How many rows are eroded at a time: so few that the cache holds them, and so many that the rows below them, which are looked at twice, are
+/// fewer.
+const BAND: usize = 256;
+
 /// A 4-connected piece of an eroded mask. Never empty.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
@@ -39,31 +43,36 @@ fn erode(image: &Array2<u16>, bounds: Window, radius: u8, mut visit: impl FnMut(
     if height == 0 || width == 0 {
         return;
     }
-    let mut below = distances_below(image, bounds);
     let mut across = Across::new(width, radius);
     let mut above = vec![0u8; width];
-    for (y, below) in (bounds.top..).zip(below.chunks_exact_mut(width)) {
-        for (above, below) in above.iter_mut().zip(below.iter()) {
-            // Where `below` is 0 so is the pixel, and elsewhere the distance upwards is one more than in the row before.
-            *above = if *below == 0 { 0 } else { above.saturating_add(1) };
+    let mut below = vec![0u8; width * (BAND + usize::from(radius)).min(height)];
+    for top in (bounds.top..bounds.bottom).step_by(BAND) {
+        let bottom = (top + BAND).min(bounds.bottom);
+        // From so far below the band that what is found there is more than the radius away from all of it.
+        let seen = (bottom + usize::from(radius)).min(bounds.bottom);
+        let below = &mut below[..width * (seen - top)];
+        distances_below(image, Window { top, bottom: seen, ..bounds }, below);
+        for (y, below) in (top..bottom).zip(below.chunks_exact(width)) {
+            for (above, below) in above.iter_mut().zip(below) {
+                // Where `below` is 0 so is the pixel, and elsewhere the distance upwards is one more than in the row before.
+                *above = if *below == 0 { 0 } else { above.saturating_add(1) };
+            }
+            visit(y, across.spread(above.iter().zip(below).map(|(above, below)| *above.min(below))));
         }
-        visit(y, across.spread(above.iter().zip(below.iter()).map(|(above, below)| *above.min(below))));
     }
 }
 
-/// For each pixel of `bounds`, how many rows down the nearest zero or outside pixel is, up to 255.
-fn distances_below(image: &Array2<u16>, bounds: Window) -> Vec<u8> {
-    let (height, width) = (bounds.bottom - bounds.top, bounds.right - bounds.left);
-    let mut below = vec![0u8; height * width];
+/// For each pixel of `window`, how many rows down the nearest zero or outside pixel is, up to 255.
+fn distances_below(image: &Array2<u16>, window: Window, below: &mut [u8]) {
+    let width = window.right - window.left;
     let mut previous = vec![0u8; width];
-    for (row, below) in (bounds.top..bounds.bottom).rev().zip(below.chunks_exact_mut(width).rev()) {
-        let pixels = &quality::row(image, row)[bounds.left..bounds.right];
+    for (row, below) in (window.top..window.bottom).rev().zip(below.chunks_exact_mut(width).rev()) {
+        let pixels = &quality::row(image, row)[window.left..window.right];
         for ((below, previous), pixel) in below.iter_mut().zip(&mut previous).zip(pixels) {
             *previous = if *pixel == 0 { 0 } else { previous.saturating_add(1) };
             *below = *previous;
         }
     }
-    below
 }
 
 /// Spreads vertical distances along a row.
@@ -368,6 +377,15 @@ mod tests {
         #[test]
         fn pieces_of_noise_equal_a_flood_fill(image in noise(), radius in 0u8..3) {
             check(&image, radius);
+        }
+    }
+
+    #[test]
+    fn a_zero_is_seen_from_the_band_above_it_and_from_the_one_below() {
+        for row in [0, BAND - 31, BAND - 30, BAND - 1, BAND, BAND + 29, 2 * BAND - 5, 2 * BAND + 30] {
+            let mut image = Array2::ones((2 * BAND + 70, 75));
+            image[(row, 40)] = 0;
+            check(&image, 30);
         }
     }
 

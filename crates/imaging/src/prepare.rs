@@ -9,6 +9,7 @@ use crate::{
     crops::{self, CropPlan, Noise},
     limits,
     mask::{self, Piece},
+    memory::{self, Picture},
     quality, render,
 };
 
@@ -47,7 +48,7 @@ pub struct Prepared {
     /// What a person should look at before they believe a score, in the order of their codes.
     pub findings: Vec<Finding>,
     network: (usize, usize),
-    pixels: Array2<u16>,
+    pixels: Picture,
 }
 
 /// Crops `image` to its breast and finds the best centre for a network whose window is `network` (height, width) pixels.
@@ -148,18 +149,17 @@ impl Crop {
     }
 
     /// The window's pixels, a right breast's mirrored.
-    fn cut(&self, image: &Array2<u16>, laterality: Laterality) -> Array2<u16> {
+    fn cut(&self, image: &Array2<u16>, laterality: Laterality) -> Picture {
         let Window { top, bottom, left, right } = self.window;
         let size = (bottom - top, right - left);
-        let mut pixels = Vec::with_capacity(size.0 * size.1);
-        for y in top..bottom {
-            let row = &quality::row(image, y)[left..right];
-            match laterality {
-                Laterality::Left => pixels.extend_from_slice(row),
-                Laterality::Right => pixels.extend(row.iter().rev()),
+        let mut pixels = memory::greys(size.0 * size.1);
+        for (y, to) in (top..bottom).zip(pixels.chunks_exact_mut(size.1)) {
+            to.copy_from_slice(&quality::row(image, y)[left..right]);
+            if laterality == Laterality::Right {
+                to.reverse();
             }
         }
-        Array2::from_shape_vec(size, pixels).unwrap_or_default()
+        Array2::from_shape_vec(size, pixels).unwrap_or_default().into()
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
             network: (usize, usize),
         ) -> Self {
             let window = Window { top: 0, bottom: size.0, left: 0, right: size.1 };
-            let pixels = Array2::zeros(size);
+            let pixels = Array2::zeros(size).into();
             Self { view, window, best_center, distance_from_starting_side: 0, findings: Vec::new(), network, pixels }
         }
     }

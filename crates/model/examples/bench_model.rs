@@ -6,7 +6,7 @@
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
-use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_imaging::{DecodeLimits, View, decode, recycle};
 use cloister_model::{Classifier, Package};
 
 const USAGE: &str = "bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]";
@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     network(&classifier, view, repeat)?;
     let request = || {
         let image = decode(&file, &DecodeLimits::default())?;
-        classifier.classify(&image, view, 10).map_err(Box::<dyn Error>::from)
+        let prepared = classifier.prepare(&image, view, 10)?;
+        recycle(image);
+        prepared.score().map_err(Box::<dyn Error>::from)
     };
     print("ten crops", cores, median(repeat, request)?);
     memory("peak after ten crops", cores)?;

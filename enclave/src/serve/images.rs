@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use cloister_imaging::{Finding, Laterality, View};
+use cloister_imaging::{Finding, Laterality, View, recycle};
 use cloister_model::{Classification, Classifier, PreparedView, ToScore};
 use http_body_util::BodyExt;
 use ndarray::Array2;
@@ -284,7 +284,7 @@ fn prepared<T>(
     let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
     let greys = pixels.as_slice().ok_or(Problem::Internal("the image is not row after row in memory"))?;
-    std::thread::scope(|scope| {
+    let prepared = std::thread::scope(|scope| {
         // As long as preparing takes, which is on one thread too.
         let digests = std::thread::Builder::new().spawn_scoped(scope, || {
             let straight = cloister_receipt::pixels_sha256(rows, columns, [greys]);
@@ -316,7 +316,9 @@ fn prepared<T>(
             findings,
             to_score,
         })
-    })
+    });
+    recycle(pixels);
+    prepared
 }
 
 impl<T> Prepared<T> {

@@ -15,8 +15,8 @@ pub(crate) struct Blocked {
     program: Arc<Program>,
     /// Pictures at a time.
     batch: usize,
-    /// The number of an output that is given where it is asked for alone, and what takes its place elsewhere.
-    on_request: Option<(usize, Arc<Tensor>)>,
+    /// The number of an output that is given where it is asked for alone.
+    on_request: Option<usize>,
 }
 
 /// How replaced parts are run.
@@ -46,14 +46,13 @@ pub(crate) fn in_mode<T>(mode: Mode, work: impl FnOnce() -> T) -> T {
 }
 
 /// Has a model's output be given on request alone, if it is a replaced part's and nothing in the model reads it: it costs memory and time to
-/// write down. Elsewhere it is zeros.
+/// write down. Elsewhere it is empty.
 pub(crate) fn give_on_request(model: &mut TypedModel, output: usize) -> TractResult<()> {
     let outlet = model.output_outlets()?[output];
     let node = model.node_mut(outlet.node);
     let is_read = !node.outputs[outlet.slot].successors.is_empty();
     if let Some(blocked) = node.op_as_mut::<Blocked>().filter(|_| !is_read) {
-        let shape = blocked.shapes()[outlet.slot];
-        blocked.on_request = Some((outlet.slot, Arc::new(Tensor::zero::<f32>(&shape)?)));
+        blocked.on_request = Some(outlet.slot);
     }
     Ok(())
 }
@@ -110,12 +109,9 @@ impl EvalOp for Blocked {
         let numbers: TVec<&[f32]> =
             inputs.iter().map(|input| input.try_as_plain_ram()?.as_slice::<f32>()).collect::<TractResult<_>>()?;
         let Mode { threads, all_outputs } = MODE.get();
-        let left_out = self.on_request.as_ref().filter(|_| !all_outputs);
-        let shape = |(number, shape): (usize, [usize; 4])| match left_out {
-            Some((slot, _)) if *slot == number => [0; 4],
-            _ => shape,
-        };
-        let shapes = self.shapes().into_iter().enumerate().map(shape);
+        let left_out = self.on_request.filter(|_| !all_outputs);
+        let shapes = self.shapes().into_iter().enumerate();
+        let shapes = shapes.map(|(number, shape)| if left_out == Some(number) { [0; 4] } else { shape });
         let mut outputs: TVec<Tensor> = shapes.map(|shape| Tensor::zero::<f32>(&shape)).collect::<TractResult<_>>()?;
         for picture in 0..self.batch {
             let of = |numbers: &[f32]| numbers.len() / self.batch;
@@ -130,11 +126,7 @@ impl EvalOp for Blocked {
             }
             self.program.run(&from, &mut to, threads)?;
         }
-        let mut outputs: TVec<TValue> = outputs.into_iter().map(Tensor::into_tvalue).collect();
-        if let Some((slot, zeros)) = left_out {
-            outputs[*slot] = Arc::clone(zeros).into_tvalue();
-        }
-        Ok(outputs)
+        Ok(outputs.into_iter().map(Tensor::into_tvalue).collect())
     }
 }
 
