@@ -347,18 +347,44 @@ macro_rules! tiles_of {
 }
 tiles_of!(1 2 3 4 5 6 8 10 11 12 13 14 18 21 28);
 
-/// The widths of tiles for rows of `width` pixels, of one block and of two. To be asked once for many rows.
+/// The widths of tiles for rows of `width` pixels, of one block and of two.
 pub(super) fn tile_widths<V: Lanes>(width: usize) -> [usize; 2] {
-    V::PIXELS.map(|most| tile_width(width, most))
+    let [one, two] = const { &[table(V::PIXELS[0]), table(V::PIXELS[1])] };
+    match (one.get(width), two.get(width)) {
+        (Some(one), Some(two)) => [usize::from(*one), usize::from(*two)],
+        _ => V::PIXELS.map(|most| tile_width(width, most)),
+    }
+}
+
+/// Rows that are shorter have their tiles' widths from a table: choosing one takes longer than some rows do.
+const TABULATED: usize = 1024;
+
+const fn table(most: usize) -> [u8; TABULATED] {
+    let mut widths = [1; TABULATED];
+    let mut width = 0;
+    while width < TABULATED {
+        widths[width] = tile_width(width, most) as u8;
+        width += 1;
+    }
+    widths
 }
 
 /// The width of tiles for rows of `width` pixels, at most `most`: the last one begins earlier, so that it ends with the row and some
-/// pixels are computed twice.
-fn tile_width(width: usize, most: usize) -> usize {
+/// pixels are computed twice. Of widths that cost the same, the largest.
+const fn tile_width(width: usize, most: usize) -> usize {
     // What a tile costs beside its pixels, in pixels.
     const START: usize = 2;
-    let fitting = WIDTHS.into_iter().filter(|tile| *tile <= most.min(width));
-    fitting.min_by_key(|tile| (width.div_ceil(*tile) * (tile + START), usize::MAX - tile)).unwrap_or(1)
+    let (mut best, mut least) = (1, usize::MAX);
+    let mut index = 0;
+    while index < WIDTHS.len() {
+        let tile = WIDTHS[index];
+        let cost = width.div_ceil(tile) * (tile + START);
+        if tile <= most && tile <= width && cost <= least {
+            (best, least) = (tile, cost);
+        }
+        index += 1;
+    }
+    best
 }
 
 /// The tiles of a row: where each begins. The last one ends with the row.
