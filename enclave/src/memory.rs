@@ -6,6 +6,10 @@
 #[cfg(target_env = "gnu")]
 const MAPPED_FROM_BYTES: libc::c_int = 1024 * 1024;
 
+/// How many arenas there are: each keeps what it was given once, and threads that live as long as a picture's digest get a new one each.
+#[cfg(target_env = "gnu")]
+const ARENAS: libc::c_int = 2;
+
 /// What takes the place of musl's allocator, which maps every large block anew and unmaps it when freed: the kernel's work at that came to
 /// more than half of the arithmetic. This one keeps freed blocks, joins neighbours and fits closely, so that little more is held than is
 /// in use at the most; the machine has nobody else to give memory back to.
@@ -18,7 +22,10 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 #[allow(unsafe_code, reason = "mallopt(3) has no safe wrapper")]
 pub fn give_back_large_blocks() {
     // SAFETY: mallopt takes two integers, and changes nothing but the allocator's own parameters.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES) };
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+        libc::mallopt(libc::M_ARENA_MAX, ARENAS);
+    }
 }
 
 /// Another C library's allocator has no such threshold, or is not used.

@@ -112,7 +112,7 @@ pub(super) async fn post(
 /// was reserved for one, because a decoded image is dropped when it is prepared.
 fn classify_all(classifier: &Classifier, images: Vec<(View, Image)>, asked: &Asked) -> Result<Vec<Computed>, Problem> {
     let ready = &|(view, image): (View, Image)| {
-        (view, prepare(classifier, &image, asked, Purpose::Exam).map_err(|problem| problem.with_view(view)))
+        (view, prepare(classifier, image, asked, Purpose::Exam).map_err(|problem| problem.with_view(view)))
     };
     let mut images = images.into_iter();
     let mut ahead = images.next().map(ready);

@@ -157,8 +157,7 @@ pub(super) async fn one(
     let turn = loaded.admission.turn(1, decoded_bytes([&image], held)?).await?;
     let nsm = Arc::clone(&shared.nsm);
     in_worker((reserved, turn), move || {
-        let prepared = prepare(&loaded.classifier, &image, &asked, Purpose::Alone)?;
-        drop(image);
+        let prepared = prepare(&loaded.classifier, image, &asked, Purpose::Alone)?;
         let scored = prepared.score()?;
         let receipt = receipt::issue(&asked, nsm.as_ref(), &loaded, &[&scored], OfExam::default())?;
         let answer = Answer { viewed: scored.viewed, model: loaded.model.clone(), receipt };
@@ -244,10 +243,10 @@ pub(super) enum Purpose {
     Exam,
 }
 
-/// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are needed then.
+/// Decodes an image and prepares it for its view's network. Neither its bytes nor its pixels are held then.
 pub(super) fn prepare<'a>(
     classifier: &'a Classifier,
-    image: &Image,
+    image: Image,
     asked: &Asked,
     purpose: Purpose,
 ) -> Result<Prepared<ToScore<'a>>, Problem> {
@@ -265,7 +264,7 @@ pub(super) fn prepare<'a>(
 /// The same, for a network that looks at both breasts.
 pub(super) fn prepare_view(
     classifier: &Classifier,
-    image: &Image,
+    image: Image,
     asked: &Asked,
 ) -> Result<Prepared<PreparedView>, Problem> {
     prepared(image, Purpose::Exam, |pixels, view| {
@@ -276,49 +275,52 @@ pub(super) fn prepare_view(
 }
 
 fn prepared<T>(
-    image: &Image,
+    image: Image,
     purpose: Purpose,
     prepare: impl FnOnce(&Array2<u16>, View) -> Result<(T, Vec<Finding>), cloister_model::Error>,
 ) -> Result<Prepared<T>, Problem> {
     let begun = Instant::now();
-    let Decoded { pixels, view, sop_instance_uid, mut findings } = image.decode()?;
+    let (bytes_sha256, decoded) = beside(|| sha256(image.bytes()), || image.decode())?;
+    let Decoded { pixels, view, sop_instance_uid, mut findings } = decoded?;
+    drop(image);
     let (rows, columns) = (side(pixels.nrows())?, side(pixels.ncols())?);
-    let greys = pixels.as_slice().ok_or(Problem::Internal("the image is not row after row in memory"))?;
-    let prepared = std::thread::scope(|scope| {
-        // As long as preparing takes, which is on one thread too.
-        let digests = std::thread::Builder::new().spawn_scoped(scope, || {
-            let straight = cloister_receipt::pixels_sha256(rows, columns, [greys]);
-            let turned = (purpose == Purpose::Exam).then(|| match view.laterality() {
-                Laterality::Left => straight,
-                Laterality::Right => {
-                    let mirrored =
-                        greys.chunks(pixels.ncols()).map(|row| row.iter().rev().copied().collect::<Vec<_>>());
-                    cloister_receipt::pixels_sha256(rows, columns, mirrored)
-                }
-            });
-            (sha256(image.bytes()), straight, turned)
+    let digests = || {
+        let greys = pixels.as_slice().ok_or(Problem::Internal("the image is not row after row in memory"))?;
+        let straight = cloister_receipt::pixels_sha256(rows, columns, [greys]);
+        let turned = (purpose == Purpose::Exam).then(|| match view.laterality() {
+            Laterality::Left => straight,
+            Laterality::Right => {
+                let mirrored = greys.chunks(pixels.ncols()).map(|row| row.iter().rev().copied().collect::<Vec<_>>());
+                cloister_receipt::pixels_sha256(rows, columns, mirrored)
+            }
         });
-        let digests = digests.map_err(|_| NO_THREAD)?;
-        let to_score = prepare(&pixels, view).map_err(no_scores);
-        let (bytes_sha256, pixels_sha256, turned_sha256) =
-            digests.join().map_err(|_| Problem::Internal("the image has no digest"))?;
-        let (to_score, found) = to_score?;
-        findings.extend(found.into_iter().map(Finding::code));
-        findings.sort_unstable();
-        Ok(Prepared {
-            begun,
-            bytes_sha256,
-            pixels_sha256,
-            turned_sha256,
-            rows,
-            columns,
-            sop_instance_uid,
-            findings,
-            to_score,
-        })
-    });
+        Ok::<_, Problem>((straight, turned))
+    };
+    let (digests, to_score) = beside(digests, || prepare(&pixels, view).map_err(no_scores))?;
     recycle(pixels);
-    prepared
+    let ((pixels_sha256, turned_sha256), (to_score, found)) = (digests?, to_score?);
+    findings.extend(found.into_iter().map(Finding::code));
+    findings.sort_unstable();
+    Ok(Prepared {
+        begun,
+        bytes_sha256,
+        pixels_sha256,
+        turned_sha256,
+        rows,
+        columns,
+        sop_instance_uid,
+        findings,
+        to_score,
+    })
+}
+
+/// Does both at once, the first on a thread of its own: digests take as long as what goes on beside them.
+fn beside<D: Send, T>(digest: impl FnOnce() -> D + Send, work: impl FnOnce() -> T) -> Result<(D, T), Problem> {
+    std::thread::scope(|scope| {
+        let digest = std::thread::Builder::new().spawn_scoped(scope, digest).map_err(|_| NO_THREAD)?;
+        let result = work();
+        Ok((digest.join().map_err(|_| Problem::Internal("the image has no digest"))?, result))
+    })
 }
 
 impl<T> Prepared<T> {

@@ -24,7 +24,7 @@ pub(super) fn classify(
     let mut images = images.into_iter();
     while let (Some(left), Some(right)) = (images.next(), images.next()) {
         let mut prepared = |(view, image): (View, Image)| {
-            let prepared = prepare_view(classifier, &image, asked).map_err(|problem| problem.with_view(view))?;
+            let prepared = prepare_view(classifier, image, asked).map_err(|problem| problem.with_view(view))?;
             check_new(&mut pictures, view, &prepared)?;
             Ok::<_, Problem>(prepared)
         };
