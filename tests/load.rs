@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cloister_imaging::View;
+use cloister_imaging::{View, synthetic};
 use cloister_tests::{EnclaveSetup, Front, Setup, World, binary, image, impostor, run};
 use serde_json::Value;
 
@@ -170,4 +170,27 @@ fn bench_at(world: &World, server: &str) -> std::process::Command {
     let mut command = std::process::Command::new(binary("cloister"));
     command.args(["bench", "--server", server, "--policy"]).arg(world.policy_file());
     command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_take_no_fresh_memory_once_there_was_one() {
+    const REQUESTS: u64 = 6;
+    let world = World::ready(Setup::default()).await;
+    // Of 8.5 megapixels, as detectors give them.
+    let options = synthetic::Options { width: 2560, height: 3328, ..Default::default() };
+    let file = synthetic::encode_png(&synthetic::generate(7, View::LCc, options)).unwrap();
+    let mut session = world.session().await;
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(session.classify(file.clone(), View::LCc, Some(2), None).await.unwrap().scores);
+    }
+    let before = world.enclave.process.fresh_pages();
+    for _ in 0..REQUESTS {
+        answers.push(session.classify(file.clone(), View::LCc, Some(2), None).await.unwrap().scores);
+    }
+    let each = (world.enclave.process.fresh_pages() - before) / REQUESTS;
+    // The file comes in memory of its own. The pixels alone are 4,160 pages, and what is cut out of them some 1,600.
+    let of_file = file.len() as u64 / 4096;
+    assert!(each < of_file + 1_500, "{each} pages a request, of which the file is {of_file}");
+    assert!(answers.iter().all(|scores| *scores == answers[0]), "what was in memory before shows: {answers:?}");
 }

@@ -1,6 +1,7 @@
 //! Processes that end with the test, and leave their words behind when it fails.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -115,12 +116,22 @@ impl Process {
 
     /// Processor time that it spent so far, its own and the system's for it (`utime` and `stime` of proc(5), in ticks of 10 ms).
     pub fn processor_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process lives");
-        // Behind the name, which may hold anything: the state is the third field.
-        let (_, rest) = stat.rsplit_once(')').expect("proc(5) names it");
-        let ticks: u64 =
-            rest.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
+        let ticks: u64 = self.stat(11..13).into_iter().sum();
         Duration::from_millis(ticks * 10)
+    }
+
+    /// How often it touched a page that it had to be given first (`minflt` of proc(5)).
+    pub fn fresh_pages(&self) -> u64 {
+        self.stat(7..8).into_iter().sum()
+    }
+
+    /// Fields of `/proc/PID/stat`, counted from the state on, which is the first behind the name.
+    fn stat(&self, fields: Range<usize>) -> Vec<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("the process lives");
+        // The name may hold anything.
+        let (_, rest) = stat.rsplit_once(')').expect("proc(5) names it");
+        let fields = rest.split_whitespace().skip(fields.start).take(fields.len());
+        fields.map(|field| field.parse().expect("a number")).collect()
     }
 }
 
