@@ -64,10 +64,11 @@ pub const MAX_PART_HEAD_BYTES: usize = 256 * 1024;
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
 
 /// All decoded images at once: two of the largest (32 Mi pixels), or half a dozen usual ones. More wait. Beside it, the memory of two pictures
-/// is kept for the next ones, 64 MiB at most.
+/// that are done is kept for the next ones, 64 MiB at most.
 pub const DECODED_BUDGET_BYTES: usize = 512 * 1024 * 1024;
 
-/// A decoded image's pixels (2, from 8 bits 3), the breast cut out (2), and what is allocated in pieces, rounded up.
+/// A decoded image's pixels (2, from 8 bits 3) and the breast cut out (2), each in memory that may be twice as large, because it was
+/// another picture's.
 pub const DECODED_BYTES_PER_PIXEL: usize = 8;
 
 /// The part of it that is left once an image is prepared, while the next one of an exam is decoded: the breast cut out.

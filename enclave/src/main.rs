@@ -52,7 +52,7 @@ impl Arguments {
 }
 
 fn main() -> ! {
-    memory::give_back_large_blocks();
+    memory::set_up_allocator();
     panics::end_the_enclave();
     let arguments = match Arguments::try_parse_from(init::arguments()) {
         Ok(arguments) => arguments,

@@ -10,17 +10,17 @@ const MAPPED_FROM_BYTES: libc::c_int = 1024 * 1024;
 #[cfg(target_env = "gnu")]
 const ARENAS: libc::c_int = 2;
 
-/// What takes the place of musl's allocator, which maps every large block anew and unmaps it when freed: the kernel's work at that came to
-/// more than half of the arithmetic. This one keeps freed blocks, joins neighbours and fits closely, so that little more is held than is
-/// in use at the most; the machine has nobody else to give memory back to.
+/// What takes the place of musl's allocator, which maps every large block anew and unmaps it when freed: the kernel's work at that costs
+/// a twentieth of ten crops' time. This one keeps freed blocks, and so holds some tens of megabytes more (docs/performance.md); the machine has
+/// nobody else to give memory back to.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// Fixes the threshold. To be called first in `main`, before threads allocate.
+/// Fixes both. To be called first in `main`, before threads allocate.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "mallopt(3) has no safe wrapper")]
-pub fn give_back_large_blocks() {
+pub fn set_up_allocator() {
     // SAFETY: mallopt takes two integers, and changes nothing but the allocator's own parameters.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
@@ -30,7 +30,7 @@ pub fn give_back_large_blocks() {
 
 /// Another C library's allocator has no such threshold, or is not used.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_back_large_blocks() {}
+pub fn set_up_allocator() {}
 
 /// What the process holds, as the kernel counts it.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ const LEAST_DEVIATION: f64 = 1e-5;
 /// How many partial sums are added up side by side.
 const LANES: usize = 8;
 
-/// How many numbers are added up in single precision: eight a lane, whose sum is as good as each of them.
+/// How many numbers are added up in single precision: eight a lane, whose sum rounds little more than each of them does.
 const CHUNK: usize = 8 * LANES;
 
 /// Fills `buffer`, of `network` height times width values.
@@ -66,26 +66,29 @@ impl Source<'_> {
         Filled { rows: along(self.plan.top, height, rows), columns: along(self.plan.left, width, columns) }
     }
 
-    /// The grey in the middle of what the crop fills.
+    /// The mean grey of the row in the middle of what the crop fills: one pixel might be unlike all others.
     fn grey(&self) -> f32 {
         let Filled { rows, columns } = self.filled();
-        let column = columns.len() / 2;
-        self.row(rows.start.midpoint(rows.end), &columns).and_then(|row| row.get(column)).copied().unwrap_or(0).into()
+        let row = self.row(rows.start.midpoint(rows.end), &columns).unwrap_or_default();
+        let sum: u64 = row.iter().copied().map(u64::from).sum();
+        sum as f32 / row.len().max(1) as f32
     }
 
     /// The samples of window row `y` in these columns, which the crop fills; none where it has no such row.
     fn row(&self, y: usize, columns: &Range<usize>) -> Option<&[u16]> {
         let row = usize::try_from(self.plan.top + y as i64).ok().filter(|&row| row < self.pixels.nrows())?;
-        let first = (self.plan.left + columns.start as i64) as usize;
-        self.pixels.as_slice()?.get(row * self.pixels.ncols() + first..)?.get(..columns.len())
+        let first = usize::try_from(self.plan.left + columns.start as i64).ok()?;
+        let row = &self.pixels.as_slice()?[row * self.pixels.ncols()..][..self.pixels.ncols()];
+        row.get(first..)?.get(..columns.len())
     }
 }
 
 fn copy(source: &Source<'_>, width: usize, buffer: &mut [f32]) -> (Filled, Sums) {
     let (filled, mut sums) = (source.filled(), Sums::around(source.grey()));
     for (y, row) in filled.rows.clone().zip(filled.rows(buffer, width)) {
-        if let Some(samples) = source.row(y, &filled.columns) {
-            convert(samples, row);
+        match source.row(y, &filled.columns) {
+            Some(samples) => convert(samples, row),
+            None => row.fill(0.0),
         }
         sums.add(row);
     }
@@ -200,8 +203,8 @@ fn normalise(buffer: &mut [f32], width: usize, filled: &Filled, sums: &Sums) {
     }
 }
 
-/// Sums of numbers and of their squares, in double precision but for a few at a time. What is added is how far each is from one grey of the
-/// crop, because squares of greys that are far from 0 and near each other would differ in their last bits alone.
+/// Sums of numbers and of their squares, in double precision but for a few at a time. What is added is how far each is from a grey
+/// that is near their mean, because squares of greys that are far from 0 and near each other would differ in their last bits alone.
 struct Sums {
     grey: f32,
     added: usize,
@@ -252,12 +255,73 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The whole window in double precision, zeros and all, scaled and normalised as it is written down; and its deviation.
+    fn plainly(pixels: &Array2<u16>, plan: &CropPlan, network: (usize, usize)) -> (Vec<f64>, f64) {
+        let length = |start: i64, end: i64| (end - start) as usize;
+        let (height, width) = (length(plan.top, plan.bottom), length(plan.left, plan.right));
+        let at = |y: usize, x: usize| {
+            let place = |start: i64, at: usize| usize::try_from(start + at as i64).ok();
+            let pixel = place(plan.top, y).zip(place(plan.left, x)).and_then(|place| pixels.get(place));
+            pixel.copied().map_or(0.0, f64::from)
+        };
+        let (rows, columns) = (Taps::new(height, network.0), Taps::new(width, network.1));
+        let weighted = |taps: &Taps, output: usize, of: &dyn Fn(usize) -> f64| -> f64 {
+            let weights = taps.weights.iter().map(|weights| f64::from(weights[output]));
+            taps.inputs(output).into_iter().zip(weights).map(|(input, weight)| weight * of(input)).sum()
+        };
+        let values: Vec<f64> = (0..network.0 * network.1)
+            .map(|index| {
+                let (y, x) = (index / network.1, index % network.1);
+                if (height, width) == network {
+                    at(y, x)
+                } else {
+                    weighted(&rows, y, &|y| weighted(&columns, x, &|x| at(y, x)))
+                }
+            })
+            .collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        let deviation = variance.sqrt().max(LEAST_DEVIATION);
+        (values.iter().map(|value| (value - mean) / deviation).collect(), deviation)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn a_window_anywhere_is_what_it_is_written_down_as(
+            size in (1usize..40, 1usize..40),
+            corner in (-60i64..50, -60i64..50),
+            window in (1i64..60, 1i64..60),
+            scaled in (1usize..50, 1usize..50),
+            as_large in any::<bool>(),
+            seed in any::<u16>(),
+        ) {
+            let grey = |(y, x): (usize, usize)| (y * 7919 + x * 104_729 + usize::from(seed)) as u16;
+            let pixels = Array2::from_shape_fn(size, grey);
+            let plan = CropPlan { top: corner.0, bottom: corner.0 + window.0, left: corner.1, right: corner.1 + window.1 };
+            let network = if as_large { (window.0 as usize, window.1 as usize) } else { scaled };
+            let (expected, deviation) = plainly(&pixels, &plan, network);
+            let mut buffer = vec![f32::NAN; network.0 * network.1];
+            render(&pixels, &plan, network, &mut buffer);
+            // Greys of single precision are a 128th apart where they are largest; a window of one grey is their rounding alone.
+            let rounding = 0.02 / deviation + 1e-5;
+            for (at, (found, expected)) in buffer.iter().zip(&expected).enumerate() {
+                prop_assert!(found.is_finite());
+                let apart = (f64::from(*found) - expected).abs();
+                prop_assert!(deviation < 0.1 || apart <= rounding * expected.abs().max(1.0), "{}: {} is not {}", at, found, expected);
+            }
+        }
+    }
 
     #[test]
     fn a_crop_has_mean_0_and_deviation_1_however_near_its_greys_are() {
-        // Beside the crop are zeros in the first window, and none in the second and the third, which is scaled.
-        for (top, left, size) in [(-10, -7, 60), (5, 3, 60), (5, 3, 71)] {
+        // Beside the crop are zeros in the first window and in the last; the last two are scaled.
+        for (top, left, size) in [(-10, -7, 60), (5, 3, 60), (5, 3, 71), (-10, -7, 71)] {
             for (low, spread) in [(0u16, 60_000u16), (30_001, 500), (65_001, 3)] {
                 let grey = |(y, x): (usize, usize)| low + ((y * 7919 + x * 104_729) % usize::from(spread)) as u16;
                 let pixels = Array2::from_shape_fn((100, 90), grey);
@@ -275,15 +339,25 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_one_grey_is_all_but_0() {
-        for (size, grey) in [(60, 10_001), (71, 10_001), (60, 65_535)] {
+    fn one_pixel_that_is_unlike_all_others_spoils_no_deviation() {
+        let mut pixels = Array2::from_shape_fn((101, 101), |(y, x)| 10_000 + ((y * 7 + x * 3) % 11) as u16);
+        pixels[(50, 50)] = u16::MAX;
+        let plan = CropPlan { top: 0, bottom: 101, left: 0, right: 101 };
+        let mut buffer = vec![f32::NAN; 101 * 101];
+        render(&pixels, &plan, (101, 101), &mut buffer);
+        let (expected, _) = plainly(&pixels, &plan, (101, 101));
+        assert!((f64::from(buffer[50 * 101 + 50]) / expected[50 * 101 + 50] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_window_of_one_grey_is_0_and_stays_finite_when_it_is_scaled() {
+        let rendered = |size: i64, grey: u16| {
             let plan = CropPlan { top: 0, bottom: size, left: 0, right: size };
             let mut buffer = vec![f32::NAN; 60 * 60];
             render(&Array2::from_elem((90, 90), grey), &plan, (60, 60), &mut buffer);
-            assert!(buffer.iter().all(|value| value.is_finite()), "{size} {grey}");
-            if size == 60 {
-                assert!(buffer.iter().all(|value| *value == 0.0), "{grey}");
-            }
-        }
+            buffer
+        };
+        assert!([10_001, u16::MAX].into_iter().flat_map(|grey| rendered(60, grey)).all(|value| value == 0.0));
+        assert!([10_001, u16::MAX].into_iter().flat_map(|grey| rendered(71, grey)).all(f32::is_finite));
     }
 }

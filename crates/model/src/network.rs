@@ -22,7 +22,7 @@ pub(crate) struct Network {
     /// Which of the outputs each label is.
     classes: Vec<usize>,
     plan: Arc<TypedRunnableModel>,
-    /// What maps are made of, whose picture the plan then gives out after the scores: it is small, and a plan without it would be kept beside.
+    /// What maps are made of, whose picture the plan then gives out after the scores where it is asked for: a plan without it would be kept beside.
     sight: Result<Arc<Sight>, &'static str>,
 }
 

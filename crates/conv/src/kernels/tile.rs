@@ -413,6 +413,15 @@ mod tests {
     }
 
     #[test]
+    fn the_table_says_what_the_rule_says() {
+        for most in [0, 2, 6, 14, 28] {
+            for (width, tile) in table(most).into_iter().enumerate().skip(1) {
+                assert_eq!(usize::from(tile), tile_width(width, most), "{width}, at most {most}");
+            }
+        }
+    }
+
+    #[test]
     fn tiles_waste_little() {
         for width in 14..1000usize {
             let computed = width.div_ceil(tile_width(width, 14)) * tile_width(width, 14);
