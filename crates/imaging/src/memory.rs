@@ -52,27 +52,23 @@ impl Spare {
     }
 
     fn zeros(&self, count: usize) -> Vec<u16> {
-        let spare = {
-            let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let of = |capacities: RangeInclusive<usize>| {
-                let fitting = (0..spare.len()).filter(|at| capacities.contains(&spare[*at].capacity()));
-                fitting.min_by_key(|at| spare[*at].capacity())
-            };
-            // Of more than twice as much, a small picture would hold what a large one is counted for. Where there is none, one that is too
-            // small makes room.
-            let found = of(count..=2 * count).or_else(|| of(0..=count));
-            found.map(|at| spare.swap_remove(at))
-        };
-        match spare {
-            Some(mut memory) if memory.capacity() >= count => {
-                memory.resize(count, 0);
-                memory
-            }
-            small => {
-                drop(small);
-                vec![0; count]
-            }
+        // Of more than twice as much, a small picture would hold what a large one is counted for.
+        if let Some(mut memory) = self.take(|spare| smallest(spare, count..=2 * count)) {
+            memory.resize(count, 0);
+            return memory;
         }
+        // One that is too small makes room, or the smallest of as many as are kept: who asks will give back one more.
+        drop(self.take(|spare| {
+            let full = spare.len() >= limits::MAX_SPARE;
+            smallest(spare, 0..=if full { usize::MAX } else { count })
+        }));
+        vec![0; count]
+    }
+
+    fn take(&self, which: impl FnOnce(&[Vec<u16>]) -> Option<usize>) -> Option<Vec<u16>> {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = which(&spare)?;
+        Some(spare.swap_remove(at))
     }
 
     fn keep(&self, mut memory: Vec<u16>) {
@@ -83,11 +79,17 @@ impl Spare {
         let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         spare.push(memory);
         if spare.len() > limits::MAX_SPARE {
-            // The smallest is had again most cheaply.
-            let smallest = (0..spare.len()).min_by_key(|at| spare[*at].capacity());
+            // It is had again most cheaply.
+            let smallest = smallest(&spare, 0..=usize::MAX);
             smallest.map(|at| spare.swap_remove(at));
         }
     }
+}
+
+/// The place of the smallest that has room for so many.
+fn smallest(spare: &[Vec<u16>], capacities: RangeInclusive<usize>) -> Option<usize> {
+    let fitting = (0..spare.len()).filter(|at| capacities.contains(&spare[*at].capacity()));
+    fitting.min_by_key(|at| spare[*at].capacity())
 }
 
 #[cfg(test)]
@@ -114,6 +116,10 @@ mod tests {
         spare.keep(vec![1; 100]);
         assert_eq!(spare.zeros(49).capacity(), 49);
         assert_eq!(spare.0.lock().unwrap().len(), 1, "what is far too large waits for another");
+        (1..limits::MAX_SPARE).for_each(|more| spare.keep(vec![1; 100 + more]));
+        assert_eq!(spare.zeros(30).capacity(), 30);
+        let kept: Vec<usize> = spare.0.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(kept, (101..100 + limits::MAX_SPARE).collect::<Vec<_>>(), "the smallest made room");
     }
 
     #[test]
