@@ -108,9 +108,10 @@ test('from near the whole picture takes the reduced one’s place, at the same p
   await drop(page.locator('.screen'), [{ name: 'a', bytes: dicom('L-CC', { rows: 2400, columns: 1800 }) }]);
   await allShown(page, 1);
   const image = page.locator('[data-view="L-CC"]');
+  const untouched = await windowOf(page, 'L-CC');
   await image.focus();
   await page.keyboard.press('ArrowRight');
-  await expect.poll(async () => (await windowOf(page, 'L-CC')).width).toBeGreaterThan(0);
+  await expect.poll(() => windowOf(page, 'L-CC')).not.toEqual(untouched);
   const window = await windowOf(page, 'L-CC');
   const inner = () => brightness(page, 'L-CC', { from: 0.02, to: 0.1 });
   // Around the middle of the chest wall: what is seen grows brighter, step by step, and never jumps.
