@@ -1,0 +1,242 @@
+//! A file's rows on two threads: one inflates, the other takes the filters off, which is a third of the work.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+use png::{DecodeOptions, Decoded, StreamingDecoder, UnfilterRegion, chunk};
+
+use super::filter::{self, Unfilter};
+use crate::memory;
+
+/// What has been inflated may be copied from that far back (PNG, third edition, section 10.1).
+const LOOKBACK: usize = 32 << 10;
+
+/// Bytes that are inflated before the other thread has them: several rows, which stay in a core's own cache.
+const PIECE: usize = 128 << 10;
+
+/// Pieces in memory: one being filled, one being read, and one between.
+const PIECES: usize = 3;
+
+/// How the greys of a file that is not interlaced lie in it.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// Of a grey: 1 or 2.
+    pub(super) bytes: usize,
+}
+
+impl Layout {
+    /// Bytes of a row, without the filter's type before them.
+    fn row(&self) -> usize {
+        self.width * self.bytes
+    }
+}
+
+/// The greys of the file's first image.
+///
+/// None where the file is not as it should be, or there is no thread to be had. The library's own reader, on one thread, tells what is wrong.
+pub(super) fn read(file: &[u8], layout: Layout) -> Option<Vec<u16>> {
+    let (filled, pieces) = sync_channel(PIECES);
+    let (give_back, spare) = channel();
+    for _ in 0..PIECES {
+        give_back.send(vec![0; LOOKBACK + PIECE]).ok()?;
+    }
+    thread::scope(|scope| {
+        let inflating = thread::Builder::new().spawn_scoped(scope, move || {
+            Inflating::begin(file)?.all(layout.height * (1 + layout.row()), &filled, &spare)
+        });
+        let inflating = inflating.ok()?;
+        let greys = match layout.bytes {
+            1 => unfiltered::<1>(layout, &pieces, &give_back),
+            _ => unfiltered::<2>(layout, &pieces, &give_back),
+        };
+        // Ends the other thread too, if this one found something wrong.
+        drop((pieces, give_back));
+        inflating.join().ok()??;
+        greys
+    })
+}
+
+/// A file whose image data is read.
+struct Inflating<'a> {
+    decoder: StreamingDecoder,
+    rest: &'a [u8],
+}
+
+impl<'a> Inflating<'a> {
+    /// Reads what stands before the image's data.
+    fn begin(file: &'a [u8]) -> Option<Self> {
+        let mut options = DecodeOptions::default();
+        options.set_ignore_text_chunk(true);
+        options.set_ignore_iccp_chunk(true);
+        let mut this = Self { decoder: StreamingDecoder::new_with_options(options), rest: file };
+        while !matches!(this.step(None)?, Decoded::ChunkBegin(_, chunk::IDAT)) {}
+        Some(this)
+    }
+
+    /// Reads on; none where the file is damaged or has ended.
+    fn step(&mut self, to: Option<(&mut UnfilterRegion, &mut Vec<u8>)>) -> Option<Decoded> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (read, what) = match to {
+            Some((region, bytes)) => self.decoder.update(self.rest, Some(&mut region.as_buf(bytes))),
+            None => self.decoder.update(self.rest, None),
+        }
+        .ok()?;
+        self.rest = self.rest.get(read..)?;
+        Some(what)
+    }
+
+    /// Inflates so many bytes, in pieces that stand behind the bytes before them, and reads what follows in the image's data, as its checks
+    /// are there.
+    fn all(mut self, mut wanted: usize, filled: &SyncSender<Vec<u8>>, spare: &Receiver<Vec<u8>>) -> Option<()> {
+        let mut piece = spare.recv().ok()?;
+        let mut kept = 0;
+        while wanted > 0 {
+            piece.truncate(LOOKBACK + wanted.min(PIECE));
+            let mut region = UnfilterRegion { available: LOOKBACK - kept, filled: LOOKBACK };
+            while region.filled < piece.len() {
+                let (before, unread) = (region.filled, self.rest.len());
+                let what = self.step(Some((&mut region, &mut piece)))?;
+                let stands = (before, unread) == (region.filled, self.rest.len());
+                let ended = matches!(what, Decoded::ImageDataFlushed) && region.filled < piece.len();
+                if stands || ended {
+                    return None;
+                }
+            }
+            wanted -= piece.len() - LOOKBACK;
+            let mut next = spare.recv().ok()?;
+            kept = LOOKBACK.min(piece.len() - LOOKBACK);
+            next[LOOKBACK - kept..LOOKBACK].copy_from_slice(&piece[piece.len() - kept..]);
+            filled.send(std::mem::replace(&mut piece, next)).ok()?;
+        }
+        while !matches!(self.step(None)?, Decoded::ImageDataFlushed) {}
+        Some(())
+    }
+}
+
+/// The greys of the rows that come out of the pieces; none where rows are too few, too many, or of no known filter.
+fn unfiltered<const BYTES: usize>(
+    layout: Layout,
+    pieces: &Receiver<Vec<u8>>,
+    give_back: &Sender<Vec<u8>>,
+) -> Option<Vec<u16>> {
+    let mut greys = memory::greys(layout.width * layout.height);
+    let mut rows = greys.chunks_exact_mut(layout.width);
+    let zeros = vec![0; layout.width];
+    let mut above: &[u16] = &zeros;
+    // What there is of a row that lies in two pieces.
+    let length = 1 + layout.row();
+    let mut begun: Vec<u8> = Vec::with_capacity(length);
+    while let Ok(piece) = pieces.recv() {
+        let mut rest = &piece[LOOKBACK..];
+        while begun.len() + rest.len() >= length {
+            let (part, others) = rest.split_at(length - begun.len());
+            let filtered = if begun.is_empty() {
+                part
+            } else {
+                begun.extend_from_slice(part);
+                &begun
+            };
+            let (kind, filtered) = filtered.split_first()?;
+            let row = rows.next()?;
+            Unfilter { filtered: filtered.as_chunks::<BYTES>().0, above, row }.by(filter::Type::of(*kind)?);
+            above = row;
+            begun.clear();
+            rest = others;
+        }
+        begun.extend_from_slice(rest);
+        // When the last piece is read, nobody wants one.
+        let _ = give_back.send(piece);
+    }
+    rows.next().is_none().then_some(())?;
+    Some(greys)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use png::{BitDepth, ColorType, Encoder, Filter};
+    use proptest::prelude::*;
+
+    use super::super::{DecodeLimits, decode};
+    use super::*;
+
+    const FILTERS: [Filter; 6] =
+        [Filter::NoFilter, Filter::Sub, Filter::Up, Filter::Avg, Filter::Paeth, Filter::Adaptive];
+
+    /// A file of pieces of image data of so many bytes.
+    fn file(layout: Layout, bytes: &[u8], filter: Filter, chunk: usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, layout.width as u32, layout.height as u32);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.set_depth(if layout.bytes == 1 { BitDepth::Eight } else { BitDepth::Sixteen });
+        encoder.set_filter(filter);
+        let mut writer = encoder.write_header().unwrap();
+        let mut stream = writer.stream_writer_with_size(chunk).unwrap();
+        stream.write_all(bytes).unwrap();
+        stream.finish().unwrap();
+        drop(writer);
+        file
+    }
+
+    /// By the library's reader alone, which small images are read by.
+    fn by_one_thread(file: &[u8]) -> Option<Vec<u16>> {
+        decode(file, &DecodeLimits::default()).ok().map(|greys| greys.into_raw_vec_and_offset().0)
+    }
+
+    /// Smooth, with some noise, so that filters and matches are worth their while.
+    fn bytes(layout: Layout, noise: u8, seed: u64) -> Vec<u8> {
+        let mut state = seed | 1;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as u8
+        };
+        (0..layout.height * layout.row()).map(|at| (at / 7) as u8 ^ next() % noise.max(1)).collect()
+    }
+
+    #[test]
+    fn an_image_of_many_pieces_is_read_as_by_one_thread() {
+        for (bytes_each, filter) in [1, 2].into_iter().flat_map(|bytes| FILTERS.map(|filter| (bytes, filter))) {
+            let layout = Layout { width: 509, height: 511, bytes: bytes_each };
+            assert!(layout.width * layout.height < super::super::TWO_THREADS);
+            assert!(bytes_each == 1 || layout.row() * layout.height > PIECES * PIECE, "memory is used again");
+            let file = file(layout, &bytes(layout, 40, 3), filter, 30_000);
+            let greys = read(&file, layout).unwrap();
+            assert_eq!(Some(&greys), by_one_thread(&file).as_ref(), "{filter:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_image_is_read_as_by_one_thread_and_a_damaged_one_no_more_leniently(
+            (width, height, each) in (1usize..400, 1usize..60, 1usize..=2),
+            (noise, seed) in (any::<u8>(), any::<u64>()),
+            filter in prop::sample::select(FILTERS.to_vec()),
+            chunk in 1usize..5000,
+            damage in prop::option::of((any::<prop::sample::Index>(), 1u8..)),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let layout = Layout { width, height, bytes: each };
+            let mut file = file(layout, &bytes(layout, noise, seed), filter, chunk);
+            let greys = by_one_thread(&file);
+            prop_assert!(greys.is_some());
+            prop_assert_eq!(&read(&file, layout), &greys);
+            if let Some((at, flip)) = damage {
+                let at = at.index(file.len());
+                file[at] ^= flip;
+            }
+            if let Some(cut) = cut {
+                file.truncate(cut.index(file.len()));
+            }
+            // The header was read before, and says what is to be expected.
+            let same_header = file.get(8..33) == self::file(layout, &vec![0; height * layout.row()], filter, chunk).get(8..33);
+            if let Some(greys) = read(&file, layout).filter(|_| same_header && file.starts_with(super::super::SIGNATURE)) {
+                prop_assert_eq!(Some(greys), by_one_thread(&file));
+            }
+        }
+    }
+}
