@@ -195,7 +195,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as u8
         };
-        (0..layout.height * layout.row()).map(|at| (at / 7) as u8 ^ next() % noise.max(1)).collect()
+        (0..layout.height * layout.row()).map(|at| (at / 7) as u8 ^ (next() % noise.max(1))).collect()
     }
 
     #[test]
