@@ -11,6 +11,8 @@ use crate::layout::Line;
 pub(crate) trait Lanes: Copy {
     /// The widest tile of pixels whose sums stay in registers, for one block of outputs and for two at once (0: never two).
     const PIXELS: [usize; 2];
+    /// The most strips whose sums stay in registers, of the numbers that there are kernels for: 1 or 4.
+    const STRIPS: usize;
 
     /// All zero.
     unsafe fn zero() -> Self;
@@ -20,12 +22,18 @@ pub(crate) trait Lanes: Copy {
     unsafe fn constant(value: f32) -> Self;
     /// A line.
     unsafe fn load(from: *const Line) -> Self;
+    /// Sixteen numbers, wherever they lie.
+    unsafe fn read(from: *const f32) -> Self;
+    /// Has numbers brought into the cache that will be read soon.
+    unsafe fn fetch(from: *const f32);
     /// Writes a line.
     unsafe fn store(self, to: *mut Line);
     /// `self + other`
     unsafe fn add(self, other: Self) -> Self;
     /// `self - other`
     unsafe fn sub(self, other: Self) -> Self;
+    /// Every second number of both, from the first on and from the second on.
+    unsafe fn unzip(self, other: Self) -> [Self; 2];
     /// `self * factor + addend`, rounded once where the processor can.
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The larger of both; `other` where either is not a number.

@@ -3,7 +3,7 @@
 
 use crate::Options;
 use crate::graph::{Graph, Id, Node, Operation, Shape, Windows};
-use crate::kernels::{Kernel, MAX_SINKS, SLIDING, SLIDING_PIXELS};
+use crate::kernels::{self, Kernel, MAX_SINKS, PHASED, SLIDING, SLIDING_PIXELS};
 use crate::layout::Geometry;
 use crate::limits;
 use crate::weights::{self, Affine, Store, Weights};
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
         windows: Windows,
         /// Whether the columns of the max pooling that follows are pooled at once.
         pooled: bool,
+        /// Whether columns are transformed by phases.
+        phased: bool,
     },
     Direct(Kernel),
     Winograd,
@@ -82,7 +84,11 @@ impl Step {
 
     /// The number of rows that it computes at a time, at least.
     pub(crate) fn band(&self) -> usize {
-        if matches!(self.kind, Kind::Winograd) { crate::kernels::TILE } else { 1 }
+        match self.kind {
+            Kind::Winograd => kernels::TILE,
+            Kind::Planar { phased: true, .. } => kernels::BAND,
+            _ => 1,
+        }
     }
 }
 
@@ -210,8 +216,9 @@ impl<'g> Analysis<'g> {
         let from = described.from[0].0;
         let Operation::Convolution { windows: before, .. } = &self.graph.nodes[from].operation else { return None };
         let columns = (windows.size.1, windows.stride.1, windows.columns) == (3, 2, (0, 0));
-        let fits = (before.size.1, before.stride.1) == SLIDING && 2 * described.shape.width + 1 >= SLIDING_PIXELS;
-        (self.options.kernels.slides() && self.is_planar(from) && columns && fits).then_some(from)
+        let slides = (before.size.1, before.stride.1) == SLIDING && 2 * described.shape.width + 1 >= SLIDING_PIXELS;
+        let fits = self.is_phased(before) || self.options.kernels.slides() && slides;
+        (self.is_planar(from) && columns && fits).then_some(from)
     }
 
     /// Whether a convolution reads an input as it comes.
@@ -220,6 +227,11 @@ impl<'g> Analysis<'g> {
         let Operation::Convolution { .. } = described.operation else { return false };
         let input = &self.graph.nodes[described.from[0].0];
         matches!(input.operation, Operation::Input) && input.shape.channels < limits::PLANAR_CHANNELS
+    }
+
+    /// Whether a convolution of planes is computed by phases.
+    fn is_phased(&self, windows: &Windows) -> bool {
+        self.options.winograd && (windows.size.1, windows.stride.1) == PHASED
     }
 
     fn need(&mut self, id: Id) {
@@ -356,12 +368,17 @@ impl<'g> Analysis<'g> {
                 let each = inputs * windows.size.0 * windows.size.1;
                 operations = 2 * (each as u64) * (shape.numbers() as u64);
                 if self.is_planar(base.operation) {
-                    packed = Some(store.planar(weights, shape.channels, each));
+                    let phased = self.is_phased(windows);
+                    packed = Some(if phased {
+                        store.phased(weights, shape.channels, inputs * windows.size.0)
+                    } else {
+                        store.planar(weights, shape.channels, each)
+                    });
                     let pooled = self.pooled[base.operation];
                     if pooled {
                         out.width = (shape.width - 3) / 2 + 1;
                     }
-                    Kind::Planar { input: self.input(node.from[0].0), windows: *windows, pooled }
+                    Kind::Planar { input: self.input(node.from[0].0), windows: *windows, pooled, phased }
                 } else if self.options.winograd && gains_by_tiles(windows, inputs, shape.channels) {
                     packed = Some(store.transformed(weights, shape.channels, inputs));
                     Kind::Winograd
@@ -434,7 +451,7 @@ fn pad(lowered: &mut Lowered) {
                 let reach = (step.out.width - 1) * kernel.stride.1 + kernel.size.1;
                 (kernel.padding.1, reach.saturating_sub(kernel.padding.1))
             }
-            Kind::Winograd => (1, step.out.width.div_ceil(crate::kernels::TILE) * crate::kernels::TILE + 1),
+            Kind::Winograd => (1, step.out.width.div_ceil(kernels::TILE) * kernels::TILE + 1),
             _ => (0, 0),
         };
         let geometry = &mut lowered.values[from].geometry;

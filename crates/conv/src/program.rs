@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::graph::{Graph, Operation, Shape};
 use crate::isa::KernelSet;
-use crate::kernels::scratch_lines;
+use crate::kernels::{FACTORS, PHASED, phases_lines, scratch_lines};
 use crate::layout::{Geometry, LANES, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
@@ -20,7 +20,8 @@ use crate::{Error, limits};
 pub struct Options {
     /// With which kernels.
     pub kernels: KernelSet,
-    /// Whether 3 x 3 convolutions are computed by Winograd's transformation, which is faster and rounds otherwise.
+    /// Whether 3 x 3 convolutions, and first layers of seven columns, are computed by Winograd's transformations, which are faster and round
+    /// otherwise.
     pub winograd: bool,
 }
 
@@ -176,8 +177,10 @@ impl Program {
             name: step.name.clone(),
             how: match step.kind {
                 Kind::Pack { .. } => "pack",
-                Kind::Planar { pooled: true, .. } => "direct, planes, pooled",
-                Kind::Planar { pooled: false, .. } => "direct, planes",
+                Kind::Planar { phased: true, pooled: true, .. } => "Winograd F(4, 4), planes, pooled",
+                Kind::Planar { phased: true, pooled: false, .. } => "Winograd F(4, 4), planes",
+                Kind::Planar { phased: false, pooled: true, .. } => "direct, planes, pooled",
+                Kind::Planar { phased: false, pooled: false, .. } => "direct, planes",
                 Kind::Direct(_) => "direct",
                 Kind::Winograd => "Winograd F(4x4, 3x3)",
                 Kind::Pool(_) => "max pooling",
@@ -238,6 +241,11 @@ fn scratch(lowered: &Lowered, step: &Step) -> usize {
             let input = lowered.values[from].geometry;
             scratch_lines(input, step.out, tiles_at_once(input, step.out))
         }
+        (Kind::Planar { input, windows, phased: true, .. }, _) => {
+            let Shape { channels, width, .. } = lowered.inputs[*input];
+            let padded = width + windows.columns.0 + windows.columns.1;
+            phases_lines(channels, (windows.size.0, windows.stride.0), padded)
+        }
         _ => 0,
     }
 }
@@ -290,8 +298,9 @@ fn check_weights(graph: &Graph, others: u64) -> Result<(), Error> {
     for node in &graph.nodes {
         if let Operation::Convolution { windows, .. } = &node.operation {
             let inputs = graph.shape(node.from[0]).channels as u64;
-            // Of a transformed kernel 36 numbers are kept.
-            let each = (windows.size.0 * windows.size.1).max(36) as u64;
+            // Of a transformed kernel 36 numbers are kept, or so many of each row.
+            let row = if (windows.size.1, windows.stride.1) == PHASED { FACTORS } else { windows.size.1 };
+            let each = (windows.size.0 * row).max(36) as u64;
             let lines = (node.shape.channels.div_ceil(LANES) as u64).saturating_mul(inputs).saturating_mul(each);
             needed = needed.saturating_add(lines.saturating_mul(size_of::<Line>() as u64));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::graph::{Shape, Windows};
 use crate::isa::Work;
-use crate::kernels::{Direct, Join, Kernel, Planar, Pool, RowSum, Settling, Sink, Winograd};
+use crate::kernels::{Direct, Join, Kernel, Phases, Planar, Pool, RowSum, Settling, Sink, Winograd};
 use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
@@ -374,15 +374,20 @@ impl Shared<'_> {
         let input = step.from.map(|value| self.rows(value, rings));
         let kernel_set = program.options.kernels;
         let work = match (&step.kind, input) {
-            (Kind::Planar { input, windows, pooled }, _) => {
+            (Kind::Planar { input, windows, pooled, phased }, _) => {
                 let shape = program.lowered.inputs[*input];
                 let (input, height, width) = match padded(program, step) {
                     Some(wanted) => (numbers(self.outside.padded[task.step]), wanted.height, wanted.width),
                     None => (self.outside.inputs[*input], shape.height, shape.width),
                 };
-                let kernel = Kernel { size: windows.size, stride: windows.stride, padding: (0, 0) };
                 let (shape, pooled) = ((shape.channels, height, width), *pooled);
-                Work::Planar(Planar { kernel, weights, input, shape, out, pooled, sinks })
+                if *phased {
+                    let rows = (windows.size.0, windows.stride.0);
+                    Work::Phases(Phases { rows, weights, input, shape, out, pooled, sinks, scratch })
+                } else {
+                    let kernel = Kernel { size: windows.size, stride: windows.stride, padding: (0, 0) };
+                    Work::Planar(Planar { kernel, weights, input, shape, out, pooled, sinks })
+                }
             }
             (Kind::Pack { input }, _) => return pack(self.outside.inputs[*input], sinks, task.rows.clone()),
             (_, None) => unreachable!("a step without an input"),

@@ -199,7 +199,11 @@ fn balance(lowered: &Lowered, parts: &mut [Part]) {
 fn row_cost(step: &Step) -> u64 {
     /// To write a number, and to transform it.
     const NUMBER: u64 = 64;
-    let saved = if matches!(step.kind, Kind::Winograd) { 4 } else { 1 };
+    let saved = match step.kind {
+        Kind::Winograd => 4,
+        Kind::Planar { phased: true, .. } => 2,
+        _ => 1,
+    };
     let numbers = (step.out.blocks() * LANES * step.out.width) as u64;
     step.operations / step.out.height.max(1) as u64 / saved + NUMBER * numbers
 }

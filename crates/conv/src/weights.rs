@@ -109,6 +109,11 @@ impl Store {
         self.keep(lines)
     }
 
+    /// See [`kernels::phased`].
+    pub(crate) fn phased(&mut self, weights: &[f32], outputs: usize, rows: usize) -> Weights {
+        self.keep(kernels::phased(weights, outputs, rows))
+    }
+
     /// See [`kernels::transformed`].
     pub(crate) fn transformed(&mut self, weights: &[f32], outputs: usize, inputs: usize) -> Weights {
         self.keep(kernels::transformed(weights, outputs, inputs))

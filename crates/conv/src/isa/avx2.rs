@@ -10,6 +10,7 @@ pub(crate) struct Avx2(__m256, __m256);
 
 impl Lanes for Avx2 {
     const PIXELS: [usize; 2] = [6, 0];
+    const STRIPS: usize = 1;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -39,6 +40,18 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: the caller's processor has AVX2, and there are sixteen numbers.
+        unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn fetch(from: *const f32) {
+        // SAFETY: nothing is read that is not there: it is advice.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut Line) {
         let to: *mut f32 = to.cast();
         // SAFETY: the caller's processor has AVX2; a line is sixteen numbers, aligned to 64 bytes.
@@ -58,6 +71,18 @@ impl Lanes for Avx2 {
     unsafe fn sub(self, other: Self) -> Self {
         // SAFETY: the caller's processor has AVX2.
         unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, other: Self) -> [Self; 2] {
+        // SAFETY: the caller's processor has AVX2.
+        unsafe {
+            // In quarters of each pair, which stand in turn then.
+            let sorted = |a| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(a)));
+            let even = |a, b| sorted(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = |a, b| sorted(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            [Self(even(self.0, self.1), even(other.0, other.1)), Self(odd(self.0, self.1), odd(other.0, other.1))]
+        }
     }
 
     #[inline(always)]

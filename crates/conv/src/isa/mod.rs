@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::kernels::{Direct, Join, Planar, Pool, Products, RowSum, Scatter, Winograd};
+use crate::kernels::{Direct, Join, Phases, Planar, Pool, Products, RowSum, Scatter, Winograd};
 use crate::lanes::Lanes;
 
 #[cfg(target_arch = "x86_64")]
@@ -116,6 +116,7 @@ unsafe fn avx2(work: &mut Work<'_, '_>, range: Range<usize>) {
 pub(crate) enum Work<'a, 's> {
     Direct(Direct<'a, 's>),
     Planar(Planar<'a, 's>),
+    Phases(Phases<'a, 's>),
     Winograd(Winograd<'a, 's>),
     Products(Products<'a, 's>),
     Scatter(Scatter<'a, 's>),
@@ -132,6 +133,10 @@ impl Work<'_, '_> {
                 work.out.height
             }
             Self::Planar(work) => {
+                work.check();
+                work.out.height
+            }
+            Self::Phases(work) => {
                 work.check();
                 work.out.height
             }
@@ -173,6 +178,7 @@ impl Work<'_, '_> {
             match self {
                 Self::Direct(work) => work.run::<V>(range),
                 Self::Planar(work) => work.run::<V>(range),
+                Self::Phases(work) => work.run::<V>(range),
                 Self::Winograd(work) => work.run::<V>(range),
                 Self::Products(work) => work.run::<V>(range),
                 Self::Scatter(work) => work.run::<V>(range),

@@ -15,6 +15,7 @@ impl Portable {
 
 impl Lanes for Portable {
     const PIXELS: [usize; 2] = [2, 0];
+    const STRIPS: usize = 1;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -39,6 +40,15 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
+    unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: there are sixteen numbers.
+        Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn fetch(_: *const f32) {}
+
+    #[inline(always)]
     unsafe fn store(self, to: *mut Line) {
         // SAFETY: `to` is to a line.
         unsafe { *to = Line(self.0) }
@@ -52,6 +62,12 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
         self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn unzip(self, other: Self) -> [Self; 2] {
+        let both = [self.0, other.0];
+        [0, 1].map(|first| Self(std::array::from_fn(|at| both.as_flattened()[2 * at + first])))
     }
 
     #[inline(always)]

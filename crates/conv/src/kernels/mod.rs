@@ -1,12 +1,14 @@
 //! What is computed, row by row. Each kernel checks once, where it is called, that all that it will touch is there.
 
 mod direct;
+mod phases;
 mod planar;
 mod rowwise;
 mod tile;
 mod winograd;
 
 pub(crate) use direct::Direct;
+pub(crate) use phases::{BAND, FACTORS, PHASED, Phases, phased, phases_lines};
 pub(crate) use planar::Planar;
 pub(crate) use rowwise::{Join, Pool, RowSum};
 pub(crate) use tile::{SLIDING, SLIDING_PIXELS};

@@ -12,6 +12,7 @@ use crate::layout::{Geometry, Line, Rows};
 mod transform;
 
 pub(crate) use transform::transformed;
+pub(super) use transform::{inward, outward};
 use transform::{outputs, patch};
 
 /// Rows and columns of outputs of a tile.

@@ -50,7 +50,7 @@ pub(super) unsafe fn patch<V: Lanes>(
 /// # Safety
 /// As for [`Lanes`].
 #[inline(always)]
-unsafe fn inward<V: Lanes>(d: [V; PATCH]) -> [V; PATCH] {
+pub(in crate::kernels) unsafe fn inward<V: Lanes>(d: [V; PATCH]) -> [V; PATCH] {
     // SAFETY: the caller's promise.
     unsafe {
         let (two, four) = (V::constant(2.0), V::constant(4.0));
@@ -103,7 +103,7 @@ pub(super) unsafe fn outputs<V: Lanes>(from: Summed) -> [[V; TILE]; TILE] {
 /// # Safety
 /// As for [`Lanes`].
 #[inline(always)]
-unsafe fn outward<V: Lanes>(m: [V; PATCH]) -> [V; TILE] {
+pub(in crate::kernels) unsafe fn outward<V: Lanes>(m: [V; PATCH]) -> [V; TILE] {
     // SAFETY: the caller's promise.
     unsafe {
         let (two, four, eight) = (V::constant(2.0), V::constant(4.0), V::constant(8.0));
