@@ -33,7 +33,7 @@ const HALF: f32 = 0.5;
 pub(crate) const FACTORS: usize = 2 * POINTS - 1;
 
 /// Rows of results whose inputs are transformed at once: few of a band's are its neighbour's too, and all stay in the cache.
-pub(crate) const BAND: usize = 8;
+pub(crate) const BAND: usize = 4;
 
 /// One convolution of planes, without padding.
 pub(crate) struct Phases<'a, 's> {
