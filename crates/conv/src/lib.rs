@@ -24,6 +24,7 @@ mod program;
 mod run;
 mod schedule;
 mod weights;
+mod wide;
 
 pub use error::Error;
 pub use graph::{Graph, Id, Shape, Windows};
@@ -31,6 +32,7 @@ pub use isa::KernelSet;
 pub use pages::prefer_huge_pages;
 pub use program::{Options, Program, StepReport};
 pub use weights::Store;
+pub use wide::{Wide, wide};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use cloister_conv::{Wide, wide};
 use ndarray::Array2;
 
 use crate::{CropPlan, resize::Taps};
@@ -87,17 +88,27 @@ fn copy(source: &Source<'_>, width: usize, buffer: &mut [f32]) -> (Filled, Sums)
     let (filled, mut sums) = (source.filled(), Sums::around(source.grey()));
     for (y, row) in filled.rows.clone().zip(filled.rows(buffer, width)) {
         match source.row(y, &filled.columns) {
-            Some(samples) => convert(samples, row),
+            Some(samples) => wide(Convert { samples, to: row }),
             None => row.fill(0.0),
         }
-        sums.add(row);
+        wide(Add { sums: &mut sums, row });
     }
     (filled, sums)
 }
 
-fn convert(samples: &[u16], to: &mut [f32]) {
-    for (to, sample) in to.iter_mut().zip(samples) {
-        *to = f32::from(*sample);
+struct Convert<'a> {
+    samples: &'a [u16],
+    to: &'a mut [f32],
+}
+
+impl Wide for Convert<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (to, sample) in self.to.iter_mut().zip(self.samples) {
+            *to = f32::from(*sample);
+        }
     }
 }
 
@@ -116,12 +127,9 @@ fn resize(source: &Source<'_>, network: (usize, usize), buffer: &mut [f32]) -> (
         for y in needed {
             lines.fill(y);
         }
-        let [a, b, c, d] = needed.map(|y| lines.get(y));
-        let [wa, wb, wc, wd] = [0, 1, 2, 3].map(|tap| taps.weights[tap][y]);
-        for ((((to, a), b), c), d) in row.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *to = wa * a + wb * b + wc * c + wd * d;
-        }
-        sums.add(row);
+        let (from, weights) = (needed.map(|y| lines.get(y)), [0, 1, 2, 3].map(|tap| taps.weights[tap][y]));
+        wide(Blend { to: row, from, weights });
+        wide(Add { sums: &mut sums, row });
     }
     (filled, sums)
 }
@@ -166,25 +174,56 @@ impl<'a> Lines<'a> {
             return;
         };
         let (width, overhang) = (self.source.size().1, Taps::OVERHANG);
-        convert(samples, &mut self.padded[overhang + self.columns.start..overhang + self.columns.end]);
+        let to = &mut self.padded[overhang + self.columns.start..overhang + self.columns.end];
+        wide(Convert { samples, to });
         let (first, last) = (self.padded[overhang], self.padded[overhang + width - 1]);
         self.padded[..overhang].fill(first);
         self.padded[overhang + width..].fill(last);
         for (run, first) in &self.runs {
             let to = &mut line[run.start - self.outputs.start..run.end - self.outputs.start];
             let from = [0, 1, 2, 3].map(|tap| &self.padded[first + tap..first + tap + run.len()]);
-            weigh(to, from, [0, 1, 2, 3].map(|tap| &self.taps.weights[tap][run.clone()]));
+            wide(Weigh { to, from, weights: [0, 1, 2, 3].map(|tap| &self.taps.weights[tap][run.clone()]) });
         }
     }
 }
 
 /// Each of `to` is the sum of four numbers times their weights.
-fn weigh(to: &mut [f32], from: [&[f32]; 4], weights: [&[f32]; 4]) {
-    let ([a, b, c, d], [wa, wb, wc, wd]) = (from, weights);
-    for ((((to, (a, wa)), (b, wb)), (c, wc)), (d, wd)) in
-        to.iter_mut().zip(a.iter().zip(wa)).zip(b.iter().zip(wb)).zip(c.iter().zip(wc)).zip(d.iter().zip(wd))
-    {
-        *to = wa * a + wb * b + wc * c + wd * d;
+struct Weigh<'a> {
+    to: &'a mut [f32],
+    from: [&'a [f32]; 4],
+    weights: [&'a [f32]; 4],
+}
+
+impl Wide for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let ([a, b, c, d], [wa, wb, wc, wd]) = (self.from, self.weights);
+        for ((((to, (a, wa)), (b, wb)), (c, wc)), (d, wd)) in
+            self.to.iter_mut().zip(a.iter().zip(wa)).zip(b.iter().zip(wb)).zip(c.iter().zip(wc)).zip(d.iter().zip(wd))
+        {
+            *to = wa * a + wb * b + wc * c + wd * d;
+        }
+    }
+}
+
+/// As [`Weigh`], with the same weights for all.
+struct Blend<'a> {
+    to: &'a mut [f32],
+    from: [&'a [f32]; 4],
+    weights: [f32; 4],
+}
+
+impl Wide for Blend<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let ([a, b, c, d], [wa, wb, wc, wd]) = (self.from, self.weights);
+        for ((((to, a), b), c), d) in self.to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *to = wa * a + wb * b + wc * c + wd * d;
+        }
     }
 }
 
@@ -197,9 +236,39 @@ fn normalise(buffer: &mut [f32], width: usize, filled: &Filled, sums: &Sums) {
         let columns = if filled.rows.contains(&y) { filled.columns.clone() } else { 0..0 };
         row[..columns.start].fill(zero);
         row[columns.end..].fill(zero);
-        for value in &mut row[columns] {
-            *value = (*value - mean) * factor;
+        wide(Normalise { row: &mut row[columns], mean, factor });
+    }
+}
+
+struct Normalise<'a> {
+    row: &'a mut [f32],
+    mean: f32,
+    factor: f32,
+}
+
+impl Wide for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for value in self.row {
+            *value = (*value - self.mean) * self.factor;
         }
+    }
+}
+
+/// Adds a row to sums.
+struct Add<'a> {
+    sums: &'a mut Sums,
+    row: &'a [f32],
+}
+
+impl Wide for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.sums.add(self.row);
     }
 }
 
@@ -217,10 +286,13 @@ impl Sums {
         Self { grey, added: 0, values: [0.0; LANES], squares: [0.0; LANES] }
     }
 
+    #[inline(always)]
     fn add(&mut self, row: &[f32]) {
         self.added += row.len();
         let (chunks, rest) = row.as_chunks::<CHUNK>();
-        chunks.iter().for_each(|chunk| self.add_lanes(chunk.as_chunks().0));
+        for chunk in chunks {
+            self.add_lanes(chunk.as_chunks().0);
+        }
         let (lanes, rest) = rest.as_chunks();
         self.add_lanes(lanes);
         let mut last = [self.grey; LANES];
@@ -228,6 +300,7 @@ impl Sums {
         self.add_lanes(&[last]);
     }
 
+    #[inline(always)]
     fn add_lanes(&mut self, lanes: &[[f32; LANES]]) {
         let (mut values, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
         for lanes in lanes {
