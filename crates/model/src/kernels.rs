@@ -7,7 +7,7 @@ use tract_onnx::tract_core::tract_linalg::isa;
 const ENGINE: &str = "tract 0.23.9";
 
 /// The engine, the instruction sets of this processor that it chooses its kernels by, and which of our convolutions run here, such as
-/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f, conv 1 avx512`. Where two machines say the same, the same inputs give the same bits.
+/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f, conv 2 avx512`. Where two machines say the same, the same inputs give the same bits.
 pub fn kernels() -> String {
     format!("{ENGINE} {:?}, conv {} {}", isa::native(), cloister_conv::REVISION, KernelSet::best())
 }
