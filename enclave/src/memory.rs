@@ -1,21 +1,14 @@
 //! What the process holds, and how the allocator gives it back. A network's activations are blocks of tens of megabytes; glibc raises its threshold to such
 //! sizes by itself, and then keeps freed ones in its arenas, which nearly doubles the most that an enclave holds.
 
-#[cfg(any(target_env = "musl", test))]
-mod divided;
-
 /// Blocks from this size on are mapped, and unmapped when freed. Larger values cost memory (470 MB at 4 MiB, 690 at 8, 350 at this one,
 /// with four full-size networks on two threads) and saved no time that could be measured.
-const MAPPED_FROM_BYTES: usize = 1024 * 1024;
+#[cfg(target_env = "gnu")]
+const MAPPED_FROM_BYTES: libc::c_int = 1024 * 1024;
 
 /// How many arenas there are: each keeps what it was given once, and threads that live as long as a picture's digest get a new one each.
 #[cfg(target_env = "gnu")]
 const ARENAS: libc::c_int = 2;
-
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: divided::Divided<dlmalloc::GlobalDlmalloc, std::alloc::System> =
-    divided::Divided { small: dlmalloc::GlobalDlmalloc, large: std::alloc::System };
 
 /// Fixes both. To be called first in `main`, before threads allocate.
 #[cfg(target_env = "gnu")]
@@ -23,12 +16,12 @@ static ALLOCATOR: divided::Divided<dlmalloc::GlobalDlmalloc, std::alloc::System>
 pub fn set_up_allocator() {
     // SAFETY: mallopt takes two integers, and changes nothing but the allocator's own parameters.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES as libc::c_int);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
         libc::mallopt(libc::M_ARENA_MAX, ARENAS);
     }
 }
 
-/// musl's is divided where it is made the process's.
+/// musl's, which the image has, maps large blocks by itself.
 #[cfg(not(target_env = "gnu"))]
 pub fn set_up_allocator() {}
 
