@@ -1,10 +1,10 @@
 //! What the process holds, and how the allocator gives it back. A network's activations are blocks of tens of megabytes; glibc raises its threshold to such
 //! sizes by itself, and then keeps freed ones in its arenas, which nearly doubles the most that an enclave holds.
 
-/// Blocks from this size on are mapped, and unmapped when freed. Larger values cost memory (470 MB at 4 MiB, 690 at 8, 350 at this one,
-/// with four full-size networks on two threads) and saved no time that could be measured.
+/// Blocks from this size on are mapped, and unmapped when freed, as musl's are. Larger values cost memory (six megabytes at 1 MiB, a hundred at 4 MiB
+/// before large memory was used again) and saved no time that could be measured.
 #[cfg(target_env = "gnu")]
-const MAPPED_FROM_BYTES: libc::c_int = 1024 * 1024;
+const MAPPED_FROM_BYTES: libc::c_int = 128 * 1024;
 
 /// How many arenas there are: each keeps what it was given once, and threads that live as long as a picture's digest get a new one each.
 #[cfg(target_env = "gnu")]
