@@ -158,7 +158,13 @@ fn a_plan_tells_how_each_layer_is_computed_and_what_it_takes() {
         assert!(layers.iter().any(|layer| layer["how"].as_str().unwrap().starts_with("tract ")), "the last layers");
     }
     let words = said(&world.inspect("package", &["--plan"]));
-    for expected in ["l-cc.onnx on tract", "Winograd F(4, 4), planes", "Winograd F(4x4, 3x3)", "max pooling", "in all, on one thread"] {
+    for expected in [
+        "l-cc.onnx on tract",
+        "Winograd F(4, 4), planes",
+        "Winograd F(4x4, 3x3)",
+        "max pooling",
+        "in all, on one thread",
+    ] {
         assert!(words.contains(expected), "{expected} in {words}");
     }
 }
