@@ -231,7 +231,9 @@ impl<'g> Analysis<'g> {
 
     /// Whether a convolution of planes is computed by phases.
     fn is_phased(&self, windows: &Windows) -> bool {
-        self.options.winograd && (windows.size.1, windows.stride.1) == PHASED
+        // Rows between windows would be transformed for nothing.
+        let close = windows.stride.0 <= windows.size.0;
+        self.options.winograd && close && (windows.size.1, windows.stride.1) == PHASED
     }
 
     fn need(&mut self, id: Id) {

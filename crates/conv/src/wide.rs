@@ -1,4 +1,4 @@
-//! Plain loops with the widest registers of a processor.
+//! Plain loops with wider registers, where a processor has them.
 
 /// Loops over numbers, to be compiled for each kind of processor: [`Wide::run`] and what it calls are `#[inline(always)]`, or are not among them.
 pub trait Wide {

@@ -10,7 +10,8 @@ pub const MAX_PIXELS: usize = 32 << 20;
 /// Longest side of an image, in pixels: twice the largest detector's, so that strips of one row are refused early.
 pub const MAX_SIDE: usize = 12_000;
 
-/// What the PNG library may allocate for itself: a few rows, its window, and chunks that it insists on reading.
+/// What the PNG library may allocate for itself: a few rows, its window, and chunks that it insists on reading. Where a second thread inflates, it
+/// reads those that were within this before the image's data once more, and half a megabyte three times is what goes between the two.
 pub(crate) const MAX_PNG_SCRATCH_BYTES: usize = 8 << 20;
 
 /// Largest side of a network's window, in pixels. The published ones are 2974 x 1748 and 2677 x 1942.

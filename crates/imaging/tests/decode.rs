@@ -44,11 +44,14 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes(), checked.as_slice(), &crc32(&checked).to_be_bytes()].concat()
 }
 
-/// A zlib stream of one stored block.
+/// A zlib stream of stored blocks.
 fn stored(data: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(data.len()).unwrap();
-    [&[0x78, 0x01, 0x01], &length.to_le_bytes()[..], &(!length).to_le_bytes(), data, &adler32(data).to_be_bytes()]
-        .concat()
+    let blocks = data.chunks(u16::MAX.into()).enumerate().flat_map(|(number, block)| {
+        let last = (number + 1) * usize::from(u16::MAX) >= data.len();
+        let length = block.len() as u16;
+        [&[u8::from(last)], &length.to_le_bytes()[..], &(!length).to_le_bytes(), block].concat()
+    });
+    [0x78, 0x01].into_iter().chain(blocks).chain(adler32(data).to_be_bytes()).collect()
 }
 
 /// A file of one IDAT chunk; `rows` start with a filter byte each.
@@ -99,6 +102,49 @@ fn interlaced_files_are_read() {
         .collect();
     let file = png(&Header { interlaced: true, ..Header::grey(3, 3, 16) }, &rows);
     assert_eq!(read(&file).unwrap(), array![[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
+}
+
+/// A file so large that two threads read it, of the same pixels with and without interlacing.
+fn large(interlaced: bool) -> (Vec<u8>, Array2<u16>) {
+    let (width, height) = (640u16, 500u16);
+    let pixels = Array2::from_shape_fn((height.into(), width.into()), |(y, x)| (97 * y + 31 * x) as u16);
+    // PNG section 8.1: first row and column of each pass, and the steps to the next.
+    let passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)];
+    let passes = if interlaced { passes.to_vec() } else { vec![(0, 0, 1, 1)] };
+    let rows = passes.into_iter().flat_map(|(top, left, down, across)| {
+        let rows = (top..height).step_by(down);
+        rows.map(move |y| (y, (left..width).step_by(across)))
+    });
+    let bytes: Vec<u8> = rows
+        .flat_map(|(y, row)| {
+            std::iter::once(0).chain(row.flat_map(move |x| (97 * y).wrapping_add(31 * x).to_be_bytes()))
+        })
+        .collect();
+    (png(&Header { interlaced, ..Header::grey(width.into(), height.into(), 16) }, &bytes), pixels)
+}
+
+#[test]
+fn large_files_are_read_interlaced_or_not_and_the_still_image_of_an_animation() {
+    let (plain, pixels) = large(false);
+    assert!(read(&plain).unwrap() == pixels);
+    let (interlaced, _) = large(true);
+    assert!(read(&interlaced).unwrap() == pixels);
+    let (start, end) = plain.split_at(33);
+    let animated = [start, &chunk(b"acTL", &[0, 0, 0, 1, 0, 0, 0, 0]), end].concat();
+    assert!(read(&animated).unwrap() == pixels);
+}
+
+#[test]
+fn what_is_wrong_with_a_large_file_is_told_as_of_a_small_one() {
+    let (file, _) = large(false);
+    for cut in [60, 1000, 65_600, 300_000, file.len() - 20, file.len() - 13] {
+        assert_eq!(read(&file[..cut]), Err(Error::Truncated), "{cut}");
+    }
+    for at in [45, 70_000, file.len() - 20, file.len() - 14] {
+        let mut touched = file.clone();
+        touched[at] ^= 0xff;
+        assert!(matches!(read(&touched), Err(Error::Damaged(_))), "{at}");
+    }
 }
 
 #[test]

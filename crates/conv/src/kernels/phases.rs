@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::tile::{self, Settled, Weights};
 use super::winograd::{inward, outward};
-use super::{Sink, check_sinks, sinks_at};
+use super::{MAX_KERNEL, Sink, check_sinks, sinks_at};
 use crate::lanes::Lanes;
 use crate::layout::{Geometry, LANES, Line, numbers};
 use crate::memory::zeros;
@@ -32,7 +32,7 @@ const HALF: f32 = 0.5;
 /// Products of a strip, for each channel and each of the kernel's rows: of even columns at each point, of odd ones at all but [`HALF`].
 pub(crate) const FACTORS: usize = 2 * POINTS - 1;
 
-/// Rows of results whose inputs are transformed at once: few of a band's are its neighbour's too, and all stay in the cache.
+/// Rows of results whose inputs are transformed at once. Of more, fewer would be transformed for two bands; of fewer, more stay in the cache.
 pub(crate) const BAND: usize = 4;
 
 /// One convolution of planes, without padding.
@@ -75,7 +75,7 @@ impl Phases<'_, '_> {
         let (channels, height, width) = self.shape;
         assert!(self.input.len() >= channels * height * width, "the input's numbers");
         let (size, stride) = self.rows;
-        assert!(size > 0 && stride > 0, "the kernel's rows");
+        assert!(stride > 0 && stride <= size && size <= MAX_KERNEL, "the kernel's rows");
         assert!((self.out.height.max(1) - 1) * stride + size <= height, "the input's height");
         assert!((self.columns() - 1) * PHASED.1 + PHASED.0 <= width, "the input's width");
         assert!(!self.pooled || self.sinks.len() == 1, "what can be pooled at once");

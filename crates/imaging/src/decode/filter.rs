@@ -74,7 +74,7 @@ fn bytes<const BYTES: usize>(grey: u16) -> [u8; BYTES] {
 
 /// Of three neighbours, the one nearest to left + above - corner: the first of those that are equally near (section 9.4).
 ///
-/// That is the corner where it lies between the others' two thirds, and else the one of them that it is further from.
+/// That is the corner where it lies in the middle third between the others, and else the one of them that it is further from.
 #[inline(always)]
 fn paeth(left: u8, above: u8, corner: u8) -> u8 {
     let (least, most) = (left.min(above), left.max(above));

@@ -11,8 +11,9 @@ use crate::memory;
 /// What has been inflated may be copied from that far back (PNG, third edition, section 10.1).
 const LOOKBACK: usize = 32 << 10;
 
-/// Bytes that are inflated before the other thread has them: several rows, which stay in a core's own cache.
-const PIECE: usize = 128 << 10;
+/// Bytes that are inflated before the other thread has them. An idle processor takes up to a tenth of a millisecond to be woken, which smaller
+/// pieces let it be for each; larger ones make the last one's filters wait for the first.
+const PIECE: usize = 512 << 10;
 
 /// Pieces in memory: one being filled, one being read, and one between.
 const PIECES: usize = 3;
@@ -37,10 +38,14 @@ impl Layout {
 ///
 /// None where the file is not as it should be, or there is no thread to be had. The library's own reader, on one thread, tells what is wrong.
 pub(super) fn read(file: &[u8], layout: Layout) -> Option<Vec<u16>> {
+    in_pieces(file, layout, PIECE)
+}
+
+fn in_pieces(file: &[u8], layout: Layout, piece: usize) -> Option<Vec<u16>> {
     let (filled, pieces) = sync_channel(PIECES);
     let (give_back, spare) = channel();
     for _ in 0..PIECES {
-        give_back.send(vec![0; LOOKBACK + PIECE]).ok()?;
+        give_back.send(vec![0; LOOKBACK + piece]).ok()?;
     }
     thread::scope(|scope| {
         let inflating = thread::Builder::new().spawn_scoped(scope, move || {
@@ -93,26 +98,28 @@ impl<'a> Inflating<'a> {
     /// are there.
     fn all(mut self, mut wanted: usize, filled: &SyncSender<Vec<u8>>, spare: &Receiver<Vec<u8>>) -> Option<()> {
         let mut piece = spare.recv().ok()?;
-        let mut kept = 0;
+        let (mut kept, mut ended) = (0, false);
         while wanted > 0 {
-            piece.truncate(LOOKBACK + wanted.min(PIECE));
+            piece.truncate(LOOKBACK + wanted.min(piece.len() - LOOKBACK));
             let mut region = UnfilterRegion { available: LOOKBACK - kept, filled: LOOKBACK };
             while region.filled < piece.len() {
-                let (before, unread) = (region.filled, self.rest.len());
-                let what = self.step(Some((&mut region, &mut piece)))?;
-                let stands = (before, unread) == (region.filled, self.rest.len());
-                let ended = matches!(what, Decoded::ImageDataFlushed) && region.filled < piece.len();
-                if stands || ended {
+                let before = (region.filled, self.rest.len());
+                // What follows the image's data is none of it, and is not bounded.
+                let what = (!ended).then(|| self.step(Some((&mut region, &mut piece))))??;
+                ended = matches!(what, Decoded::ImageDataFlushed);
+                if !ended && before == (region.filled, self.rest.len()) {
                     return None;
                 }
             }
             wanted -= piece.len() - LOOKBACK;
             let mut next = spare.recv().ok()?;
-            kept = LOOKBACK.min(piece.len() - LOOKBACK);
+            kept = LOOKBACK.min(kept + piece.len() - LOOKBACK);
             next[LOOKBACK - kept..LOOKBACK].copy_from_slice(&piece[piece.len() - kept..]);
             filled.send(std::mem::replace(&mut piece, next)).ok()?;
         }
-        while !matches!(self.step(None)?, Decoded::ImageDataFlushed) {}
+        while !ended {
+            ended = matches!(self.step(None)?, Decoded::ImageDataFlushed);
+        }
         Some(())
     }
 }
@@ -203,9 +210,10 @@ mod tests {
         for (bytes_each, filter) in [1, 2].into_iter().flat_map(|bytes| FILTERS.map(|filter| (bytes, filter))) {
             let layout = Layout { width: 509, height: 511, bytes: bytes_each };
             assert!(layout.width * layout.height < super::super::TWO_THREADS);
-            assert!(bytes_each == 1 || layout.row() * layout.height > PIECES * PIECE, "memory is used again");
+            let piece = 2 * LOOKBACK;
+            assert!(layout.row() * layout.height > PIECES * piece, "memory is used again");
             let file = file(layout, &bytes(layout, 40, 3), filter, 30_000);
-            let greys = read(&file, layout).unwrap();
+            let greys = in_pieces(&file, layout, piece).unwrap();
             assert_eq!(Some(&greys), by_one_thread(&file).as_ref(), "{filter:?}");
         }
     }
@@ -216,7 +224,7 @@ mod tests {
             (width, height, each) in (1usize..400, 1usize..60, 1usize..=2),
             (noise, seed) in (any::<u8>(), any::<u64>()),
             filter in prop::sample::select(FILTERS.to_vec()),
-            chunk in 1usize..5000,
+            (chunk, piece) in (1usize..5000, 1usize..20_000),
             damage in prop::option::of((any::<prop::sample::Index>(), 1u8..)),
             cut in prop::option::of(any::<prop::sample::Index>()),
         ) {
@@ -224,7 +232,7 @@ mod tests {
             let mut file = file(layout, &bytes(layout, noise, seed), filter, chunk);
             let greys = by_one_thread(&file);
             prop_assert!(greys.is_some());
-            prop_assert_eq!(&read(&file, layout), &greys);
+            prop_assert_eq!(&in_pieces(&file, layout, piece), &greys);
             if let Some((at, flip)) = damage {
                 let at = at.index(file.len());
                 file[at] ^= flip;
@@ -234,9 +242,54 @@ mod tests {
             }
             // The header was read before, and says what is to be expected.
             let same_header = file.get(8..33) == self::file(layout, &vec![0; height * layout.row()], filter, chunk).get(8..33);
-            if let Some(greys) = read(&file, layout).filter(|_| same_header && file.starts_with(super::super::SIGNATURE)) {
+            if let Some(greys) = in_pieces(&file, layout, piece).filter(|_| same_header && file.starts_with(super::super::SIGNATURE)) {
                 prop_assert_eq!(Some(greys), by_one_thread(&file));
             }
         }
+    }
+
+    /// What zlib 1.3 makes of 128 KiB of zeros: two bits for each 258 of them, so that thousands are left when all of it has been read.
+    fn zeros() -> Vec<u8> {
+        let begin = b"\x78\xda\xed\xc1\x31\x01\x00\x00\x00\xc2\xa0\xf5\x4f\xed\x61\x0d\xa0";
+        [begin.as_slice(), &[0; 127], b"\x6e\x00\x1e\x00\x01"].concat()
+    }
+
+    /// A grey file of 1023 x `height` pixels and 8 bits.
+    fn of_parts(height: u32, parts: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+        let header = [&1023u32.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+        let parts = [(b"IHDR", header.as_slice())].into_iter().chain(parts.iter().copied()).chain([(b"IEND", &[][..])]);
+        super::super::SIGNATURE.iter().copied().chain(parts.flat_map(|(kind, data)| part(kind, data))).collect()
+    }
+
+    #[test]
+    fn an_image_ends_where_its_data_ends_even_if_that_is_where_a_piece_does() {
+        let layout = Layout { width: 1023, height: 128, bytes: 1 };
+        let whole = of_parts(128, &[(b"IDAT", &zeros())]);
+        // Twice as high, with the other half in a frame of an animation that is not announced.
+        let frame = [&[0; 6], &1023u16.to_be_bytes()[..], &256u32.to_be_bytes(), &[0; 9], &[1, 0, 1, 0, 0]].concat();
+        let more = [&[0, 0, 0, 1], &zeros()[..]].concat();
+        let animated = of_parts(256, &[(b"IDAT", &zeros()), (b"fcTL", &frame), (b"fdAT", &more)]);
+        assert_eq!(by_one_thread(&animated), None);
+        for piece in (100..140_000).step_by(511).chain([1 << 17, 1 << 16, 1 << 15]) {
+            assert!(in_pieces(&whole, layout, piece) == Some(vec![0; 1023 * 128]), "{piece}");
+            assert_eq!(in_pieces(&animated, Layout { height: 256, ..layout }, piece), None, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_an_animation_is_not_taken_for_the_image() {
+        let layout = Layout { width: 1023, height: 128, bytes: 1 };
+        let frame = [&[0; 6], &1023u16.to_be_bytes()[..], &128u32.to_be_bytes(), &[0; 9], &[1, 0, 1, 0, 0]].concat();
+        let first = [&[0, 0, 0, 1], &zeros()[..]].concat();
+        let file = of_parts(128, &[(b"fcTL", &frame), (b"fdAT", &first), (b"IDAT", &zeros())]);
+        assert_eq!(read(&file, layout), None, "the library's reader says which is the image");
+    }
+
+    /// A chunk, with its check (PNG, third edition, section 5.3 and annex D).
+    fn part(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+        let bit = |crc: u32, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1));
+        let checked = [kind, data].concat();
+        let crc = !checked.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit));
+        [&(data.len() as u32).to_be_bytes(), checked.as_slice(), &crc.to_be_bytes()].concat()
     }
 }
