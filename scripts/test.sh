@@ -21,7 +21,8 @@ if [ ! -d "${CLOISTER_DATA:-../shared/data}" ]; then
     say "NOT RUN: tests on real mammograms and real AWS documents skip themselves, because neither CLOISTER_DATA nor ../shared/data is a folder with them"
 fi
 say "tests"
-run_tests "$@"
+# One more than there are processors, because many wait for a time to pass.
+run_tests --test-threads "$(($(nproc) + 1))" "$@"
 scripts/page.sh stories
 
 scripts/instructions.sh
