@@ -6,11 +6,15 @@ use crate::layout::{LANES, Line};
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; LANES]);
 
-impl Portable {
-    #[inline(always)]
-    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self(std::array::from_fn(|lane| f(self.0[lane], other.0[lane])))
-    }
+/// Lane by lane. A loop, because a closure that is given to `array::from_fn` is called, and not inlined, where there are many.
+macro_rules! each {
+    ($lane:ident: $number:expr) => {{
+        let mut lanes = [0.0; LANES];
+        for ($lane, number) in lanes.iter_mut().enumerate() {
+            *number = $number;
+        }
+        Portable(lanes)
+    }};
 }
 
 impl Lanes for Portable {
@@ -56,37 +60,41 @@ impl Lanes for Portable {
 
     #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
+        each!(lane: self.0[lane] + other.0[lane])
     }
 
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
+        each!(lane: self.0[lane] - other.0[lane])
     }
 
     #[inline(always)]
     unsafe fn unzip(self, other: Self) -> [Self; 2] {
         let both = [self.0, other.0];
-        [0, 1].map(|first| Self(std::array::from_fn(|at| both.as_flattened()[2 * at + first])))
+        let both = both.as_flattened();
+        [each!(lane: both[2 * lane]), each!(lane: both[2 * lane + 1])]
     }
 
     #[inline(always)]
     unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
         // Where it is not an instruction, a fused multiply-add is a call that takes fifty times as long.
         let fused = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-        Self(std::array::from_fn(|lane| {
+        each!(lane: {
             let (a, b, c) = (self.0[lane], factor.0[lane], addend.0[lane]);
             if fused { a.mul_add(b, c) } else { a * b + c }
-        }))
+        })
     }
 
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b { a } else { b })
+        each!(lane: if self.0[lane] > other.0[lane] { self.0[lane] } else { other.0[lane] })
     }
 
     #[inline(always)]
     unsafe fn max_or_none(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b || a.is_nan() { a } else { b })
+        each!(lane: {
+            let (a, b) = (self.0[lane], other.0[lane]);
+            if a > b || a.is_nan() { a } else { b }
+        })
     }
 }
