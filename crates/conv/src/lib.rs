@@ -2,8 +2,8 @@
 //!
 //! A [`Graph`] says what is to be computed: convolutions, maxima of windows, factors and summands for each channel, sums. A [`Program`]
 //! computes it: in a layout of blocks of sixteen channels, which a register holds; with what follows a convolution done where its results
-//! are written; with rows flowing through several steps while they are in the cache; and with 3 x 3 kernels, and first layers of seven columns, transformed (Winograd). Results
-//! are the same to the last bit however many threads take part.
+//! are written; with rows flowing through several steps while they are in the cache; and with 3 x 3 kernels, and first layers of seven
+//! columns, transformed (Winograd). Results are the same to the last bit however many threads take part.
 //!
 //! All unsafe code of the workspace's inference is here: kernels that check sizes once for each few rows, and what chooses a processor's
 //! instructions, which others' plain loops have too ([`wide`]).

@@ -32,7 +32,7 @@ const HALF: f32 = 0.5;
 /// Products of a strip, for each channel and each of the kernel's rows: of even columns at each point, of odd ones at all but [`HALF`].
 pub(crate) const FACTORS: usize = 2 * POINTS - 1;
 
-/// Rows of results whose inputs are transformed at once. Of more, fewer would be transformed for two bands; of fewer, more stay in the cache.
+/// Rows of results whose inputs are transformed at once: larger bands transform fewer rows twice, smaller ones leave more of the cache to later steps.
 pub(crate) const BAND: usize = 4;
 
 /// One convolution of planes, without padding.
