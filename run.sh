@@ -16,6 +16,7 @@ usage() {
 ./run.sh deploy     deploy/ against the schemas of Kubernetes and CloudFormation; sends nothing anywhere
 ./run.sh lint       formatting, clippy, spelling, shell scripts, licences and advisories
 ./run.sh sanitize   the tests of the unsafe code under the address sanitizer
+./run.sh miri       the same under Miri, with the portable kernels; takes a nightly toolchain that has it, and many minutes
 ./run.sh instructions  the instructions of a small network, against those that are kept; --update keeps them
 ./run.sh bench      a table of measurements beside ONNX Runtime's; never passes or fails
 ./run.sh load       latency, throughput and memory under load, beside what is to be reached; never passes or fails
@@ -26,7 +27,7 @@ EOF
 verb="${1:-help}"
 [ "$#" -eq 0 ] || shift
 case "$verb" in
-    demo | test | boot-test | image | reproduce | images | page | pod | deploy | lint | bench | load | sanitize | instructions)
+    demo | test | boot-test | image | reproduce | images | page | pod | deploy | lint | bench | load | sanitize | miri | instructions)
         if [ ! -x "scripts/$verb.sh" ]; then
             echo "run.sh: '$verb' is for the repository; a container of it has 'pod' alone" >&2
             exit 64

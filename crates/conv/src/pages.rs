@@ -9,7 +9,7 @@ pub fn prefer_huge_pages<T>(memory: &mut [T]) {
         let bytes = size_of_val(memory);
         let start: *mut u8 = memory.as_mut_ptr().cast();
         let skipped = start.align_offset(PAGE);
-        if bytes > skipped + PAGE {
+        if bytes > skipped + PAGE && !cfg!(miri) {
             // SAFETY: the range is within memory that is borrowed for writing; the advice changes no contents.
             unsafe { libc::madvise(start.add(skipped).cast(), bytes - skipped, libc::MADV_HUGEPAGE) };
         }
