@@ -253,6 +253,11 @@ fn check(graph: &Graph, inputs: &[Vec<f32>]) {
 /// Few: each is computed a dozen times and more, and under Miri each takes a minute. `PROPTEST_CASES` can have fewer.
 const CASES: u32 = if cfg!(miri) { 2 } else { 192 };
 
+/// Up to where shapes go: under Miri a number takes a microsecond.
+const fn up_to(usual: usize, under_miri: usize) -> usize {
+    if cfg!(miri) { under_miri } else { usual }
+}
+
 fn cases() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases.min(CASES), ..usual }
@@ -263,9 +268,9 @@ proptest! {
 
     #[test]
     fn any_graph_is_computed_as_its_operations_are_written_down(
-        channels in 1..36usize,
-        (height, width) in (1..40usize, 1..70usize),
-        pieces in proptest::collection::vec(piece(), 1..9),
+        channels in 1..up_to(36, 18),
+        (height, width) in (1..up_to(40, 6), 1..up_to(70, 8)),
+        pieces in proptest::collection::vec(piece(), 1..up_to(9, 4)),
         sum: bool,
         seed: u64,
     ) {
@@ -276,8 +281,8 @@ proptest! {
 
     #[test]
     fn a_first_layer_and_its_pooling_fit_any_width(
-        width in 3..150usize, height in 9..30usize, channels in 1..4usize, out in 1..36usize, rows in 1..4usize,
-        (size, stride) in (1..9usize, 1..5usize), seed: u64,
+        width in 3..up_to(150, 12), height in 9..up_to(30, 11), channels in 1..up_to(4, 3), out in 1..up_to(36, 18),
+        rows in 1..4usize, (size, stride) in (1..9usize, 1..5usize), seed: u64,
     ) {
         let shape = Shape { channels, height: height + 8, width: width + 14 };
         let mut random = Random(seed);
@@ -297,8 +302,8 @@ proptest! {
     }
 
     #[test]
-    fn tiles_fit_any_width(width in 1..130usize, channels in 8..50usize, out in 8..50usize, seed: u64) {
-        let shape = Shape { channels, height: 9, width };
+    fn tiles_fit_any_width(width in 1..up_to(130, 6), channels in 8..up_to(50, 18), out in 8..up_to(50, 18), seed: u64) {
+        let shape = Shape { channels, height: up_to(9, 5), width };
         let piece = Piece::Convolution { channels: out, size: 3, stride: 1, padded: true, biased: true };
         let graph = assemble(shape, &[piece, Piece::Relu], false, seed);
         check(&graph, &[Random(seed).numbers(shape.numbers())]);
