@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests of the crate that has unsafe code under the address sanitizer: each kernel set that the machine has, on random shapes. Miri,
-# which would see more of the portable kernels, comes with nightly toolchains only.
+# Runs the tests of the crate that has unsafe code under the address sanitizer: each kernel set that the machine has, on random shapes. Miri
+# (scripts/miri.sh) sees more of the portable kernels.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . scripts/common.sh
