@@ -7,7 +7,7 @@ set -euo pipefail
 
 cargo +nightly miri --version >&2 ||
     die "there is no Miri: rustup toolchain install nightly --component miri --component rust-src"
-tests=(an_output two_inputs what_was_scaled a_first_layer tiles_fit any_graph)
+tests=(an_output a_narrow two_inputs what_was_scaled a_first_layer tiles_fit any_graph)
 if [ "$#" -gt 0 ]; then
     tests=("$@")
 fi

@@ -494,3 +494,27 @@ fn what_is_too_large_is_refused_before_memory_is_taken() {
     let input = graph.input(Shape { channels: 1 << 16, height: 3, width: 3 }).unwrap();
     assert!(graph.convolution(input, 1 << 16, square(1, 1, 0), vec![], None).is_err());
 }
+
+#[test]
+fn a_narrow_first_layer_is_pooled_and_given_by_two_threads_as_by_one() {
+    let shape = Shape { channels: 1, height: 17, width: 15 };
+    let mut random = Random(11);
+    let mut graph = Graph::default();
+    let input = graph.input(shape).unwrap();
+    let first = graph.convolution(input, 17, square(7, 2, 3), random.numbers(17 * 49), None).unwrap();
+    let pooled = graph.max_pool(first, square(3, 2, 0)).unwrap();
+    graph.output(pooled);
+    let numbers = random.numbers(shape.numbers());
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    let results = [1, 2].map(|threads| {
+        let mut result = vec![f32::NAN; program.outputs()[0].numbers()];
+        program.run(&[&numbers], &mut [&mut result], threads).unwrap();
+        result
+    });
+    assert_eq!(results[0], results[1]);
+    let expected = &by_definition(&graph, &[numbers])[pooled.0];
+    for (at, number) in results[0].iter().enumerate() {
+        let difference = (f64::from(*number) - expected.numbers[at]).abs();
+        assert!(difference <= ROUNDING_IN_TILES * expected.sizes[at], "{at}: {number}, not {}", expected.numbers[at]);
+    }
+}
