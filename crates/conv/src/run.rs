@@ -3,15 +3,20 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::graph::{Shape, Windows};
 use crate::isa::Work;
-use crate::kernels::{Direct, Join, Kernel, Phases, Planar, Pool, RowSum, Settling, Sink, Winograd};
+use crate::kernels::{Direct, Join, Kernel, MAX_SINKS, Phases, Planar, Pool, RowSum, Settling, Sink, Winograd};
 use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
 use crate::program::{Plan, Program, tiles_at_once};
 use crate::schedule::{Division, Part, Ring, Task};
 
 mod products;
+
+/// As many as a step has results: no list of them takes memory of its own for each row.
+type Few<T> = SmallVec<[T; MAX_SINKS]>;
 
 /// Memory for one computation, out of one piece.
 pub(crate) struct Workspace<'m> {
@@ -124,7 +129,7 @@ impl Job<'_> {
         outside: &Outside<'_>,
     ) {
         let mut taken = self.take_results(group, places);
-        let shares = planned.iter().zip(parts).map(|(part, memory)| Share { part, targets: Vec::new(), memory });
+        let shares = planned.iter().zip(parts).map(|(part, memory)| Share { part, targets: Few::new(), memory });
         let mut shares: Vec<Share<'_, 'm>> = shares.collect();
         for (value, lines) in &mut taken {
             let geometry = self.program.lowered.values[*value].geometry;
@@ -144,13 +149,13 @@ impl Job<'_> {
     }
 
     /// Takes the memory of a group's results out of the places.
-    fn take_results<'m>(&self, group: usize, places: &mut [&'m mut [Line]]) -> Vec<(usize, &'m mut [Line])> {
+    fn take_results<'m>(&self, group: usize, places: &mut [&'m mut [Line]]) -> Few<(usize, &'m mut [Line])> {
         let last = &self.program.lowered.steps[self.program.groups[group].end - 1];
         let take = |value: usize| (value, std::mem::take(&mut places[self.place_of(value)]));
         last.written.iter().map(|written| written.value).map(take).collect()
     }
 
-    fn put_back<'m>(&self, taken: Vec<(usize, &'m mut [Line])>, places: &mut [&'m mut [Line]]) {
+    fn put_back<'m>(&self, taken: Few<(usize, &'m mut [Line])>, places: &mut [&'m mut [Line]]) {
         for (value, lines) in taken {
             places[self.place_of(value)] = lines;
         }
@@ -256,7 +261,7 @@ fn rows_of<'a>(
 /// A part, what it writes to, and what it works in.
 struct Share<'a, 'm> {
     part: &'a Part,
-    targets: Vec<RowsMut<'a>>,
+    targets: Few<RowsMut<'a>>,
     memory: &'a mut PartMemory<'m>,
 }
 
@@ -329,7 +334,7 @@ impl Shared<'_> {
     /// Rows of the group's last step, which go into whole pictures.
     fn last(&self, task: &Task, targets: &mut [RowsMut<'_>], rings: Rings<'_, '_>, scratch: &mut [Line]) {
         let step = &self.job.program.lowered.steps[task.step];
-        let mut sinks = Vec::with_capacity(step.written.len());
+        let mut sinks = Few::new();
         for (rows, written) in targets.iter_mut().zip(&step.written) {
             // The memory may have held another picture.
             task.rows.clone().for_each(|y| rows.clear_padding(y));
@@ -342,13 +347,13 @@ impl Shared<'_> {
     fn inner(&self, task: &Task, rings: &mut [Kept<'_>], beyond: &[Kept<'_>], scratch: &mut [Line]) {
         let lowered = &self.job.program.lowered;
         let step = &lowered.steps[task.step];
-        let mut taken = Vec::with_capacity(step.written.len());
+        let mut taken = Few::new();
         for written in &step.written {
             for kept in rings.iter_mut().filter(|kept| kept.value == written.value) {
                 taken.push(Kept { lines: std::mem::take(&mut kept.lines), ..*kept });
             }
         }
-        let mut sinks = Vec::with_capacity(taken.len());
+        let mut sinks = Few::new();
         for (kept, written) in taken.iter_mut().zip(&step.written) {
             let Ring { first, capacity } = kept.ring;
             let mut rows = RowsMut::new(kept.lines, lowered.values[kept.value].geometry, first, capacity);

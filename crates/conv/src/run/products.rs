@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Job, Outside, PartMemory, Shared, at_once, rows_of, settling};
+use super::{Few, Job, Outside, PartMemory, Shared, at_once, rows_of, settling};
 use crate::isa::Work;
 use crate::kernels::{PATCH, Products, Scatter, Sink, TILE};
 use crate::layout::{Line, RowsMut};
@@ -24,8 +24,8 @@ impl Job<'_> {
         });
         let border = |part: usize| (height.div_ceil(TILE) * part / count * TILE).min(height);
         let ranges: Vec<Range<usize>> = (0..count).map(|part| border(part)..border(part + 1)).collect();
-        let mut targets: Vec<(Range<usize>, Vec<RowsMut<'_>>)> =
-            ranges.iter().map(|range| (range.clone(), Vec::new())).collect();
+        let mut targets: Vec<(Range<usize>, Few<RowsMut<'_>>)> =
+            ranges.iter().map(|range| (range.clone(), Few::new())).collect();
         for (value, lines) in &mut taken {
             let own = rows_of(lines, self.program.lowered.values[*value].geometry, ranges.iter().cloned());
             targets.iter_mut().zip(own).for_each(|((_, targets), rows)| targets.extend(rows));
@@ -64,9 +64,9 @@ impl Shared<'_> {
         sums
     }
 
-    fn scatter(&self, sums: [&[Line]; PATCH], rows: Range<usize>, mut targets: Vec<RowsMut<'_>>) {
+    fn scatter(&self, sums: [&[Line]; PATCH], rows: Range<usize>, mut targets: Few<RowsMut<'_>>) {
         let step = self.step();
-        let mut sinks = Vec::with_capacity(targets.len());
+        let mut sinks = Few::new();
         for (to, written) in targets.iter_mut().zip(&step.written) {
             // The memory may have held another picture.
             rows.clone().for_each(|y| to.clear_padding(y));

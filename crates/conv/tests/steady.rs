@@ -1,0 +1,92 @@
+//! What a computation takes of the allocator once there was one before it: nothing for its pictures or their rows.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cloister_conv::{Graph, Options, Program, Shape, Store, Windows};
+
+/// The system's allocator, which counts what it is asked for by all threads. This file has one test, so that no other one is counted.
+struct Counted;
+
+static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is done by the system's allocator. Growing a block counts too, as `realloc` is made of what is here.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BLOCKS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: what is required of the caller is required here.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block is the system's allocator's.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+/// Lists of a computation's parts are made each time: no more than a few rows of its pictures.
+const LISTS_BYTES: usize = 8192;
+
+/// A few layers of each kind: a first one of seven columns with its pooling, two blocks with residual sums, a sum over the picture.
+fn graph(height: usize) -> Graph {
+    let square = |size: usize, stride: usize| Windows {
+        size: (size, size),
+        stride: (stride, stride),
+        rows: (size / 2, size / 2),
+        columns: (size / 2, size / 2),
+    };
+    let mut graph = Graph::default();
+    let input = graph.input(Shape { channels: 1, height, width: 96 }).unwrap();
+    let first = graph.convolution(input, 16, square(7, 2), vec![0.01; 16 * 49], None).unwrap();
+    let mut current = graph.max_pool(first, square(3, 2)).unwrap();
+    let mut channels = 16;
+    for wider in [16, 32] {
+        let stride = wider / channels;
+        let conv = |graph: &mut Graph, from, size: usize, stride, channels: usize| {
+            let weights = vec![0.01; wider * channels * size * size];
+            graph.convolution(from, wider, square(size, stride), weights, None).unwrap()
+        };
+        let shortcut = conv(&mut graph, current, 1, stride, channels);
+        let inner = conv(&mut graph, current, 3, stride, channels);
+        let scaled = graph.scale(inner, vec![0.5; wider], vec![0.1; wider]).unwrap();
+        let inner = graph.relu(scaled).unwrap();
+        let inner = conv(&mut graph, inner, 3, 1, wider);
+        current = graph.sum(inner, shortcut).unwrap();
+        channels = wider;
+    }
+    let sum = graph.sum_over_picture(current).unwrap();
+    graph.output(sum);
+    graph
+}
+
+/// Blocks and bytes that one more computation asks for.
+fn taken(height: usize, winograd: bool, threads: usize) -> (usize, usize) {
+    let options = Options { winograd, ..Options::default() };
+    let program = Program::compile(&graph(height), options, &mut Store::default()).unwrap();
+    let input = vec![1.0; height * 96];
+    let mut output = vec![0.0; program.outputs()[0].numbers()];
+    let mut run = || program.run(&[&input], &mut [&mut output], threads).unwrap();
+    run();
+    run();
+    let before = (BLOCKS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    run();
+    (BLOCKS.load(Ordering::Relaxed) - before.0, BYTES.load(Ordering::Relaxed) - before.1)
+}
+
+#[test]
+fn neither_pictures_nor_their_rows_take_memory_once_there_was_a_computation() {
+    for winograd in [true, false] {
+        let (low, high) = (taken(64, winograd, 1), taken(2048, winograd, 1));
+        assert_eq!(low, high, "of 64 rows and of 2048");
+        // The pool's own queue takes a little now and then.
+        let shared = taken(2048, winograd, 2);
+        assert!(high.1.max(shared.1) <= LISTS_BYTES, "{high:?}, {shared:?}");
+    }
+}
