@@ -22,3 +22,6 @@ pub(crate) const LARGEST_SPARE_BYTES: usize = 32 << 20;
 
 /// How many such memories are kept: a picture being prepared has one, and what was cut out of the one before another.
 pub(crate) const MAX_SPARE: usize = 2;
+
+/// How many pieces of memory to work in are kept: three of a file that is being inflated, and one of a breast whose shape is looked for.
+pub(crate) const MAX_SPARE_WORK: usize = 4;

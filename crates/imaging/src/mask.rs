@@ -4,9 +4,10 @@
 //! pixel is more than `radius`. The distance is the least of (distance down the column + steps along the row), so one pass per
 //! vertical direction and a few wide steps per row give it, all of them on whole rows of bytes.
 
+use cloister_conv::{Wide, wide};
 use ndarray::Array2;
 
-use crate::{Window, quality};
+use crate::{Window, memory, quality};
 
 /// How many rows are eroded at a time: so few that the cache holds them, and so many that the rows below them, which are looked at twice, are
 /// fewer.
@@ -32,7 +33,9 @@ struct Run {
 /// The largest piece of `image > 0` after `radius` erosions; of equals, the first in raster order. `bounds` holds all non-zero
 /// pixels.
 pub(crate) fn largest_piece(image: &Array2<u16>, bounds: Window, radius: u8) -> Option<Piece> {
-    let mut pieces = Pieces::default();
+    // Most rows have one run.
+    let runs = Vec::with_capacity(bounds.bottom - bounds.top);
+    let mut pieces = Pieces { runs, ..Pieces::default() };
     erode(image, bounds, radius, |y, row| pieces.add_row(y, row, radius));
     pieces.largest(bounds.left)
 }
@@ -45,7 +48,7 @@ fn erode(image: &Array2<u16>, bounds: Window, radius: u8, mut visit: impl FnMut(
     }
     let mut across = Across::new(width, radius);
     let mut above = vec![0u8; width];
-    let mut below = vec![0u8; width * (BAND + usize::from(radius)).min(height)];
+    let mut below = memory::work(width * (BAND + usize::from(radius)).min(height));
     for top in (bounds.top..bounds.bottom).step_by(BAND) {
         let bottom = (top + BAND).min(bounds.bottom);
         // From so far below the band that what is found there is more than the radius away from all of it.
@@ -53,11 +56,7 @@ fn erode(image: &Array2<u16>, bounds: Window, radius: u8, mut visit: impl FnMut(
         let below = &mut below[..width * (seen - top)];
         distances_below(image, Window { top, bottom: seen, ..bounds }, below);
         for (y, below) in (top..bottom).zip(below.chunks_exact(width)) {
-            for (above, below) in above.iter_mut().zip(below) {
-                // Where `below` is 0 so is the pixel, and elsewhere the distance upwards is one more than in the row before.
-                *above = if *below == 0 { 0 } else { above.saturating_add(1) };
-            }
-            visit(y, across.spread(above.iter().zip(below).map(|(above, below)| *above.min(below))));
+            visit(y, wide(Spread { across: &mut across, above: &mut above, below }));
         }
     }
 }
@@ -68,10 +67,46 @@ fn distances_below(image: &Array2<u16>, window: Window, below: &mut [u8]) {
     let mut previous = vec![0u8; width];
     for (row, below) in (window.top..window.bottom).rev().zip(below.chunks_exact_mut(width).rev()) {
         let pixels = &quality::row(image, row)[window.left..window.right];
-        for ((below, previous), pixel) in below.iter_mut().zip(&mut previous).zip(pixels) {
+        wide(Below { pixels, previous: &mut previous, below });
+    }
+}
+
+/// The distances of one row from those of the row below it, which are in `previous` before, and its own after.
+struct Below<'a> {
+    pixels: &'a [u16],
+    previous: &'a mut [u8],
+    below: &'a mut [u8],
+}
+
+impl Wide for Below<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((below, previous), pixel) in self.below.iter_mut().zip(self.previous).zip(self.pixels) {
             *previous = if *pixel == 0 { 0 } else { previous.saturating_add(1) };
             *below = *previous;
         }
+    }
+}
+
+/// The distances of one row from those downwards, and those upwards of the row before, which become its own.
+struct Spread<'a> {
+    across: &'a mut Across,
+    above: &'a mut [u8],
+    below: &'a [u8],
+}
+
+impl<'a> Wide for Spread<'a> {
+    type Output = &'a [u8];
+
+    #[inline(always)]
+    fn run(self) -> &'a [u8] {
+        for (above, below) in self.above.iter_mut().zip(self.below) {
+            // Where `below` is 0 so is the pixel, and elsewhere the distance upwards is one more than in the row before.
+            *above = if *below == 0 { 0 } else { above.saturating_add(1) };
+        }
+        self.across.spread(self.above, self.below)
     }
 }
 
@@ -97,11 +132,14 @@ impl Across {
         Self { steps, sides, from: line.clone(), to: line, room }
     }
 
-    fn spread(&mut self, vertical: impl Iterator<Item = u8>) -> &[u8] {
+    #[inline(always)]
+    fn spread(&mut self, above: &[u8], below: &[u8]) -> &[u8] {
         let width = self.sides.len();
         let inside = self.room..self.room + width;
-        for ((from, vertical), side) in self.from[inside.clone()].iter_mut().zip(vertical).zip(&self.sides) {
-            *from = vertical.min(*side);
+        for (((from, above), below), side) in
+            self.from[inside.clone()].iter_mut().zip(above).zip(below).zip(&self.sides)
+        {
+            *from = (*above).min(*below).min(*side);
         }
         for &step in &self.steps {
             let reach = usize::from(step);
@@ -116,6 +154,15 @@ impl Across {
         }
         &self.from[inside]
     }
+}
+
+/// The first of a row's distances, from one on, that something is true of. Most rows have long runs, of which a chunk is passed by at a time.
+fn next(distances: &[u8], from: usize, wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    const CHUNK: usize = 64;
+    let any = |chunk: &[u8]| chunk.iter().fold(false, |any, distance| any | wanted(*distance));
+    let passed = distances[from..].chunks_exact(CHUNK).take_while(|chunk| !any(chunk)).count();
+    let from = from + passed * CHUNK;
+    distances[from..].iter().position(|distance| wanted(*distance)).map(|skipped| from + skipped)
 }
 
 /// Runs of pixels, joined into pieces as rows come in from the top.
@@ -135,12 +182,8 @@ impl Pieces {
         let touching = self.runs[self.previous..].first().is_some_and(|run| run.y + 1 == y);
         let mut above = if touching { self.previous } else { current };
         let mut x = 0;
-        while let Some(skipped) = distances[x..].iter().position(|&distance| distance > radius) {
-            let start = x + skipped;
-            let end = distances[start..]
-                .iter()
-                .position(|&distance| distance <= radius)
-                .map_or(distances.len(), |n| start + n);
+        while let Some(start) = next(distances, x, |distance| distance > radius) {
+            let end = next(distances, start, |distance| distance <= radius).unwrap_or(distances.len());
             let mut label = None;
             while above < current && self.runs[above].start < end {
                 if self.runs[above].end > start {

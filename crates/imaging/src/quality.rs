@@ -1,6 +1,7 @@
 //! What an image must be before anything is computed from it. Each check refuses only what is clearly wrong: a breast may be
 //! large, touch any edge, or lie apart from the one it enters from.
 
+use cloister_conv::{Wide, wide};
 use ndarray::{Array2, s};
 
 use crate::{Error, Laterality, View, Window, mask::Piece};
@@ -23,12 +24,7 @@ pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
     let mut columns = vec![0u16; image.ncols()];
     let mut rows = None;
     for y in 0..image.nrows() {
-        let mut any = 0;
-        for (column, pixel) in columns.iter_mut().zip(row(image, y)) {
-            *column |= pixel;
-            any |= pixel;
-        }
-        if any != 0 {
+        if wide(Join { columns: &mut columns, row: row(image, y) }) != 0 {
             rows = Some((rows.map_or(y, |(top, _)| top), y + 1));
         }
     }
@@ -40,6 +36,26 @@ pub(crate) fn bounds(image: &Array2<u16>) -> Result<Window, Error> {
     }
 }
 
+/// Adds the bits of a row to those of its columns, for those of all its pixels.
+struct Join<'a> {
+    columns: &'a mut [u16],
+    row: &'a [u16],
+}
+
+impl Wide for Join<'_> {
+    type Output = u16;
+
+    #[inline(always)]
+    fn run(self) -> u16 {
+        let mut any = 0;
+        for (column, pixel) in self.columns.iter_mut().zip(self.row) {
+            *column |= pixel;
+            any |= pixel;
+        }
+        any
+    }
+}
+
 /// A row of an image in standard layout, as a slice: over views' own iterators loops take one number at a time.
 pub(crate) fn row(image: &Array2<u16>, y: usize) -> &[u16] {
     image.row(y).to_slice().unwrap_or_default()
@@ -48,8 +64,23 @@ pub(crate) fn row(image: &Array2<u16>, y: usize) -> &[u16] {
 /// How many are not 0. Counted in as many bits as a pixel has, so that as many pixels are counted at once as fit into a register.
 pub(crate) fn count_lit(pixels: &[u16]) -> usize {
     // No chunk has so many that their number wraps around.
-    let add = |count: u16, pixel: &u16| count.wrapping_add(u16::from(*pixel != 0));
-    pixels.chunks(u16::MAX.into()).map(|chunk| usize::from(chunk.iter().fold(0, add))).sum()
+    pixels.chunks(u16::MAX.into()).map(|chunk| usize::from(wide(Lit(chunk)))).sum()
+}
+
+/// How many of a chunk's pixels are not 0.
+struct Lit<'a>(&'a [u16]);
+
+impl Wide for Lit<'_> {
+    type Output = u16;
+
+    #[inline(always)]
+    fn run(self) -> u16 {
+        let mut count = 0u16;
+        for pixel in self.0 {
+            count = count.wrapping_add(u16::from(*pixel != 0));
+        }
+        count
+    }
 }
 
 /// Refuses an image whose top, bottom and far sides (the one away from the chest) are each filled along a line near the edge:

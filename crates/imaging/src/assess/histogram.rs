@@ -2,21 +2,25 @@
 
 use ndarray::Array2;
 
-use crate::{mask::Piece, quality};
+use crate::{
+    mask::Piece,
+    memory::{self, Lent},
+    quality,
+};
 
 /// Every second row is counted: half the work, and millions of pixels still.
 const ROWS: usize = 2;
 
 /// The greys of a breast's inside.
 pub(super) struct Histogram {
-    counts: Vec<u32>,
+    counts: Lent<u32>,
     total: usize,
 }
 
 impl Histogram {
     /// Of the piece that the erosion left, so that neither skin nor edge counts.
     pub(super) fn of(image: &Array2<u16>, piece: &Piece) -> Self {
-        let mut counts = vec![0u32; usize::from(u16::MAX) + 1];
+        let mut counts = memory::counts(usize::from(u16::MAX) + 1);
         let mut total = 0;
         for (y, &(start, end)) in (piece.top..).zip(&piece.rows).step_by(ROWS) {
             let greys = &quality::row(image, y)[start..end];

@@ -6,7 +6,7 @@ use std::thread;
 use png::{DecodeOptions, Decoded, StreamingDecoder, UnfilterRegion, chunk};
 
 use super::filter::{self, Unfilter};
-use crate::memory;
+use crate::memory::{self, Lent};
 
 /// What has been inflated may be copied from that far back (PNG, third edition, section 10.1).
 const LOOKBACK: usize = 32 << 10;
@@ -45,7 +45,7 @@ fn in_pieces(file: &[u8], layout: Layout, piece: usize) -> Option<Vec<u16>> {
     let (filled, pieces) = sync_channel(PIECES);
     let (give_back, spare) = channel();
     for _ in 0..PIECES {
-        give_back.send(vec![0; LOOKBACK + piece]).ok()?;
+        give_back.send(memory::work(LOOKBACK + piece)).ok()?;
     }
     thread::scope(|scope| {
         let inflating = thread::Builder::new().spawn_scoped(scope, move || {
@@ -96,11 +96,12 @@ impl<'a> Inflating<'a> {
 
     /// Inflates so many bytes, in pieces that stand behind the bytes before them, and reads what follows in the image's data, as its checks
     /// are there.
-    fn all(mut self, mut wanted: usize, filled: &SyncSender<Vec<u8>>, spare: &Receiver<Vec<u8>>) -> Option<()> {
+    fn all(mut self, mut wanted: usize, filled: &SyncSender<Lent<u8>>, spare: &Receiver<Lent<u8>>) -> Option<()> {
         let mut piece = spare.recv().ok()?;
         let (mut kept, mut ended) = (0, false);
         while wanted > 0 {
-            piece.truncate(LOOKBACK + wanted.min(piece.len() - LOOKBACK));
+            let length = LOOKBACK + wanted.min(piece.len() - LOOKBACK);
+            piece.truncate(length);
             let mut region = UnfilterRegion { available: LOOKBACK - kept, filled: LOOKBACK };
             while region.filled < piece.len() {
                 let before = (region.filled, self.rest.len());
@@ -127,8 +128,8 @@ impl<'a> Inflating<'a> {
 /// The greys of the rows that come out of the pieces; none where rows are too few, too many, or of no known filter.
 fn unfiltered<const BYTES: usize>(
     layout: Layout,
-    pieces: &Receiver<Vec<u8>>,
-    give_back: &Sender<Vec<u8>>,
+    pieces: &Receiver<Lent<u8>>,
+    give_back: &Sender<Lent<u8>>,
 ) -> Option<Vec<u16>> {
     let mut greys = memory::greys(layout.width * layout.height);
     let mut rows = greys.chunks_exact_mut(layout.width);
