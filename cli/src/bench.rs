@@ -118,7 +118,7 @@ struct Bencher<'a> {
 /// Runs `cloister bench`.
 pub async fn run(arguments: &Bench) -> Result<(), Failure> {
     let plans = arguments.plans()?;
-    let request = pool::Request { image: arguments.image()?, view: arguments.view, crops: arguments.crops };
+    let request = pool::Request { image: arguments.image()?.into(), view: arguments.view, crops: arguments.crops };
     let place = arguments.target.place()?.with_answer_timeout(Duration::from_secs(arguments.timeout));
     let session = place.session(arguments.target.wait()).await?;
     let accepted_as = session.attested().label.clone();

@@ -84,7 +84,7 @@ impl Scorer {
             summary.kept += 1;
             return Ok(());
         }
-        match self.classify(&bytes, image.view).await? {
+        match self.classify(bytes, image.view).await? {
             Outcome::Scored(answer) => {
                 summary.scored += 1;
                 results.scored(image, &sha256, *answer)
@@ -96,10 +96,11 @@ impl Scorer {
         }
     }
 
-    async fn classify(&mut self, bytes: &[u8], view: View) -> Result<Outcome, Failure> {
-        if cloister_seal::is_sealed(bytes) {
+    async fn classify(&mut self, bytes: Vec<u8>, view: View) -> Result<Outcome, Failure> {
+        if cloister_seal::is_sealed(&bytes) {
             return Ok(Outcome::Refused("it is sealed, so that its score would be; it takes no part".to_owned()));
         }
+        let image = cloister_client::Image::from(bytes);
         let end = Instant::now() + self.wait;
         let mut pause = FIRST_PAUSE;
         let mut faults = 0;
@@ -108,7 +109,7 @@ impl Scorer {
             if broken || !self.session.is_open() {
                 self.session = self.place.session(end.saturating_duration_since(Instant::now())).await?;
             }
-            let error = match self.session.classify(bytes.to_vec(), view, self.crops, None).await {
+            let error = match self.session.classify(image.clone(), view, self.crops, None).await {
                 Ok(answer) => return Ok(Outcome::Scored(Box::new(answer))),
                 Err(error) => error,
             };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cloister_client::{Error, Session};
+use cloister_client::{Error, Image, Session};
 use cloister_imaging::View;
 use tokio::sync::Semaphore;
 
@@ -22,7 +22,7 @@ const PROBLEM: &str = "urn:cloister:problem:";
 /// What each request carries.
 pub struct Request {
     /// The image's file.
-    pub image: Vec<u8>,
+    pub image: Image,
     /// The view that it shows.
     pub view: View,
     /// Crops to average; the enclave's default when absent.

@@ -26,5 +26,6 @@ pub use credentials::{ClientCertificate, CredentialError, Credentials, Token};
 pub use error::{Error, ReceiptMismatch};
 pub use findings::{finding_words, findings_in_words};
 pub use proof::Proof;
+pub use sent::Image;
 pub use session::{Allowed, Asked, Attested, Options, Session, Unverified, connect};
 pub use upload::Progress;

@@ -2,10 +2,12 @@
 //! scores that are shown, and be signed by the enclave at the other end of this session.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
+use bytes::Bytes;
 use cloister_attest::Policy;
 use cloister_dicom::{DecodeLimits, Outline, is_dicom, outline};
 use cloister_imaging::View;
@@ -27,36 +29,66 @@ pub(crate) struct Sent {
     map: Option<String>,
 }
 
-/// One image of it.
-struct SentImage {
+/// An image's file, and what is known of it. Clones share both, so that a file that is sent more than once is read and hashed once.
+#[derive(Clone)]
+pub struct Image {
+    pub(crate) bytes: Bytes,
+    known: Arc<Known>,
+}
+
+impl From<Vec<u8>> for Image {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { known: Arc::new(Known::of(&bytes)), bytes: bytes.into() }
+    }
+}
+
+/// What an answer is held against when the file itself may be gone.
+struct Known {
     sha256: Vec<u8>,
-    /// As the request names it; a DICOM file may go without.
-    view: Option<View>,
     /// Whether it has an identifier of its own.
     dicom: bool,
     /// What a DICOM file says of itself, if this program can read it. The enclave decides whether it can.
     outline: Option<Outline>,
 }
 
-impl SentImage {
-    fn new(view: Option<View>, image: &[u8]) -> Self {
+impl Known {
+    fn of(image: &[u8]) -> Self {
         let dicom = is_dicom(image);
         let outline = dicom.then(|| outline(image, &DecodeLimits::default()).ok()).flatten();
-        Self { sha256: digest(&SHA256, image).as_ref().to_vec(), view, dicom, outline }
+        Self { sha256: digest(&SHA256, image).as_ref().to_vec(), dicom, outline }
+    }
+}
+
+/// One image of it.
+pub(crate) struct SentImage {
+    /// As the request names it; a DICOM file may go without.
+    view: Option<View>,
+    known: Arc<Known>,
+}
+
+impl SentImage {
+    pub(crate) fn new(view: Option<View>, image: &Image) -> Self {
+        Self { view, known: Arc::clone(&image.known) }
+    }
+
+    /// The same of bytes that are sent once.
+    pub(crate) fn of_bytes(view: Option<View>, image: &[u8]) -> Self {
+        Self { view, known: Arc::new(Known::of(image)) }
     }
 
     /// The view that a receipt must name, unless the file alone knows it.
     fn view(&self) -> Option<View> {
-        self.view.or(self.outline.as_ref().map(|outline| outline.view))
+        self.view.or(self.known.outline.as_ref().map(|outline| outline.view))
     }
 
     /// Whether the receipt speaks of this image, and refers to it by its own identifier, or by none where it has none.
     fn is(&self, claim: &cloister_receipt::View) -> bool {
-        let uid = self.outline.as_ref().map(|outline| outline.sop_instance_uid.as_str());
-        self.sha256 == claim.bytes_sha256
+        let Known { sha256, dicom, outline } = &*self.known;
+        let uid = outline.as_ref().map(|outline| outline.sop_instance_uid.as_str());
+        *sha256 == claim.bytes_sha256
             && self.view().is_none_or(|view| view.as_str() == claim.view)
             && uid.is_none_or(|uid| claim.sop_instance_uid.as_deref() == Some(uid))
-            && (self.dicom || claim.sop_instance_uid.is_none())
+            && (*dicom || claim.sop_instance_uid.is_none())
     }
 }
 
@@ -84,15 +116,11 @@ impl<'a> Shown<'a> {
 }
 
 impl Sent {
-    pub(crate) fn new<'a>(
-        images: impl IntoIterator<Item = (Option<View>, &'a [u8])>,
-        asked: &Asked,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(images: Vec<SentImage>, asked: &Asked) -> Result<Self, Error> {
         let mut nonce = asked.nonce.unwrap_or([0; limits::NONCE_BYTES]);
         if asked.nonce.is_none() {
             rand::fill(&mut nonce).map_err(|_| Error::Random)?;
         }
-        let images = images.into_iter().map(|(view, image)| SentImage::new(view, image)).collect();
         Ok(Self { nonce, images, map: asked.map.clone() })
     }
 

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use crate::answer::{Classification, Exam, Problem};
 use crate::limits;
 use crate::sealed::{self, SealedImage};
-use crate::sent::{Sent, Shown};
+use crate::sent::{Image, Sent, SentImage, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Credentials, Error, tls};
 
@@ -247,17 +247,17 @@ impl Session {
     /// [`Error::Label`] before anything is sent, [`Error::Refused`] with the enclave's reason, [`Error::Receipt`], or a broken connection.
     pub async fn classify(
         &mut self,
-        image: Vec<u8>,
+        image: impl Into<Image>,
         view: impl Into<Option<View>>,
         asked: impl Into<Asked>,
         progress: Option<Progress>,
     ) -> Result<Classification, Error> {
-        let (view, asked) = (view.into(), asked.into());
+        let (image, view, asked) = (image.into(), view.into(), asked.into());
         let query = asked.query()?;
         let named = view.map(|view| format!("view={view}&")).unwrap_or_default();
-        let sent = Sent::new([(view, image.as_slice())], &asked)?;
+        let sent = Sent::new(vec![SentImage::new(view, &image)], &asked)?;
         let path = format!("/v1/images?{named}{query}nonce={}", hex::encode(sent.nonce));
-        let body = self.post("the classification", &path, media_type(&image), image.into(), progress).await?;
+        let body = self.post("the classification", &path, media_type(&image.bytes), image.bytes, progress).await?;
         let mut answer: Classification = parse("the classification", &body)?;
         let signed = sent.check(&self.policy, &self.attested, answer.receipt.as_ref(), &Shown::image(&answer))?;
         answer.keep(&signed);
@@ -319,7 +319,8 @@ impl Session {
             }
         }
         let boundary = boundary()?;
-        let sent = Sent::new(images.iter().map(|(view, image)| (Some(*view), image.as_slice())), &asked)?;
+        let sent = images.iter().map(|(view, image)| SentImage::of_bytes(Some(*view), image)).collect();
+        let sent = Sent::new(sent, &asked)?;
         let body = multipart(&images, &boundary);
         drop(images);
         let path = format!("/v1/exams?{query}{}nonce={}", allowed.query(), hex::encode(sent.nonce));
