@@ -64,7 +64,7 @@ pub const MAX_PART_HEAD_BYTES: usize = 256 * 1024;
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
 
 /// All decoded images at once: two of the largest (32 Mi pixels), or half a dozen usual ones. More wait. Beside it, the memory of two pictures
-/// that are done is kept for the next ones, 64 MiB at most.
+/// that are done is kept for the next ones, 64 MiB at most, and some to work in: 2 MB after usual ones, 40 MiB at most.
 pub const DECODED_BUDGET_BYTES: usize = 512 * 1024 * 1024;
 
 /// A decoded image's pixels (2, from 8 bits 3) and the breast cut out (2), each in memory that may be twice as large, because it was

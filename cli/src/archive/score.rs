@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use cloister_attest::MODEL_PCR;
 use cloister_client::{Classification, Error, Session};
 use cloister_imaging::View;
@@ -78,13 +77,14 @@ impl Scorer {
                 return results.refused(image, None, failure.to_string());
             }
         };
-        let sha256 = hex::encode(digest(&SHA256, &bytes));
+        let file = cloister_client::Image::from(bytes);
+        let sha256 = hex::encode(file.sha256());
         let model_pcr = self.session.attested().pcrs.get(&MODEL_PCR).map(Vec::as_slice);
         if results.keep(image, &Wanted { sha256: &sha256, model_pcr, crops: self.crops })? {
             summary.kept += 1;
             return Ok(());
         }
-        match self.classify(bytes, image.view).await? {
+        match self.classify(file, image.view).await? {
             Outcome::Scored(answer) => {
                 summary.scored += 1;
                 results.scored(image, &sha256, *answer)
@@ -96,11 +96,10 @@ impl Scorer {
         }
     }
 
-    async fn classify(&mut self, bytes: Vec<u8>, view: View) -> Result<Outcome, Failure> {
-        if cloister_seal::is_sealed(&bytes) {
+    async fn classify(&mut self, file: cloister_client::Image, view: View) -> Result<Outcome, Failure> {
+        if cloister_seal::is_sealed(file.bytes()) {
             return Ok(Outcome::Refused("it is sealed, so that its score would be; it takes no part".to_owned()));
         }
-        let image = cloister_client::Image::from(bytes);
         let end = Instant::now() + self.wait;
         let mut pause = FIRST_PAUSE;
         let mut faults = 0;
@@ -109,7 +108,7 @@ impl Scorer {
             if broken || !self.session.is_open() {
                 self.session = self.place.session(end.saturating_duration_since(Instant::now())).await?;
             }
-            let error = match self.session.classify(image.clone(), view, self.crops, None).await {
+            let error = match self.session.classify(file.clone(), view, self.crops, None).await {
                 Ok(answer) => return Ok(Outcome::Scored(Box::new(answer))),
                 Err(error) => error,
             };

@@ -33,7 +33,7 @@ pub(crate) struct Sent {
 #[derive(Clone)]
 pub struct Image {
     pub(crate) bytes: Bytes,
-    known: Arc<Known>,
+    pub(crate) known: Arc<Known>,
 }
 
 impl From<Vec<u8>> for Image {
@@ -42,8 +42,20 @@ impl From<Vec<u8>> for Image {
     }
 }
 
+impl Image {
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The file's digest, SHA-256, as receipts name it.
+    pub fn sha256(&self) -> &[u8] {
+        &self.known.sha256
+    }
+}
+
 /// What an answer is held against when the file itself may be gone.
-struct Known {
+pub(crate) struct Known {
     sha256: Vec<u8>,
     /// Whether it has an identifier of its own.
     dicom: bool,
@@ -52,7 +64,7 @@ struct Known {
 }
 
 impl Known {
-    fn of(image: &[u8]) -> Self {
+    pub(crate) fn of(image: &[u8]) -> Self {
         let dicom = is_dicom(image);
         let outline = dicom.then(|| outline(image, &DecodeLimits::default()).ok()).flatten();
         Self { sha256: digest(&SHA256, image).as_ref().to_vec(), dicom, outline }
@@ -67,13 +79,8 @@ pub(crate) struct SentImage {
 }
 
 impl SentImage {
-    pub(crate) fn new(view: Option<View>, image: &Image) -> Self {
-        Self { view, known: Arc::clone(&image.known) }
-    }
-
-    /// The same of bytes that are sent once.
-    pub(crate) fn of_bytes(view: Option<View>, image: &[u8]) -> Self {
-        Self { view, known: Arc::new(Known::of(image)) }
+    pub(crate) fn new(view: Option<View>, known: Arc<Known>) -> Self {
+        Self { view, known }
     }
 
     /// The view that a receipt must name, unless the file alone knows it.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use crate::answer::{Classification, Exam, Problem};
 use crate::limits;
 use crate::sealed::{self, SealedImage};
-use crate::sent::{Image, Sent, SentImage, Shown};
+use crate::sent::{Image, Known, Sent, SentImage, Shown};
 use crate::upload::{Progress, Upload};
 use crate::{Credentials, Error, tls};
 
@@ -255,7 +255,7 @@ impl Session {
         let (image, view, asked) = (image.into(), view.into(), asked.into());
         let query = asked.query()?;
         let named = view.map(|view| format!("view={view}&")).unwrap_or_default();
-        let sent = Sent::new(vec![SentImage::new(view, &image)], &asked)?;
+        let sent = Sent::new(vec![SentImage::new(view, Arc::clone(&image.known))], &asked)?;
         let path = format!("/v1/images?{named}{query}nonce={}", hex::encode(sent.nonce));
         let body = self.post("the classification", &path, media_type(&image.bytes), image.bytes, progress).await?;
         let mut answer: Classification = parse("the classification", &body)?;
@@ -319,7 +319,7 @@ impl Session {
             }
         }
         let boundary = boundary()?;
-        let sent = images.iter().map(|(view, image)| SentImage::of_bytes(Some(*view), image)).collect();
+        let sent = images.iter().map(|(view, image)| SentImage::new(Some(*view), Known::of(image).into())).collect();
         let sent = Sent::new(sent, &asked)?;
         let body = multipart(&images, &boundary);
         drop(images);

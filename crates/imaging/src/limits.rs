@@ -23,5 +23,8 @@ pub(crate) const LARGEST_SPARE_BYTES: usize = 32 << 20;
 /// How many such memories are kept: a picture being prepared has one, and what was cut out of the one before another.
 pub(crate) const MAX_SPARE: usize = 2;
 
-/// How many pieces of memory to work in are kept: three of a file that is being inflated, and one of a breast whose shape is looked for.
-pub(crate) const MAX_SPARE_WORK: usize = 4;
+/// How many pieces of a file are kept: as many as one file is inflated in. Of two that are decoded at once, the other's are had anew.
+pub(crate) const MAX_SPARE_PIECES: usize = 3;
+
+/// The largest memory to work in that is kept. A piece takes half a megabyte, a band of the widest picture 4.3 MB.
+pub(crate) const LARGEST_SPARE_WORK_BYTES: usize = 8 << 20;

@@ -48,7 +48,7 @@ fn erode(image: &Array2<u16>, bounds: Window, radius: u8, mut visit: impl FnMut(
     }
     let mut across = Across::new(width, radius);
     let mut above = vec![0u8; width];
-    let mut below = memory::work(width * (BAND + usize::from(radius)).min(height));
+    let mut below = memory::band(width * (BAND + usize::from(radius)).min(height));
     for top in (bounds.top..bounds.bottom).step_by(BAND) {
         let bottom = (top + BAND).min(bounds.bottom);
         // From so far below the band that what is found there is more than the radius away from all of it.
@@ -411,6 +411,18 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_next_is_the_one_that_would_be_found_one_by_one(
+            runs in prop::collection::vec((any::<bool>(), 1usize..150), 0..6),
+            from in any::<prop::sample::Index>(),
+        ) {
+            let distances: Vec<u8> = runs.iter().flat_map(|(inside, length)| vec![u8::from(*inside); *length]).collect();
+            let from = from.index(distances.len() + 1);
+            let wanted = |distance: u8| distance == 1;
+            let one_by_one = (from..distances.len()).find(|at| wanted(distances[*at]));
+            prop_assert_eq!(next(&distances, from, wanted), one_by_one);
+        }
 
         #[test]
         fn the_distance_pass_equals_repeated_erosion_and_dilation(image in images(), radius in 0u8..9) {

@@ -8,9 +8,11 @@ use ndarray::Array2;
 
 use crate::limits;
 
-static GREYS: Spare<u16> = Spare::new(limits::MAX_SPARE);
-static WORK: Spare<u8> = Spare::new(limits::MAX_SPARE_WORK);
-static COUNTS: Spare<u32> = Spare::new(limits::MAX_SPARE);
+static GREYS: Spare<u16> = Spare::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
+static PIECES: Spare<u8> = Spare::new(limits::MAX_SPARE_PIECES, limits::LARGEST_SPARE_WORK_BYTES);
+// A picture needs one of each, and pictures are seldom prepared two at once.
+static BANDS: Spare<u8> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
+static COUNTS: Spare<u32> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
 
 /// So many zeros, in memory that was given back if there is some.
 pub fn greys(count: usize) -> Vec<u16> {
@@ -22,17 +24,22 @@ pub fn recycle(picture: Array2<u16>) {
     GREYS.keep(picture.into_raw_vec_and_offset().0);
 }
 
-/// So many bytes to work in, all zero, whose memory is given back.
-pub(crate) fn work(count: usize) -> Lent<u8> {
-    Lent { memory: WORK.zeros(count), to: &WORK }
+/// So many zeros for a piece of a file.
+pub(crate) fn piece(count: usize) -> Lent<u8> {
+    Lent { memory: PIECES.zeros(count), to: &PIECES }
 }
 
-/// So many counters, all zero, whose memory is given back.
+/// So many zeros for a band of distances.
+pub(crate) fn band(count: usize) -> Lent<u8> {
+    Lent { memory: BANDS.zeros(count), to: &BANDS }
+}
+
+/// So many counters.
 pub(crate) fn counts(count: usize) -> Lent<u32> {
     Lent { memory: COUNTS.zeros(count), to: &COUNTS }
 }
 
-/// Memory that is given back.
+/// Memory that is given back. It must not grow, because what it grew out of would not be wiped.
 pub(crate) struct Lent<T: Copy + Default + 'static> {
     memory: Vec<T>,
     to: &'static Spare<T>,
@@ -81,15 +88,16 @@ impl Drop for Picture {
     }
 }
 
-/// Wiped memory that nobody uses at the moment, and how many pieces of it are kept.
+/// Wiped memory that nobody uses at the moment: so many at most, and each of so many bytes at most.
 struct Spare<T> {
     kept: Mutex<Vec<Vec<T>>>,
     most: usize,
+    largest: usize,
 }
 
 impl<T: Copy + Default> Spare<T> {
-    const fn new(most: usize) -> Self {
-        Self { kept: Mutex::new(Vec::new()), most }
+    const fn new(most: usize, largest: usize) -> Self {
+        Self { kept: Mutex::new(Vec::new()), most, largest }
     }
 
     fn zeros(&self, count: usize) -> Vec<T> {
@@ -113,7 +121,7 @@ impl<T: Copy + Default> Spare<T> {
     }
 
     fn keep(&self, mut memory: Vec<T>) {
-        if memory.is_empty() || memory.capacity() * size_of::<T>() > limits::LARGEST_SPARE_BYTES {
+        if memory.is_empty() || memory.capacity() * size_of::<T>() > self.largest {
             return;
         }
         // What it was cut down from is wiped too.
@@ -141,12 +149,18 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_and_holds_nothing_of_what_was_in_it() {
-        let spare = Spare::<u16>::new(limits::MAX_SPARE);
+        let spare = Spare::<u16>::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
         let mut first = spare.zeros(100);
         first.fill(7);
         let place = first.as_ptr();
         spare.keep(first);
         assert!(spare.kept.lock().unwrap().iter().flatten().all(|grey| *grey == 0), "wiped when it is given back");
+        let mut cut = spare.zeros(100);
+        cut.fill(7);
+        cut.truncate(10);
+        spare.keep(cut);
+        let whole = |memory: &Vec<u16>| memory.len() == memory.capacity() && memory.iter().all(|grey| *grey == 0);
+        assert!(spare.kept.lock().unwrap().iter().all(whole), "and what it was cut down from");
         let second = spare.zeros(60);
         assert_eq!((second.as_ptr(), second.as_slice()), (place, [0; 60].as_slice()));
         spare.keep(second);
@@ -167,14 +181,14 @@ mod tests {
 
     #[test]
     fn little_is_kept_and_nothing_that_is_very_large() {
-        let spare = Spare::<u16>::new(limits::MAX_SPARE);
+        let spare = Spare::<u16>::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
         (1..=2 * limits::MAX_SPARE).for_each(|count| spare.keep(vec![1; count]));
         spare.keep(vec![]);
         spare.keep(vec![1; limits::LARGEST_SPARE_BYTES / 2 + 1]);
         let mut kept: Vec<usize> = spare.kept.lock().unwrap().iter().map(Vec::len).collect();
         kept.sort_unstable();
         assert_eq!(kept, (limits::MAX_SPARE + 1..=2 * limits::MAX_SPARE).collect::<Vec<_>>(), "the largest");
-        let spare = Spare::<u16>::new(limits::MAX_SPARE);
+        let spare = Spare::<u16>::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
         spare.keep(vec![]);
         assert!(spare.kept.lock().unwrap().is_empty());
     }

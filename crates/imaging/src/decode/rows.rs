@@ -45,7 +45,7 @@ fn in_pieces(file: &[u8], layout: Layout, piece: usize) -> Option<Vec<u16>> {
     let (filled, pieces) = sync_channel(PIECES);
     let (give_back, spare) = channel();
     for _ in 0..PIECES {
-        give_back.send(memory::work(LOOKBACK + piece)).ok()?;
+        give_back.send(memory::piece(LOOKBACK + piece)).ok()?;
     }
     thread::scope(|scope| {
         let inflating = thread::Builder::new().spawn_scoped(scope, move || {
