@@ -214,6 +214,13 @@ async fn a_token_that_is_not_for_this_sign_in_opens_nothing() {
     let (asked, cookie) = begin(&provider, &gateway).await;
     let wrong = format!("/api/v1/session/oidc/callback?state={}&code=another-code", asked["state"]);
     assert_eq!(gateway.client().with("cookie", &cookie).get(&wrong).await.status, 401);
+    // A person's browser is sent to the page, which has words for it.
+    let (asked, cookie) = begin(&provider, &gateway).await;
+    let browser = gateway.client().with("cookie", &cookie).with("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let denied = format!("/api/v1/session/oidc/callback?state={}&error=access_denied", asked["state"]);
+    let ended = browser.get(&denied).await;
+    assert_eq!((ended.status, ended.header("location")), (303, Some("/?sign-in=sign-in-refused")));
+    assert_eq!(ended.header("set-cookie"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,23 @@ test('with the hospital’s own accounts there is one button, and no password is
   await sound(page, 'sign in with an account');
 });
 
+test('an account that was not let in is told so once, in words, and can be tried again', async ({ page }) => {
+  mock.scenario.signIn = 'oidc';
+  for (const [reason, words] of [
+    ['sign-in-refused', 'the sign-in was not completed, or your account may not use this page'],
+    ['provider', 'The hospital’s sign-in service does not answer'],
+    ['<script>', 'the sign-in was not completed'],
+  ]) {
+    await page.goto(`${address}?sign-in=${encodeURIComponent(reason ?? '')}`);
+    await expect(page.getByText(words ?? '')).toBeVisible();
+    await expect(page.getByRole('link', { name: 'Sign in with the hospital’s account' })).toBeVisible();
+    await sound(page, `not signed in: ${reason}`);
+    await page.reload();
+    await expect(page.getByRole('link', { name: 'Sign in with the hospital’s account' })).toBeVisible();
+    await expect(page.getByText(words ?? '')).toHaveCount(0);
+  }
+});
+
 test('nothing moves for whoever asked for that', async ({ page }) => {
   mock.scenario = { ...mock.scenario, signIn: 'none', pace: 1500 };
   const animation = async () => {

@@ -148,6 +148,11 @@ impl Problem {
         }
     }
 
+    /// What its type ends with.
+    pub(super) fn kind(&self) -> &'static str {
+        self.parts().1
+    }
+
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Locked(after) | Self::TooMany(after) => Some(*after),

@@ -1,5 +1,6 @@
 //! `/session`: who is signed in, and how one signs in and out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
@@ -123,11 +124,23 @@ pub(crate) async fn end(
     Ok(with_cookies(StatusCode::NO_CONTENT.into_response(), &[cookie]))
 }
 
-/// Goes to the provider.
+/// Goes to the provider. A browser, which asks for HTML, is sent to the page where that fails.
 #[utoipa::path(get, path = "/api/v1/session/oidc", tag = "session", responses((status = 303), (status = 502, body = Details)))]
-pub(crate) async fn begin_oidc(State(gateway): State<Gateway>) -> Result<Response, Problem> {
-    let begun = gateway.access.begin_oidc().await?;
-    Ok(with_cookies(Redirect::to(&begun.location).into_response(), &[begun.cookie]))
+pub(crate) async fn begin_oidc(State(gateway): State<Gateway>, headers: HeaderMap) -> Response {
+    match gateway.access.begin_oidc().await {
+        Ok(begun) => with_cookies(Redirect::to(&begun.location).into_response(), &[begun.cookie]),
+        Err(denied) => refused(&headers, denied.into()),
+    }
+}
+
+/// The problem itself for programs; for a person's browser the page, which has words for it.
+fn refused(headers: &HeaderMap, problem: Problem) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|kinds| kinds.to_str().ok());
+    if accepted.into_iter().any(|kinds| kinds.contains(mime::TEXT_HTML.as_ref())) {
+        Redirect::to(&format!("/?sign-in={}", problem.kind())).into_response()
+    } else {
+        problem.into_response()
+    }
 }
 
 /// What a provider sends a browser back with (RFC 6749, section 4.1.2).
@@ -137,7 +150,7 @@ pub(crate) struct Callback {
     code: Option<String>,
 }
 
-/// Comes back from the provider.
+/// Comes back from the provider. A browser that is not signed in then is sent to the page, as by `GET /session/oidc`.
 #[utoipa::path(
     get, path = "/api/v1/session/oidc/callback", tag = "session",
     responses((status = 303), (status = 401, body = Details))
@@ -147,12 +160,21 @@ pub(crate) async fn end_oidc(
     Origin(from): Origin,
     headers: HeaderMap,
     query: Result<Query<Callback>, QueryRejection>,
+) -> Response {
+    ended_oidc(&gateway, from, &headers, query).await.unwrap_or_else(|problem| refused(&headers, problem))
+}
+
+async fn ended_oidc(
+    gateway: &Gateway,
+    from: Option<IpAddr>,
+    headers: &HeaderMap,
+    query: Result<Query<Callback>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(Callback { state, code }) = query.map_err(|error| Problem::Query(error.body_text()))?;
-    let ended = gateway.access.end_oidc(&headers, &state.unwrap_or_default(), &code.unwrap_or_default()).await;
+    let ended = gateway.access.end_oidc(headers, &state.unwrap_or_default(), &code.unwrap_or_default()).await;
     match ended {
         Ok(user) => {
-            let signed_in = signed_in(&gateway, user, from.map(|from| from.to_string())).await?;
+            let signed_in = signed_in(gateway, user, from.map(|from| from.to_string())).await?;
             let mut response = Redirect::to("/").into_response();
             for cookie in signed_in.headers().get_all(header::SET_COOKIE) {
                 response.headers_mut().append(header::SET_COOKIE, cookie.clone());

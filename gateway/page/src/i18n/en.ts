@@ -28,6 +28,8 @@ export const en = {
   'sign-in.password': 'Password',
   'sign-in.go': 'Sign in',
   'sign-in.oidc': 'Sign in with the hospital’s account',
+  'sign-in.not-completed':
+    'You are not signed in: the sign-in was not completed, or your account may not use this page. Try again, or ask your IT department.',
   'sign-in.ended': 'Your session has ended. Sign in again.',
 
   'view.R-CC': 'Right CC',

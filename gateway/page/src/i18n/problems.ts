@@ -13,6 +13,10 @@ export const problems: Record<string, Pair> = {
     zh: '密码错误次数过多。请等待几分钟后再试。',
   },
   'too-many-requests': { en: 'Too many requests. Wait a little and try again.', zh: '请求过多，请稍后再试。' },
+  provider: {
+    en: 'The hospital’s sign-in service does not answer. Try again; if that does not help, tell your IT department.',
+    zh: '医院的登录服务没有应答。请重试；如仍不行，请通知信息科。',
+  },
   'not-allowed': { en: 'You may not do this. Ask an administrator.', zh: '您无权执行此操作，请联系管理员。' },
   'not-meant': { en: 'The page is out of date. Reload it and try again.', zh: '页面已过期，请重新加载后再试。' },
   'signed-out': { en: 'Your session has ended. Sign in again.', zh: '会话已结束，请重新登录。' },

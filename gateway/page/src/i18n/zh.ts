@@ -30,6 +30,7 @@ export const zh: Record<Key, string> = {
   'sign-in.password': '密码',
   'sign-in.go': '登录',
   'sign-in.oidc': '使用医院账号登录',
+  'sign-in.not-completed': '尚未登录：登录没有完成，或者您的账号无权使用本页面。请重试，或联系信息科。',
   'sign-in.ended': '会话已结束，请重新登录。',
 
   'view.R-CC': '右侧 CC',

@@ -7,6 +7,7 @@ import type { Session } from '../api/types';
 import { useWords } from '../i18n';
 import { asProblem, Banner, problemWords, useTitle } from '../parts/common';
 import { session, signedOut } from '../state/page';
+import { takeRefusedSignIn } from '../state/route';
 
 export function SignIn({ now, ended }: { now: Session; ended: boolean }) {
   const { t } = useWords();
@@ -19,15 +20,26 @@ export function SignIn({ now, ended }: { now: Session; ended: boolean }) {
         </h1>
         <p class="quiet">{t('sign-in.lead')}</p>
         {ended && <Banner kind="info" title={t('sign-in.ended')} />}
-        {now.sign_in === 'oidc' ? (
-          <a class="button button-primary button-large" href={api.OIDC_URL}>
-            {t('sign-in.oidc')}
-          </a>
-        ) : (
-          <PasswordForm />
-        )}
+        {now.sign_in === 'oidc' ? <Provider /> : <PasswordForm />}
       </div>
     </div>
+  );
+}
+
+/** What only a name and a password can be wrong of, a provider has other reasons for, which it keeps to itself. */
+const NOT_COMPLETED = ['sign-in-refused', 'signed-out', 'not-meant', 'query'];
+
+function Provider() {
+  const { t, known } = useWords();
+  const [refused] = useState(takeRefusedSignIn);
+  const words = refused === null || NOT_COMPLETED.includes(refused) ? null : known('problem', refused);
+  return (
+    <>
+      {refused !== null && <Banner kind="bad" title={words ?? t('sign-in.not-completed')} live />}
+      <a class="button button-primary button-large" href={api.OIDC_URL}>
+        {t('sign-in.oidc')}
+      </a>
+    </>
   );
 }
 

@@ -37,6 +37,13 @@ export const ADDRESS = {
 
 export const route = store<Route>(parseRoute(typeof location === 'undefined' ? '' : location.hash));
 
+/** Why the hospital's own provider let nobody in, where the gateway sent the browser here for that. The address says it once. */
+export function takeRefusedSignIn(): string | null {
+  const refused = new URLSearchParams(location.search).get('sign-in');
+  if (refused !== null) history.replaceState(null, '', location.pathname + location.hash);
+  return refused;
+}
+
 export function followAddress(): void {
   addEventListener('hashchange', () => route.set(parseRoute(location.hash)));
 }
