@@ -138,7 +138,7 @@ async fn an_exam_that_is_looked_at_as_a_whole_is_served_signed_and_reproduced() 
     }
     for (answer, place) in exam["views"].as_array().unwrap().iter().zip(own["views"].as_array().unwrap()) {
         assert!(answer.get("malignant").is_none(), "{answer}");
-        for member in ["view", "window", "best_center", "crops"] {
+        for member in ["view", "window", "best_center", "crops", "findings"] {
             assert_eq!(answer[member], place[member], "{member}");
         }
     }

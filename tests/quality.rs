@@ -305,6 +305,28 @@ async fn the_command_line_says_findings_in_words_before_sending_and_after() {
     let refused = quality(&[unfit.to_str().unwrap()]);
     assert!(refused.code == 65 && refused.stderr.contains("no score would be given"), "{refused:?}");
 
+    let mut local = Command::new(binary("cloister"));
+    local.args(["model", "run", "--view", "L-CC", "--crops", "1", "--package"]).arg(&world.package);
+    let said = run(local.arg("--image").arg(&doubtful)).success();
+    assert!(said.contains(words), "{said}");
+    let json: Value = serde_json::from_str(&run(local.arg("--json")).success()).unwrap();
+    assert_eq!(json["findings"], serde_json::json!(["edge-line"]));
+    assert!(json["finding_words"]["edge-line"].as_str().unwrap().contains("strip"), "{json}");
+
+    let mut local = Command::new(binary("cloister"));
+    local
+        .args(["model", "exam", "--json", "--crops", "1", "--package"])
+        .arg(&world.package)
+        .arg("--l-cc")
+        .arg(&doubtful);
+    for view in [View::RCc, View::LMlo, View::RMlo] {
+        let name = view.as_str().to_ascii_lowercase();
+        local.arg(format!("--{name}")).arg(write(&name, image(view, 5)));
+    }
+    let json: Value = serde_json::from_str(&run(&mut local).success()).unwrap();
+    let found: Vec<_> = json["views"].as_array().unwrap().iter().map(|view| &view["findings"]).collect();
+    assert_eq!(found, [&serde_json::json!(["edge-line"]), &Value::Null, &Value::Null, &Value::Null]);
+
     let kept = world.folder().join("receipt.cbor");
     let mut classify = world.cloister("classify");
     classify.args(["--view", "L-CC", "--crops", "1", "--receipt"]).arg(&kept).arg("--image").arg(&doubtful);

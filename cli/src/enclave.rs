@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, value_parser};
 use cloister_attest::Policy;
-use cloister_client::{Allowed, Asked, Error, Options, Proof, Scores, Session, connect, finding_words};
+use cloister_client::{Allowed, Asked, Error, Options, Proof, Scores, Session, connect};
 use cloister_imaging::View;
 use cloister_transport::Address;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::files::Readers;
 use crate::maps::{MapFile, MapFolder};
 use crate::output::UploadBar;
-use crate::words::{in_words, meaning};
+use crate::words::{explained, meaning};
 use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
@@ -183,7 +183,7 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
         return output::json(&Proven { result: answer, finding_words, verified: proof });
     }
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
-    findings("", &answer.findings)?;
+    output::findings("", &answer.findings)?;
     let [top, bottom, left, right] = answer.window;
     let [y, x] = answer.best_center;
     output::line(format_args!(
@@ -253,9 +253,9 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     }
     for view in &answer.views {
         output::line(format_args!("  {:<5}       {}", view.view, scores(&view.scores)))?;
-        findings("  ", &view.findings)?;
+        output::findings("  ", &view.findings)?;
     }
-    findings("", &answer.findings)?;
+    output::findings("", &answer.findings)?;
     output::line(format_args!("model {} version {}", answer.model.name, answer.model.version))?;
     for path in written.iter().flatten().flatten() {
         output::line(format_args!("written  {}", path.display()))?;
@@ -363,15 +363,6 @@ pub fn failure(error: Error) -> Failure {
         | Error::NotAnImage(_) => Failure::input(error),
         other => Failure::unavailable(other),
     }
-}
-
-fn findings(indent: &str, findings: &[String]) -> Result<(), Failure> {
-    findings.iter().try_for_each(|code| output::line(format_args!("{indent}  finding  {}", in_words(code))))
-}
-
-/// What is known of these codes.
-fn explained<'a>(findings: impl IntoIterator<Item = &'a String>) -> BTreeMap<String, &'static str> {
-    findings.into_iter().filter_map(|code| Some((code.clone(), finding_words(code)?))).collect()
 }
 
 fn scores(scores: &Scores) -> String {

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cloister_imaging::{Laterality, View};
-use cloister_model::{Classification, Classifier, Error, ExamScores, mean_of_angles};
-use ndarray::Array2;
+use cloister_model::{Classification, Classifier, Error, PreparedView, mean_of_angles};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::model::Local;
+use crate::model::{Local, Viewed};
 use crate::picture::Picture;
 use crate::{files, model, output};
 
@@ -33,19 +32,22 @@ pub(crate) struct Exam {
     r_mlo: PathBuf,
 }
 
+/// Each breast's scores, by label.
+type Breasts = BTreeMap<Laterality, BTreeMap<String, f64>>;
+
 /// As an enclave answers it.
 #[derive(Serialize)]
 struct Answer {
-    breasts: BTreeMap<Laterality, BTreeMap<String, f64>>,
-    views: Vec<Classification>,
+    breasts: Breasts,
+    views: Vec<Viewed>,
 }
 
 /// Scores the four views: together where the model looks at both breasts, one by one where it does not.
 pub(crate) fn run(arguments: &Exam) -> Result<(), Failure> {
     let (package, classifier) = arguments.local.load()?;
     let paths = View::ALL.into_iter().zip([&arguments.l_cc, &arguments.r_cc, &arguments.l_mlo, &arguments.r_mlo]);
-    let images = paths.map(|(view, path)| Ok((view, read(path, view)?))).collect::<Result<_, Failure>>()?;
-    let answer = score(&classifier, &images, arguments.local.crops).map_err(model::failure)?;
+    let pictures = paths.map(|(view, path)| Ok((view, read(path, view)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let answer = score(&classifier, &pictures, arguments.local.crops).map_err(model::failure)?;
     if arguments.local.json {
         return output::json(&answer);
     }
@@ -56,29 +58,54 @@ pub(crate) fn run(arguments: &Exam) -> Result<(), Failure> {
         let side = if *side == Laterality::Left { "left" } else { "right" };
         output::line(format_args!("{side:<5} breast  {}", words(scores)))?;
     }
-    for view in answer.views.iter().filter(|view| !view.scores.is_empty()) {
-        output::line(format_args!("  {:<5}       {}", view.view, words(&view.scores)))?;
+    for Viewed { classification: Classification { view, scores, .. }, findings, .. } in &answer.views {
+        if !scores.is_empty() {
+            output::line(format_args!("  {view:<5}       {}", words(scores)))?;
+        } else if !findings.is_empty() {
+            output::line(format_args!("  {view:<5}"))?;
+        }
+        output::findings("  ", findings)?;
     }
     output::line(format_args!("intended use: {}", package.manifest().intended_use))
 }
 
-fn read(path: &Path, view: View) -> Result<Array2<u16>, Failure> {
+fn read(path: &Path, view: View) -> Result<Picture, Failure> {
     let bytes = files::read(path)?;
     let picture = Picture::read(path, &bytes)?;
     picture.view(path, Some(view))?;
-    Ok(picture.pixels)
+    Ok(picture)
 }
 
-fn score(classifier: &Classifier, images: &BTreeMap<View, Array2<u16>>, crops: u32) -> Result<Answer, Error> {
-    if classifier.needs_exam() {
-        let ExamScores { breasts, views } = classifier.classify_exam(images, crops)?;
-        return Ok(Answer { breasts, views });
+fn score(classifier: &Classifier, pictures: &[(View, Picture)], crops: u32) -> Result<Answer, Error> {
+    let (mut views, mut angles) = (Vec::new(), Vec::new());
+    for pair in pictures.as_chunks().0 {
+        let (breasts, of_angle) = score_angle(classifier, pair, crops)?;
+        angles.push(breasts);
+        views.extend(of_angle);
     }
-    let views = images.iter().map(|(view, image)| classifier.classify(image, *view, crops));
-    let views: Vec<Classification> = views.collect::<Result<_, _>>()?;
-    let angles: Vec<_> = views
-        .chunks(2)
-        .map(|pair| pair.iter().map(|view| (view.view.laterality(), view.scores.clone())).collect())
-        .collect();
     Ok(Answer { breasts: mean_of_angles(&angles), views })
+}
+
+/// The left view of an angle and the right one: together, or one by one.
+fn score_angle(
+    classifier: &Classifier,
+    [left, right]: &[(View, Picture); 2],
+    crops: u32,
+) -> Result<(Breasts, [Viewed; 2]), Error> {
+    if classifier.needs_exam() {
+        let prepare = |(view, picture): &(View, Picture)| classifier.prepare_view(&picture.pixels, *view, crops);
+        let both = (prepare(left)?, prepare(right)?);
+        let viewed = |(_, picture): &(View, Picture), prepared: &PreparedView| {
+            Viewed::new(prepared.place(), picture.findings(prepared.findings()))
+        };
+        return Ok((classifier.score_pair(&both.0, &both.1)?, [viewed(left, &both.0), viewed(right, &both.1)]));
+    }
+    let score = |(view, picture): &(View, Picture)| {
+        let prepared = classifier.prepare(&picture.pixels, *view, crops)?;
+        let findings = picture.findings(prepared.findings());
+        Ok::<_, Error>(Viewed::new(prepared.score()?, findings))
+    };
+    let viewed = [score(left)?, score(right)?];
+    let side = |viewed: &Viewed| (viewed.classification.view.laterality(), viewed.classification.scores.clone());
+    Ok((viewed.iter().map(side).collect(), viewed))
 }

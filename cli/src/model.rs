@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use cloister_imaging::{Angle, View};
 use cloister_model::{
-    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, ToScore, convert,
+    CC_WINDOW, Classification, Classifier, ConvertOptions, Error, Layer, MLO_WINDOW, Package, convert,
     convert_checkpoint, demo_options, kernels, limits, random_checkpoint, random_exam_checkpoint,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Failure;
 use crate::maps::MapFile;
 use crate::picture::Picture;
+use crate::words::explained;
 use crate::{add, evaluate, exam, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
@@ -281,6 +283,25 @@ fn print_plan(network: &str, layers: &[Layer]) -> Result<(), Failure> {
     output::line(format_args!("{:>72.2} ms  in all, on one thread", total))
 }
 
+/// One view, as an enclave answers it.
+#[derive(Serialize)]
+pub(crate) struct Viewed {
+    #[serde(flatten)]
+    pub(crate) classification: Classification,
+    /// What a person should look at before they believe the score.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) findings: Vec<&'static str>,
+    /// What the findings' codes mean.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    finding_words: BTreeMap<String, &'static str>,
+}
+
+impl Viewed {
+    pub(crate) fn new(classification: Classification, findings: Vec<&'static str>) -> Self {
+        Self { classification, finding_words: explained(&findings), findings }
+    }
+}
+
 fn run_image(arguments: &Run) -> Result<(), Failure> {
     let bytes = files::read(&arguments.image)?;
     let unusable = |error| Failure::input(format!("{}: {error}", arguments.image.display()));
@@ -293,16 +314,20 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
             Some(label) => prepared.with_map(label),
             None => Ok(prepared),
         })
-        .and_then(ToScore::score);
+        .and_then(|prepared| {
+            let findings = picture.findings(prepared.findings());
+            Ok(Viewed::new(prepared.score()?, findings))
+        });
     let answer = answer.map_err(|error| match error {
         Error::Image(error) => unusable(error),
         other => failure(other),
     })?;
-    arguments.map.write(answer.map.as_ref().map(Into::into))?;
+    arguments.map.write(answer.classification.map.as_ref().map(Into::into))?;
     if arguments.local.json {
         return output::json(&answer);
     }
-    print(&answer)?;
+    print(&answer.classification)?;
+    output::findings("", &answer.findings)?;
     output::line(format_args!("intended use: {}", package.manifest().intended_use))
 }
 

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::words::in_words;
 
 /// Prints one result.
 pub fn line(text: impl Display) -> Result<(), Failure> {
@@ -19,6 +20,11 @@ pub fn line(text: impl Display) -> Result<(), Failure> {
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).map_err(|e| Failure::input(format!("cannot be written as JSON: {e}")))?;
     line(text)
+}
+
+/// Prints findings, one a line.
+pub fn findings<C: AsRef<str>>(indent: &str, codes: &[C]) -> Result<(), Failure> {
+    codes.iter().try_for_each(|code| line(format_args!("{indent}  finding  {}", in_words(code.as_ref()))))
 }
 
 /// A bar for an upload of that many bytes; it turns into a spinner once all is sent and the enclave works.

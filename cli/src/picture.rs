@@ -13,7 +13,7 @@ pub struct Picture {
     /// Greys, as `[row, column]`.
     pub pixels: Array2<u16>,
     /// What a DICOM file's attributes are findings of, as codes.
-    pub findings: Vec<&'static str>,
+    findings: Vec<&'static str>,
     /// The view that a DICOM file says.
     view: Option<View>,
 }
@@ -29,6 +29,14 @@ impl Picture {
         }
         let pixels = decode(bytes, &limits).map_err(|error| refused(path, &error))?;
         Ok(Self { pixels, findings: Vec::new(), view: None })
+    }
+
+    /// What a person should look at before they believe a score: what the file says of itself, and what was found in its pixels.
+    pub fn findings(&self, found: &[cloister_imaging::Finding]) -> Vec<&'static str> {
+        let found = found.iter().map(|finding| finding.code());
+        let mut codes: Vec<_> = self.findings.iter().copied().chain(found).collect();
+        codes.sort_unstable();
+        codes
     }
 
     /// Its view, by its own word and the command line's, which must not differ.

@@ -1,5 +1,6 @@
 //! How times, measurements and findings are written for people, and read from them.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use cloister_client::finding_words;
@@ -21,6 +22,11 @@ pub fn parse_time(text: &str) -> Result<SystemTime, String> {
 pub fn in_words(code: &str) -> String {
     let words = finding_words(code).map(|words| format!(": {words}")).unwrap_or_default();
     format!("{}{words}", code.escape_debug())
+}
+
+/// What is known of these findings' codes.
+pub fn explained<C: AsRef<str>>(codes: impl IntoIterator<Item = C>) -> BTreeMap<String, &'static str> {
+    codes.into_iter().filter_map(|code| Some((code.as_ref().to_owned(), finding_words(code.as_ref())?))).collect()
 }
 
 /// What is measured into the PCR of that number.

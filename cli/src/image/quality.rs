@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use cloister_client::finding_words;
-use cloister_imaging::{Finding, Measures, View, measure};
+use cloister_imaging::{Measures, View, measure};
 use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::picture::Picture;
-use crate::words::in_words;
+use crate::words::{explained, in_words};
 use crate::{files, output};
 
 /// What `cloister image quality` takes.
@@ -30,7 +29,7 @@ pub struct Quality {
 struct Report {
     view: View,
     findings: Vec<&'static str>,
-    finding_words: BTreeMap<&'static str, &'static str>,
+    finding_words: BTreeMap<String, &'static str>,
     measures: Measures,
 }
 
@@ -42,10 +41,8 @@ pub fn run(quality: &Quality) -> Result<(), Failure> {
     let refused = |error| Failure::input(format!("{}: no score would be given: {error}", quality.file.display()));
     let measures = measure(&picture.pixels, view).map_err(refused)?;
     let found = measures.judge(view).map_err(refused)?;
-    let mut findings = picture.findings;
-    findings.extend(found.into_iter().map(Finding::code));
-    findings.sort_unstable();
-    let finding_words = findings.iter().filter_map(|code| Some((*code, finding_words(code)?))).collect();
+    let findings = picture.findings(&found);
+    let finding_words = explained(&findings);
     let report = Report { view, findings, finding_words, measures };
     if quality.json {
         return output::json(&report);
