@@ -1,6 +1,5 @@
 //! `cloister verify`, `cloister classify`, `cloister exam`: connect, verify, then send.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -17,8 +16,8 @@ use crate::access::CredentialFiles;
 use crate::failure::Failure;
 use crate::files::Readers;
 use crate::maps::{MapFile, MapFolder};
-use crate::output::UploadBar;
-use crate::words::{explained, meaning};
+use crate::output::{Explained, UploadBar};
+use crate::words::meaning;
 use crate::{files, output, picture, policy, results};
 
 /// What `--wait` takes: up to a year, which nobody waits, and which no clock overflows at.
@@ -136,9 +135,6 @@ struct SealedResult<'a> {
 struct Proven<T> {
     #[serde(flatten)]
     result: T,
-    /// What the findings' codes mean.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    finding_words: BTreeMap<String, &'static str>,
     verified: Proof,
 }
 
@@ -179,8 +175,7 @@ pub async fn classify(arguments: &Classify) -> Result<(), Failure> {
     }
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
-        let finding_words = explained(&answer.findings);
-        return output::json(&Proven { result: answer, finding_words, verified: proof });
+        return output::json(&Proven { result: Explained::new(&answer, &answer.findings), verified: proof });
     }
     output::line(format_args!("{}  {}", answer.view, scores(&answer.scores)))?;
     output::findings("", &answer.findings)?;
@@ -205,7 +200,7 @@ async fn classify_sealed(arguments: &Classify, view: View, image: Vec<u8>, out: 
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         let result = SealedResult { sealed_result: out };
-        return output::json(&Proven { result, finding_words: BTreeMap::new(), verified: proof });
+        return output::json(&Proven { result, verified: proof });
     }
     output::line(format_args!("{view}  sealed result in {}; cloister sealed open opens it", out.display()))?;
     print(&proof)
@@ -244,8 +239,7 @@ pub async fn exam(arguments: &Exam) -> Result<(), Failure> {
     let proof = Proof::new(&policy, session.attested());
     if arguments.target.json {
         let found = answer.views.iter().flat_map(|view| &view.findings).chain(&answer.findings);
-        let finding_words = explained(found);
-        output::json(&Proven { result: answer, finding_words, verified: proof })?;
+        output::json(&Proven { result: Explained::new(&answer, found), verified: proof })?;
         return written.transpose().map(drop);
     }
     for (side, breast) in &answer.breasts {
@@ -365,7 +359,7 @@ pub fn failure(error: Error) -> Failure {
     }
 }
 
-fn scores(scores: &Scores) -> String {
+pub(crate) fn scores(scores: &Scores) -> String {
     if scores.is_empty() {
         return "looked at together with the other views".to_owned();
     }

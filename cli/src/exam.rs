@@ -8,8 +8,10 @@ use cloister_imaging::{Laterality, View};
 use cloister_model::{Classification, Classifier, Error, PreparedView, mean_of_angles};
 use serde::Serialize;
 
+use crate::enclave::scores as scores_in_words;
 use crate::failure::Failure;
 use crate::model::{Local, Viewed};
+use crate::output::Explained;
 use crate::picture::Picture;
 use crate::{files, model, output};
 
@@ -35,7 +37,7 @@ pub(crate) struct Exam {
 /// Each breast's scores, by label.
 type Breasts = BTreeMap<Laterality, BTreeMap<String, f64>>;
 
-/// As an enclave answers it.
+/// As an enclave answers it; what is found of an exam as a whole is the enclave's alone.
 #[derive(Serialize)]
 struct Answer {
     breasts: Breasts,
@@ -49,21 +51,15 @@ pub(crate) fn run(arguments: &Exam) -> Result<(), Failure> {
     let pictures = paths.map(|(view, path)| Ok((view, read(path, view)?))).collect::<Result<Vec<_>, Failure>>()?;
     let answer = score(&classifier, &pictures, arguments.local.crops).map_err(model::failure)?;
     if arguments.local.json {
-        return output::json(&answer);
+        let found = answer.views.iter().flat_map(|view| &view.findings);
+        return output::json(&Explained::new(&answer, found));
     }
-    let words = |scores: &BTreeMap<String, f64>| {
-        scores.iter().map(|(label, score)| format!("{label} {score:.4}")).collect::<Vec<_>>().join("  ")
-    };
     for (side, scores) in &answer.breasts {
         let side = if *side == Laterality::Left { "left" } else { "right" };
-        output::line(format_args!("{side:<5} breast  {}", words(scores)))?;
+        output::line(format_args!("{side:<5} breast  {}", scores_in_words(scores)))?;
     }
     for Viewed { classification: Classification { view, scores, .. }, findings, .. } in &answer.views {
-        if !scores.is_empty() {
-            output::line(format_args!("  {view:<5}       {}", words(scores)))?;
-        } else if !findings.is_empty() {
-            output::line(format_args!("  {view:<5}"))?;
-        }
+        output::line(format_args!("  {view:<5}       {}", scores_in_words(scores)))?;
         output::findings("  ", findings)?;
     }
     output::line(format_args!("intended use: {}", package.manifest().intended_use))
@@ -95,15 +91,16 @@ fn score_angle(
     if classifier.needs_exam() {
         let prepare = |(view, picture): &(View, Picture)| classifier.prepare_view(&picture.pixels, *view, crops);
         let both = (prepare(left)?, prepare(right)?);
-        let viewed = |(_, picture): &(View, Picture), prepared: &PreparedView| {
-            Viewed::new(prepared.place(), picture.findings(prepared.findings()))
+        let viewed = |(_, picture): &(View, Picture), prepared: &PreparedView| Viewed {
+            classification: prepared.place(),
+            findings: picture.findings(prepared.findings()),
         };
         return Ok((classifier.score_pair(&both.0, &both.1)?, [viewed(left, &both.0), viewed(right, &both.1)]));
     }
     let score = |(view, picture): &(View, Picture)| {
         let prepared = classifier.prepare(&picture.pixels, *view, crops)?;
         let findings = picture.findings(prepared.findings());
-        Ok::<_, Error>(Viewed::new(prepared.score()?, findings))
+        Ok::<_, Error>(Viewed { classification: prepared.score()?, findings })
     };
     let viewed = [score(left)?, score(right)?];
     let side = |viewed: &Viewed| (viewed.classification.view.laterality(), viewed.classification.scores.clone());

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::maps::MapFile;
+use crate::output::Explained;
 use crate::picture::Picture;
-use crate::words::explained;
 use crate::{add, evaluate, exam, files, output, reseal, seal};
 
 /// The verbs of `cloister model`.
@@ -283,7 +283,7 @@ fn print_plan(network: &str, layers: &[Layer]) -> Result<(), Failure> {
     output::line(format_args!("{:>72.2} ms  in all, on one thread", total))
 }
 
-/// One view, as an enclave answers it.
+/// One view's scores, and what was found in its picture.
 #[derive(Serialize)]
 pub(crate) struct Viewed {
     #[serde(flatten)]
@@ -291,15 +291,6 @@ pub(crate) struct Viewed {
     /// What a person should look at before they believe the score.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) findings: Vec<&'static str>,
-    /// What the findings' codes mean.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    finding_words: BTreeMap<String, &'static str>,
-}
-
-impl Viewed {
-    pub(crate) fn new(classification: Classification, findings: Vec<&'static str>) -> Self {
-        Self { classification, finding_words: explained(&findings), findings }
-    }
 }
 
 fn run_image(arguments: &Run) -> Result<(), Failure> {
@@ -316,7 +307,7 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
         })
         .and_then(|prepared| {
             let findings = picture.findings(prepared.findings());
-            Ok(Viewed::new(prepared.score()?, findings))
+            Ok(Viewed { classification: prepared.score()?, findings })
         });
     let answer = answer.map_err(|error| match error {
         Error::Image(error) => unusable(error),
@@ -324,7 +315,7 @@ fn run_image(arguments: &Run) -> Result<(), Failure> {
     })?;
     arguments.map.write(answer.classification.map.as_ref().map(Into::into))?;
     if arguments.local.json {
-        return output::json(&answer);
+        return output::json(&Explained::new(&answer, &answer.findings));
     }
     print(&answer.classification)?;
     output::findings("", &answer.findings)?;

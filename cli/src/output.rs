@@ -1,5 +1,6 @@
 //! What a command says: results on standard output, progress on a terminal's standard error and nowhere else.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::words::in_words;
+use crate::words::{explained, in_words};
 
 /// Prints one result.
 pub fn line(text: impl Display) -> Result<(), Failure> {
@@ -25,6 +26,22 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 /// Prints findings, one a line.
 pub fn findings<C: AsRef<str>>(indent: &str, codes: &[C]) -> Result<(), Failure> {
     codes.iter().try_for_each(|code| line(format_args!("{indent}  finding  {}", in_words(code.as_ref()))))
+}
+
+/// A result, and what its findings' codes mean.
+#[derive(Serialize)]
+pub struct Explained<T> {
+    #[serde(flatten)]
+    result: T,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    finding_words: BTreeMap<String, &'static str>,
+}
+
+impl<T> Explained<T> {
+    /// A result with these findings.
+    pub fn new<C: AsRef<str>>(result: T, findings: impl IntoIterator<Item = C>) -> Self {
+        Self { result, finding_words: explained(findings) }
+    }
 }
 
 /// A bar for an upload of that many bytes; it turns into a spinner once all is sent and the enclave works.

@@ -149,6 +149,9 @@ test('an account that was not let in is told so once, in words, and can be tried
     await expect(page.getByRole('link', { name: 'Sign in with the hospital’s account' })).toBeVisible();
     await expect(page.getByText(words ?? '')).toHaveCount(0);
   }
+  mock.scenario.signIn = 'none';
+  await page.goto(`${address}?sign-in=provider#/enclave`);
+  await expect(page).toHaveURL(/^[^?]*#\/enclave$/);
 });
 
 test('nothing moves for whoever asked for that', async ({ page }) => {

@@ -15,7 +15,7 @@ import { SignIn } from './screens/SignIn';
 import { WorkList } from './screens/WorkList';
 import { forgetFiles } from './state/drafts';
 import { connected, enclaves, endSession, follow, mayUse, refreshSession, session, signedOut, startProblem } from './state/page';
-import { ADDRESS, go, route } from './state/route';
+import { ADDRESS, go, refusedSignIn, route } from './state/route';
 import type { Route } from './state/route';
 import { useStore } from './state/store';
 
@@ -37,6 +37,9 @@ export function App() {
     document.documentElement.lang = language === 'zh' ? 'zh-Hans' : 'en';
   }, [language]);
   useEffect(() => (allowed ? follow() : undefined), [allowed]);
+  useEffect(() => {
+    if (allowed) refusedSignIn.set(null);
+  }, [allowed]);
   useShortcuts(allowed, () => setHelp(true));
 
   return (

@@ -134,7 +134,9 @@ impl Oidc {
             return Ok(discovered);
         }
         let url = format!("{}/.well-known/openid-configuration", self.config.issuer.trim_end_matches('/'));
-        let discovered: Discovered = self.ask(Method::GET, &url, HeaderMap::new(), String::new()).await?;
+        // What it refuses is no fault of whoever signs in.
+        let discovered = self.ask(Method::GET, &url, HeaderMap::new(), String::new()).await;
+        let discovered: Discovered = discovered.map_err(|_| Denied::Provider)?;
         if discovered.issuer != self.config.issuer {
             tracing::warn!("the provider of identities says that it is another issuer");
             return Err(Denied::Provider);

@@ -135,8 +135,8 @@ pub(crate) async fn begin_oidc(State(gateway): State<Gateway>, headers: HeaderMa
 
 /// The problem itself for programs; for a person's browser the page, which has words for it.
 fn refused(headers: &HeaderMap, problem: Problem) -> Response {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|kinds| kinds.to_str().ok());
-    if accepted.into_iter().any(|kinds| kinds.contains(mime::TEXT_HTML.as_ref())) {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|kinds| kinds.to_str().ok());
+    if accepted.any(|kinds| kinds.contains(mime::TEXT_HTML.as_ref())) {
         Redirect::to(&format!("/?sign-in={}", problem.kind())).into_response()
     } else {
         problem.into_response()

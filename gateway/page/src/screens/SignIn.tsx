@@ -7,7 +7,8 @@ import type { Session } from '../api/types';
 import { useWords } from '../i18n';
 import { asProblem, Banner, problemWords, useTitle } from '../parts/common';
 import { session, signedOut } from '../state/page';
-import { takeRefusedSignIn } from '../state/route';
+import { refusedSignIn } from '../state/route';
+import { useStore } from '../state/store';
 
 export function SignIn({ now, ended }: { now: Session; ended: boolean }) {
   const { t } = useWords();
@@ -26,13 +27,13 @@ export function SignIn({ now, ended }: { now: Session; ended: boolean }) {
   );
 }
 
-/** What only a name and a password can be wrong of, a provider has other reasons for, which it keeps to itself. */
-const NOT_COMPLETED = ['sign-in-refused', 'signed-out', 'not-meant', 'query'];
+/** Problems whose own words fit here. A provider keeps other reasons to itself. */
+const OWN_WORDS = ['provider', 'internal'];
 
 function Provider() {
   const { t, known } = useWords();
-  const [refused] = useState(takeRefusedSignIn);
-  const words = refused === null || NOT_COMPLETED.includes(refused) ? null : known('problem', refused);
+  const refused = useStore(refusedSignIn);
+  const words = refused !== null && OWN_WORDS.includes(refused) ? known('problem', refused) : null;
   return (
     <>
       {refused !== null && <Banner kind="bad" title={words ?? t('sign-in.not-completed')} live />}

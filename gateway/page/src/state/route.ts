@@ -37,10 +37,17 @@ export const ADDRESS = {
 
 export const route = store<Route>(parseRoute(typeof location === 'undefined' ? '' : location.hash));
 
-/** Why the hospital's own provider let nobody in, where the gateway sent the browser here for that. The address says it once. */
-export function takeRefusedSignIn(): string | null {
-  const refused = new URLSearchParams(location.search).get('sign-in');
-  if (refused !== null) history.replaceState(null, '', location.pathname + location.hash);
+/** Why the hospital's own provider let nobody in, where the gateway sent the browser here for that: until somebody is in. */
+export const refusedSignIn = store<string | null>(takeRefusedSignIn());
+
+function takeRefusedSignIn(): string | null {
+  if (typeof location === 'undefined') return null;
+  const address = new URL(location.href);
+  const refused = address.searchParams.get('sign-in');
+  if (refused !== null) {
+    address.searchParams.delete('sign-in');
+    history.replaceState(null, '', address);
+  }
   return refused;
 }
 
