@@ -326,6 +326,13 @@ async fn the_command_line_says_findings_in_words_before_sending_and_after() {
     let json: Value = serde_json::from_str(&run(&mut local).success()).unwrap();
     let found: Vec<_> = json["views"].as_array().unwrap().iter().map(|view| &view["findings"]).collect();
     assert_eq!(found, [&serde_json::json!(["edge-line"]), &Value::Null, &Value::Null, &Value::Null]);
+    let mut local = Command::new(binary("cloister"));
+    local.args(["model", "exam", "--crops", "1", "--package"]).arg(&world.package).arg("--l-cc").arg(&unfit);
+    for view in ["r-cc", "l-mlo", "r-mlo"] {
+        local.arg(format!("--{view}")).arg(world.folder().join(view));
+    }
+    let refused = run(&mut local);
+    assert!(refused.code == 65 && refused.stderr.contains("L-CC: "), "{refused:?}");
 
     let kept = world.folder().join("receipt.cbor");
     let mut classify = world.cloister("classify");

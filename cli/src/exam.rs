@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Exam) -> Result<(), Failure> {
     let (package, classifier) = arguments.local.load()?;
     let paths = View::ALL.into_iter().zip([&arguments.l_cc, &arguments.r_cc, &arguments.l_mlo, &arguments.r_mlo]);
     let pictures = paths.map(|(view, path)| Ok((view, read(path, view)?))).collect::<Result<Vec<_>, Failure>>()?;
-    let answer = score(&classifier, &pictures, arguments.local.crops).map_err(model::failure)?;
+    let answer = score(&classifier, &pictures, arguments.local.crops)?;
     if arguments.local.json {
         let found = answer.views.iter().flat_map(|view| &view.findings);
         return output::json(&Explained::new(&answer, found));
@@ -72,7 +72,7 @@ fn read(path: &Path, view: View) -> Result<Picture, Failure> {
     Ok(picture)
 }
 
-fn score(classifier: &Classifier, pictures: &[(View, Picture)], crops: u32) -> Result<Answer, Error> {
+fn score(classifier: &Classifier, pictures: &[(View, Picture)], crops: u32) -> Result<Answer, Failure> {
     let (mut views, mut angles) = (Vec::new(), Vec::new());
     for pair in pictures.as_chunks().0 {
         let (breasts, of_angle) = score_angle(classifier, pair, crops)?;
@@ -87,22 +87,35 @@ fn score_angle(
     classifier: &Classifier,
     [left, right]: &[(View, Picture); 2],
     crops: u32,
-) -> Result<(Breasts, [Viewed; 2]), Error> {
+) -> Result<(Breasts, [Viewed; 2]), Failure> {
     if classifier.needs_exam() {
-        let prepare = |(view, picture): &(View, Picture)| classifier.prepare_view(&picture.pixels, *view, crops);
+        let prepare = |(view, picture): &(View, Picture)| {
+            classifier.prepare_view(&picture.pixels, *view, crops).map_err(|error| refused(*view, error))
+        };
         let both = (prepare(left)?, prepare(right)?);
         let viewed = |(_, picture): &(View, Picture), prepared: &PreparedView| Viewed {
             classification: prepared.place(),
             findings: picture.findings(prepared.findings()),
         };
-        return Ok((classifier.score_pair(&both.0, &both.1)?, [viewed(left, &both.0), viewed(right, &both.1)]));
+        return Ok((
+            classifier.score_pair(&both.0, &both.1).map_err(model::failure)?,
+            [viewed(left, &both.0), viewed(right, &both.1)],
+        ));
     }
     let score = |(view, picture): &(View, Picture)| {
-        let prepared = classifier.prepare(&picture.pixels, *view, crops)?;
+        let prepared = classifier.prepare(&picture.pixels, *view, crops).map_err(|error| refused(*view, error))?;
         let findings = picture.findings(prepared.findings());
-        Ok::<_, Error>(Viewed { classification: prepared.score()?, findings })
+        Ok::<_, Failure>(Viewed { classification: prepared.score().map_err(model::failure)?, findings })
     };
     let viewed = [score(left)?, score(right)?];
     let side = |viewed: &Viewed| (viewed.classification.view.laterality(), viewed.classification.scores.clone());
     Ok((viewed.iter().map(side).collect(), viewed))
+}
+
+/// An image is named by its view, of four that were given.
+fn refused(view: View, error: Error) -> Failure {
+    match error {
+        Error::Image(error) => Failure::input(format!("{view}: {error}")),
+        other => model::failure(other),
+    }
 }
