@@ -2,34 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::alloc::System;
 
 use cloister_conv::{Graph, Options, Program, Shape, Store, Windows};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-/// The system's allocator, which counts what it is asked for by all threads. This file has one test, so that no other one is counted.
-struct Counted;
-
-static BLOCKS: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: all is done by the system's allocator. Growing a block counts too, as `realloc` is made of what is here.
-unsafe impl GlobalAlloc for Counted {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BLOCKS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: what is required of the caller is required here.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block is the system's allocator's.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
+/// Counts what all threads ask for. This file has one test, so that no other one is counted.
 #[global_allocator]
-static ALLOCATOR: Counted = Counted;
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Lists of a computation's parts are made each time: no more than a few rows of its pictures.
 const LISTS_BYTES: usize = 8192;
@@ -75,9 +55,10 @@ fn taken(height: usize, winograd: bool, threads: usize) -> (usize, usize) {
     let mut run = || program.run(&[&input], &mut [&mut output], threads).unwrap();
     run();
     run();
-    let before = (BLOCKS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    let region = Region::new(ALLOCATOR);
     run();
-    (BLOCKS.load(Ordering::Relaxed) - before.0, BYTES.load(Ordering::Relaxed) - before.1)
+    let change = region.change();
+    (change.allocations + change.reallocations, change.bytes_allocated)
 }
 
 #[test]

@@ -13,6 +13,8 @@ static PIECES: Spare<u8> = Spare::new(limits::MAX_SPARE_PIECES, limits::LARGEST_
 // A picture needs one of each, and pictures are seldom prepared two at once.
 static BANDS: Spare<u8> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
 static COUNTS: Spare<u32> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
+static LINES: Spare<f32> = Spare::new(3 * limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_WORK_BYTES);
+static STARTS: Spare<u32> = Spare::new(limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_WORK_BYTES);
 
 /// So many zeros, in memory that was given back if there is some.
 pub fn greys(count: usize) -> Vec<u16> {
@@ -37,6 +39,16 @@ pub(crate) fn band(count: usize) -> Lent<u8> {
 /// So many counters.
 pub(crate) fn counts(count: usize) -> Lent<u32> {
     Lent { memory: COUNTS.zeros(count), to: &COUNTS }
+}
+
+/// Zeros for a crop's lines or weights: so many, or some more, because crops differ a little and are to find each other's memory large enough.
+pub(crate) fn line(count: usize) -> Lent<f32> {
+    Lent { memory: LINES.zeros(count.next_power_of_two()), to: &LINES }
+}
+
+/// As [`line`], for where something starts.
+pub(crate) fn starts(count: usize) -> Lent<u32> {
+    Lent { memory: STARTS.zeros(count.next_power_of_two()), to: &STARTS }
 }
 
 /// Memory that is given back. It must not grow, because what it grew out of would not be wiped.

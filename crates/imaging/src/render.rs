@@ -9,7 +9,9 @@ use std::ops::Range;
 use cloister_conv::{Wide, wide};
 use ndarray::Array2;
 
-use crate::{CropPlan, resize::Taps};
+use crate::CropPlan;
+use crate::memory::{self, Lent};
+use crate::resize::{Runs, Taps};
 
 /// Least deviation that a window is divided by, so that a uniform one stays finite.
 const LEAST_DEVIATION: f64 = 1e-5;
@@ -127,7 +129,7 @@ fn resize(source: &Source<'_>, network: (usize, usize), buffer: &mut [f32]) -> (
         for y in needed {
             lines.fill(y);
         }
-        let (from, weights) = (needed.map(|y| lines.get(y)), [0, 1, 2, 3].map(|tap| taps.weights[tap][y]));
+        let (from, weights) = (needed.map(|y| lines.get(y)), taps.weights(y..y + 1).map(|weights| weights[0]));
         wide(Blend { to: row, from, weights });
         wide(Add { sums: &mut sums, row });
     }
@@ -142,47 +144,46 @@ struct Lines<'a> {
     taps: Taps,
     /// Output columns that some sample of the crop reaches.
     outputs: Range<usize>,
-    /// As [`Taps::runs`].
-    runs: Vec<(Range<usize>, usize)>,
-    /// One window row with two replicated samples at each end.
-    padded: Vec<f32>,
-    /// Four lines of `outputs`, and which window row each holds: row `y` is kept in slot `y % 4`.
-    slots: [(Option<usize>, Vec<f32>); 4],
+    runs: Runs,
+    /// Four lines of `outputs`, of which row `y` is kept in `y % 4`, and behind them one window row with two replicated samples at each end.
+    memory: Lent<f32>,
+    /// Which window row each of the four lines holds.
+    held: [Option<usize>; 4],
 }
 
 impl<'a> Lines<'a> {
     fn new(source: &'a Source<'a>, taps: Taps, columns: Range<usize>) -> Self {
         let outputs = taps.reached(&columns);
-        let line = || (None, vec![0.0; outputs.len()]);
-        let slots = [line(), line(), line(), line()];
-        let padded = vec![0.0; source.size().1 + 2 * Taps::OVERHANG];
-        Self { source, columns, runs: taps.runs(outputs.clone()), taps, outputs, padded, slots }
+        let runs = Runs::of(&taps, outputs.clone());
+        let memory = memory::line(4 * outputs.len() + source.size().1 + 2 * Taps::OVERHANG);
+        Self { source, columns, taps, outputs, runs, memory, held: [None; 4] }
     }
 
     fn get(&self, y: usize) -> &[f32] {
-        &self.slots[y % 4].1
+        &self.memory[y % 4 * self.outputs.len()..][..self.outputs.len()]
     }
 
     fn fill(&mut self, y: usize) {
-        let (held, line) = &mut self.slots[y % 4];
+        let held = &mut self.held[y % 4];
         if *held == Some(y) {
             return;
         }
         *held = Some(y);
+        let (lines, padded) = self.memory.split_at_mut(4 * self.outputs.len());
+        let line = &mut lines[y % 4 * self.outputs.len()..][..self.outputs.len()];
         let Some(samples) = self.source.row(y, &self.columns) else {
             line.fill(0.0);
             return;
         };
         let (width, overhang) = (self.source.size().1, Taps::OVERHANG);
-        let to = &mut self.padded[overhang + self.columns.start..overhang + self.columns.end];
-        wide(Convert { samples, to });
-        let (first, last) = (self.padded[overhang], self.padded[overhang + width - 1]);
-        self.padded[..overhang].fill(first);
-        self.padded[overhang + width..].fill(last);
-        for (run, first) in &self.runs {
-            let to = &mut line[run.start - self.outputs.start..run.end - self.outputs.start];
-            let from = [0, 1, 2, 3].map(|tap| &self.padded[first + tap..first + tap + run.len()]);
-            wide(Weigh { to, from, weights: [0, 1, 2, 3].map(|tap| &self.taps.weights[tap][run.clone()]) });
+        wide(Convert { samples, to: &mut padded[overhang + self.columns.start..overhang + self.columns.end] });
+        let (first, last) = (padded[overhang], padded[overhang + width - 1]);
+        padded[..overhang].fill(first);
+        padded[overhang + width..][..overhang].fill(last);
+        for (run, begin) in self.runs.iter() {
+            let to = run.start - self.outputs.start;
+            let from = [0, 1, 2, 3].map(|tap| &padded[begin + tap..][..run.len()]);
+            wide(Weigh { to: &mut line[to..][..run.len()], from, weights: self.taps.weights(run) });
         }
     }
 }
@@ -343,7 +344,7 @@ mod tests {
         };
         let (rows, columns) = (Taps::new(height, network.0), Taps::new(width, network.1));
         let weighted = |taps: &Taps, output: usize, of: &dyn Fn(usize) -> f64| -> f64 {
-            let weights = taps.weights.iter().map(|weights| f64::from(weights[output]));
+            let weights = taps.weights(output..output + 1).map(|weights| f64::from(weights[0]));
             taps.inputs(output).into_iter().zip(weights).map(|(input, weight)| weight * of(input)).sum()
         };
         let values: Vec<f64> = (0..network.0 * network.1)

@@ -5,17 +5,18 @@
 
 use std::ops::Range;
 
+use crate::memory::{self, Lent};
+
 const A: f64 = -0.75;
 
 /// Where each output sample of an axis comes from: four neighbouring inputs, and the weight of each.
 pub(crate) struct Taps {
     /// How many inputs there are.
     from: usize,
-    /// For each output, the index of the first of the four. May be as little as -2, and the last of them 1 past the end: edges are
-    /// replicated.
-    first: Vec<i64>,
-    /// For each of the four, the weights of all outputs, so that several outputs are computed at once. Those of one output add up to 1.
-    pub(crate) weights: [Vec<f32>; 4],
+    /// How many outputs there are.
+    to: usize,
+    /// For each of the four, the weights of all outputs, so that several outputs are computed at once.
+    weights: Lent<f32>,
 }
 
 impl Taps {
@@ -24,25 +25,36 @@ impl Taps {
 
     /// Those with which `from` samples become `to`.
     pub(crate) fn new(from: usize, to: usize) -> Self {
-        let scale = from as f64 / to as f64;
-        let mut taps = Self { from, first: Vec::with_capacity(to), weights: [const { Vec::new() }; 4] };
-        for index in 0..to {
-            let place = (index as f64 + 0.5) * scale - 0.5;
-            let floor = place.floor();
-            let t = place - floor;
-            taps.first.push(floor as i64 - 1);
-            for (weights, weight) in
-                taps.weights.iter_mut().zip([outer(1.0 + t), inner(t), inner(1.0 - t), outer(2.0 - t)])
-            {
-                weights.push(weight as f32);
+        let mut taps = Self { from, to, weights: memory::line(4 * to) };
+        for output in 0..to {
+            let place = taps.place(output);
+            let t = place - place.floor();
+            for (tap, weight) in [outer(1.0 + t), inner(t), inner(1.0 - t), outer(2.0 - t)].into_iter().enumerate() {
+                taps.weights[tap * to + output] = weight as f32;
             }
         }
         taps
     }
 
+    /// Where an output lies among the inputs.
+    fn place(&self, output: usize) -> f64 {
+        (output as f64 + 0.5) * (self.from as f64 / self.to as f64) - 0.5
+    }
+
+    /// The index of the first of an output's four inputs. May be as little as -2, and the last of them 1 past the end: edges are replicated.
+    fn first(&self, output: usize) -> i64 {
+        self.place(output).floor() as i64 - 1
+    }
+
+    /// For each of the four inputs, the weights of these outputs. Those of one output add up to 1.
+    pub(crate) fn weights(&self, outputs: Range<usize>) -> [&[f32]; 4] {
+        [0, 1, 2, 3].map(|tap| &self.weights[tap * self.to..][..self.to][outputs.clone()])
+    }
+
     /// The four inputs of an output.
     pub(crate) fn inputs(&self, output: usize) -> [usize; 4] {
-        [0, 1, 2, 3].map(|n| (self.first[output] + n).clamp(0, self.from as i64 - 1) as usize)
+        let first = self.first(output);
+        [0, 1, 2, 3].map(|n| (first + n).clamp(0, self.from as i64 - 1) as usize)
     }
 
     /// The outputs from the first to the last to which one of `inputs` comes.
@@ -51,23 +63,44 @@ impl Taps {
             let [first, .., last] = self.inputs(*output);
             first < inputs.end && last >= inputs.start
         };
-        let outputs = 0..self.first.len();
+        let outputs = 0..self.to;
         let start = outputs.clone().find(reached).unwrap_or(0);
         start..outputs.rev().find(reached).map_or(start, |last| last + 1)
     }
+}
 
-    /// Divides outputs into ranges in which each one's inputs begin one after those of the one before, and tells where a range's begin, in
-    /// inputs that have [`Taps::OVERHANG`] others before them.
-    pub(crate) fn runs(&self, outputs: Range<usize>) -> Vec<(Range<usize>, usize)> {
-        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
-        for output in outputs {
-            let first = (self.first[output] + Self::OVERHANG as i64) as usize;
-            match runs.last_mut() {
-                Some((run, begin)) if first - *begin == run.len() => run.end += 1,
-                _ => runs.push((output..output + 1, first)),
+/// Outputs divided into ranges in which each one's inputs begin one after those of the one before.
+pub(crate) struct Runs {
+    /// For each of them, where its outputs start and where their inputs begin; behind the last, where its outputs end.
+    starts: Lent<u32>,
+    count: usize,
+}
+
+impl Runs {
+    pub(crate) fn of(taps: &Taps, outputs: Range<usize>) -> Self {
+        let mut runs = Self { starts: memory::starts(2 * (outputs.len() + 1)), count: 0 };
+        let mut next = None;
+        for output in outputs.clone() {
+            let begin = (taps.first(output) + Taps::OVERHANG as i64) as u32;
+            if next != Some(begin) {
+                runs.set(output, begin);
+                runs.count += 1;
             }
+            next = Some(begin + 1);
         }
+        runs.set(outputs.end, 0);
         runs
+    }
+
+    fn set(&mut self, start: usize, begin: u32) {
+        self.starts[2 * self.count..][..2].copy_from_slice(&[start as u32, begin]);
+    }
+
+    /// The outputs of each, and where their inputs begin, in inputs that have [`Taps::OVERHANG`] others before them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let (runs, _) = self.starts.as_chunks::<2>();
+        let ends = runs[..=self.count].windows(2);
+        ends.map(|ends| (ends[0][0] as usize..ends[1][0] as usize, ends[0][1] as usize))
     }
 }
 
@@ -91,7 +124,11 @@ mod tests {
     fn resized(height: usize, width: usize) -> Vec<Vec<f32>> {
         let (rows, columns) = (Taps::new(SMALL.len(), height), Taps::new(SMALL[0].len(), width));
         let weighted = |taps: &Taps, output: usize, of: &dyn Fn(usize) -> f32| -> f32 {
-            taps.inputs(output).into_iter().zip(&taps.weights).map(|(input, weights)| weights[output] * of(input)).sum()
+            taps.inputs(output)
+                .into_iter()
+                .zip(taps.weights(output..output + 1))
+                .map(|(input, weight)| weight[0] * of(input))
+                .sum()
         };
         let row = |y| (0..width).map(|x| weighted(&rows, y, &|y| weighted(&columns, x, &|x| SMALL[y][x]))).collect();
         (0..height).map(row).collect()
