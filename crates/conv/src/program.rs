@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::graph::{Graph, Operation, Shape};
 use crate::isa::KernelSet;
-use crate::kernels::{FACTORS, PHASED, phases_lines, scratch_lines};
+use crate::kernels::{Batch, FACTORS, PATCH, PHASED, TILE, phases_lines, products_lines, scratch_lines};
 use crate::layout::{Geometry, LANES, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
@@ -239,7 +239,10 @@ fn scratch(lowered: &Lowered, step: &Step) -> usize {
     match (&step.kind, step.from) {
         (Kind::Winograd, Some(from)) => {
             let input = lowered.values[from].geometry;
-            scratch_lines(input, step.out, tiles_at_once(input, step.out))
+            let batch = batch(input, step.out);
+            // Of two threads, each has half of the products.
+            let products = products_lines(input, step.out, PATCH / 2, batch.tiles);
+            scratch_lines(input, step.out, batch).max(products)
         }
         (Kind::Planar { input, windows, phased: true, .. }, _) => {
             let Shape { channels, width, .. } = lowered.inputs[*input];
@@ -250,13 +253,27 @@ fn scratch(lowered: &Lowered, step: &Step) -> usize {
     }
 }
 
-/// Tiles that are transformed at a time: as many as the cache has room for, in equal shares of a row.
-pub(crate) fn tiles_at_once(input: Geometry, out: Geometry) -> usize {
-    let across = out.width.div_ceil(crate::kernels::TILE);
-    let all = across * out.height.div_ceil(crate::kernels::TILE);
-    let room = limits::TRANSFORMED_BYTES / (scratch_lines(input, out, 1) * size_of::<Line>());
-    let most = room.max(limits::LEAST_TILES);
-    if across > most { across.div_ceil(across.div_ceil(most)) } else { all.div_ceil(all.div_ceil(most)) }
+/// What of a transformed convolution is done at a time: as many tiles as the cache has room for, in equal shares of a row. Weights that do not
+/// stay in it are read again for each batch, so that batches are larger there, and rows of products done one after another.
+pub(crate) fn batch(input: Geometry, out: Geometry) -> Batch {
+    let across = out.width.div_ceil(TILE);
+    let all = across * out.height.div_ceil(TILE);
+    let shares = |most: usize| {
+        if across > most { across.div_ceil(across.div_ceil(most)) } else { all.div_ceil(all.div_ceil(most)) }
+    };
+    let bytes = |tiles, rows| scratch_lines(input, out, Batch { tiles, rows }) * size_of::<Line>();
+    let weights = PATCH * PATCH * out.blocks() * input.channels * size_of::<Line>();
+    if weights <= limits::WHOLE_WEIGHT_BYTES {
+        let room = limits::TRANSFORMED_BYTES / bytes(1, PATCH);
+        return Batch { tiles: shares(room.max(limits::LEAST_TILES)), rows: PATCH };
+    }
+    let tiles = shares(limits::TILES_OF_LARGE_WEIGHTS);
+    if bytes(tiles, PATCH) <= limits::TRANSFORMED_BYTES {
+        return Batch { tiles, rows: PATCH };
+    }
+    // Half of them at most, or nothing is gained.
+    let fits = |rows: &usize| bytes(tiles, *rows) - bytes(tiles, 0) <= limits::TRANSFORMED_BYTES;
+    Batch { tiles, rows: (1..=PATCH / 2).rev().find(fits).unwrap_or(1) }
 }
 
 /// Gives whole pictures places in memory: one that is read for the last time by an earlier group has left its place.

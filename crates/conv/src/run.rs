@@ -10,7 +10,7 @@ use crate::isa::Work;
 use crate::kernels::{Direct, Join, Kernel, MAX_SINKS, Phases, Planar, Pool, RowSum, Settling, Sink, Winograd};
 use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
-use crate::program::{Plan, Program, tiles_at_once};
+use crate::program::{Plan, Program, batch};
 use crate::schedule::{Division, Part, Ring, Task};
 
 mod products;
@@ -400,8 +400,8 @@ impl Shared<'_> {
                 Work::Direct(Direct { kernel: *kernel, weights, input, out, addend, sinks })
             }
             (Kind::Winograd, Some(input)) => {
-                let tiles = tiles_at_once(input.geometry(), out);
-                Work::Winograd(Winograd { weights, input, out, addend, sinks, scratch, tiles })
+                let batch = batch(input.geometry(), out);
+                Work::Winograd(Winograd { weights, input, out, addend, sinks, scratch, batch })
             }
             (Kind::Pool(kernel), Some(input)) => Work::Pool(Pool { kernel: *kernel, input, out, sinks }),
             (Kind::Join, Some(input)) => Work::Join(Join { input, addend, sinks }),

@@ -11,6 +11,7 @@ use crate::kernels::{PATCH, TILE, products_lines};
 use crate::layout::LANES;
 use crate::limits;
 use crate::lower::{Kind, Lowered, Step};
+use crate::program::batch;
 
 /// Steps whose rows flow, all but the last one's into this group's steps alone.
 pub(crate) type Group = Range<usize>;
@@ -121,8 +122,9 @@ fn by_products(lowered: &Lowered, group: &Group, threads: usize, scratch: usize)
     let input = lowered.values[step.from?].geometry;
     let tiles = step.out.width.div_ceil(TILE) * step.out.height.div_ceil(TILE);
     // Where tiles are many, weights are read for some of them at a time anyway, and threads had to wait for each other each time.
+    let few = tiles <= batch(input, step.out).tiles;
     let fits = products_lines(input, step.out, PATCH.div_ceil(threads), tiles) <= scratch;
-    fits.then_some(Division::Products(threads))
+    (few && fits).then_some(Division::Products(threads))
 }
 
 /// The parts of a group for so many threads: fewer where there are not as many rows, or where more than neighbours would need each other's.

@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use definition::by_definition;
 
 use crate::graph::{Graph, Id, Shape, Windows};
+use crate::kernels::Batch;
+use crate::lower::Kind;
+use crate::program::batch;
 use crate::schedule::Division;
 use crate::{KernelSet, Options, Program, Store};
 
@@ -224,6 +227,18 @@ fn large_weights_are_divided_among_threads() {
 }
 
 #[test]
+fn tiles_of_large_weights_are_done_in_batches_and_their_products_row_by_row() {
+    let shape = Shape { channels: 72, height: 47, width: 39 };
+    let convolution = Piece::Convolution { channels: 120, size: 3, stride: 1, padded: true, biased: true };
+    let graph = assemble(shape, &[convolution, Piece::Relu], false, 7);
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    let step = program.lowered.steps.iter().find(|step| matches!(step.kind, Kind::Winograd)).unwrap();
+    let chosen = batch(program.lowered.values[step.from.unwrap()].geometry, step.out);
+    assert_eq!(chosen, Batch { tiles: 60, rows: 3 }, "of 12 rows of 10 tiles");
+    check(&graph, &[Random(8).numbers(shape.numbers())]);
+}
+
+#[test]
 fn two_inputs_are_joined() {
     let mut graph = Graph::default();
     let shape = Shape { channels: 20, height: 5, width: 6 };
@@ -326,7 +341,7 @@ fn equal_weights_are_kept_once() {
     let b = compile(&assemble(shape, &[piece(16), piece(32)], false, 4), &mut store);
     let c = compile(&assemble(shape, &[piece(16), piece(32)], false, 5), &mut store);
     let weights = |program: &Program, step: usize| program.lowered.steps[step].weights.clone().unwrap();
-    let packed = usize::from(matches!(a.lowered.steps[0].kind, crate::lower::Kind::Pack { .. }));
+    let packed = usize::from(matches!(a.lowered.steps[0].kind, Kind::Pack { .. }));
     for step in [packed, packed + 1] {
         assert!(std::ptr::eq(&*weights(&a, step), &*weights(&b, step)));
         assert!(!std::ptr::eq(&*weights(&a, step), &*weights(&c, step)));

@@ -26,8 +26,11 @@ pub(crate) const MAX_SPARE: usize = 2;
 /// How many pieces of a file are kept: as many as one file is inflated in. Of two that are decoded at once, the other's are had anew.
 pub(crate) const MAX_SPARE_PIECES: usize = 3;
 
-/// For how many crops rendered at once memory is kept, some 150 kB each: of enclaves, few have more processors.
+/// For how many crops rendered at once memory is kept, 180 kB each with the published windows: of enclaves, few have more processors.
 pub(crate) const MAX_SPARE_CROPS: usize = 32;
+
+/// The largest such memory: four lines of the largest window, and one more to scale.
+pub(crate) const LARGEST_SPARE_LINE_BYTES: usize = 256 << 10;
 
 /// The largest memory to work in that is kept. A piece takes half a megabyte, a band of the widest picture 4.3 MB.
 pub(crate) const LARGEST_SPARE_WORK_BYTES: usize = 8 << 20;

@@ -13,8 +13,8 @@ static PIECES: Spare<u8> = Spare::new(limits::MAX_SPARE_PIECES, limits::LARGEST_
 // A picture needs one of each, and pictures are seldom prepared two at once.
 static BANDS: Spare<u8> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
 static COUNTS: Spare<u32> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
-static LINES: Spare<f32> = Spare::new(3 * limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_WORK_BYTES);
-static STARTS: Spare<u32> = Spare::new(limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_WORK_BYTES);
+static LINES: Spare<f32> = Spare::new(3 * limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_LINE_BYTES);
+static STARTS: Spare<u32> = Spare::new(limits::MAX_SPARE_CROPS, limits::LARGEST_SPARE_LINE_BYTES);
 
 /// So many zeros, in memory that was given back if there is some.
 pub fn greys(count: usize) -> Vec<u16> {

@@ -37,7 +37,7 @@ fn crops_take_no_memory_for_pictures_once_there_were_others() {
     // The first crop is the one without noise: it is not scaled. Others differ in size.
     taken(CROPS);
     let (few, many) = (taken(2), taken(2 + CROPS));
-    let each = |few: usize, many: usize| (many - few) / CROPS as usize;
+    let each = |few: usize, many: usize| many.saturating_sub(few) / CROPS as usize;
     let (blocks, bytes) = (each(few.0, many.0), each(few.1, many.1));
     assert!(blocks <= LISTS && bytes <= LISTS_BYTES, "{blocks} blocks of {bytes} bytes a crop");
 }

@@ -12,7 +12,9 @@ pub(crate) use phases::{BAND, FACTORS, PHASED, Phases, phased, phases_lines};
 pub(crate) use planar::Planar;
 pub(crate) use rowwise::{Join, Pool, RowSum};
 pub(crate) use tile::{SLIDING, SLIDING_PIXELS};
-pub(crate) use winograd::{PATCH, Products, Scatter, TILE, Winograd, products_lines, scratch_lines, transformed};
+pub(crate) use winograd::{
+    Batch, PATCH, Products, Scatter, TILE, Winograd, products_lines, scratch_lines, transformed,
+};
 
 use crate::layout::{Geometry, Line, Rows, RowsMut};
 

@@ -24,9 +24,17 @@ pub(crate) const PATCH: usize = 6;
 /// Products of a tile, for each pair of channels.
 const PRODUCTS: usize = PATCH * PATCH;
 
-/// Lines of scratch memory for `tiles` tiles at a time.
-pub(crate) fn scratch_lines(input: Geometry, out: Geometry, tiles: usize) -> usize {
-    PRODUCTS * tiles * (input.blocks() + out.blocks())
+/// What is transformed and multiplied at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub(crate) tiles: usize,
+    /// Rows of each patch's products, of six. Its input is read once for each so many.
+    pub(crate) rows: usize,
+}
+
+/// Lines of scratch memory: some rows of the patches, and all sums.
+pub(crate) fn scratch_lines(input: Geometry, out: Geometry, batch: Batch) -> usize {
+    PATCH * batch.tiles * (batch.rows * input.blocks() + PATCH * out.blocks())
 }
 
 /// One convolution of blocked rows.
@@ -39,8 +47,7 @@ pub(crate) struct Winograd<'a, 's> {
     pub(crate) sinks: &'s mut [Sink<'a>],
     /// See [`scratch_lines`].
     pub(crate) scratch: &'s mut [Line],
-    /// Tiles at a time.
-    pub(crate) tiles: usize,
+    pub(crate) batch: Batch,
 }
 
 impl Winograd<'_, '_> {
@@ -49,7 +56,9 @@ impl Winograd<'_, '_> {
     pub(crate) fn check(&self) {
         let input = self.input.geometry();
         check_input(self.weights, input, self.out);
-        assert!(self.tiles > 0 && self.scratch.len() >= scratch_lines(input, self.out, self.tiles), "scratch memory");
+        let Batch { tiles, rows } = self.batch;
+        assert!(tiles > 0 && (1..=PATCH).contains(&rows), "a batch of {tiles} tiles and {rows} rows of products");
+        assert!(self.scratch.len() >= scratch_lines(input, self.out, self.batch), "scratch memory");
         check_sinks(self.sinks, self.addend.as_ref(), self.out);
     }
 
@@ -67,7 +76,7 @@ impl Winograd<'_, '_> {
         let across = self.out.width.div_ceil(TILE);
         let all = across * range.len().div_ceil(TILE);
         // In equal shares: a small rest would read all weights too.
-        let most = all.div_ceil(all.div_ceil(self.tiles).max(1));
+        let most = all.div_ceil(all.div_ceil(self.batch.tiles).max(1));
         let mut from = 0;
         while from < all {
             let count = most.min(all - from);
@@ -75,12 +84,17 @@ impl Winograd<'_, '_> {
             let patches = self.scratch.as_mut_ptr();
             // SAFETY: the caller's promise; patches and sums are within the scratch memory, as checked.
             unsafe {
-                let first = patches.add(PRODUCTS * self.input.geometry().blocks() * count);
-                let sums = Sums { first, block_lines: PRODUCTS * count, product_lines: count };
-                let products = Multiplied { weights: self.weights, input: self.input, out: self.out, patches, sums };
-                products.run::<V>(chunk, 0..PATCH);
-                let rows = std::array::from_fn(|row| sums.first.add(row * PATCH * count).cast_const());
-                let sums = Summed { rows, block_lines: sums.block_lines, product_lines: count };
+                let first = patches.add(self.batch.rows * PATCH * self.input.geometry().blocks() * count);
+                let block_lines = PRODUCTS * count;
+                let row_of_sums = |row: usize| first.add(row * PATCH * count);
+                for row in (0..PATCH).step_by(self.batch.rows) {
+                    let sums = Sums { first: row_of_sums(row), block_lines, product_lines: count };
+                    let products =
+                        Multiplied { weights: self.weights, input: self.input, out: self.out, patches, sums };
+                    products.run::<V>(chunk, row..PATCH.min(row + self.batch.rows));
+                }
+                let rows = std::array::from_fn(|row| row_of_sums(row).cast_const());
+                let sums = Summed { rows, block_lines, product_lines: count };
                 scatter::<V>(sums, chunk, self.out, self.addend.as_ref(), self.sinks);
             }
             from += count;
@@ -216,7 +230,12 @@ impl Multiplied<'_> {
     unsafe fn run<V: Lanes>(&self, chunk: Chunk, rows: Range<usize>) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.gather::<V>(chunk, rows.clone());
+            // Where all are wanted, as most often, no patch is asked which.
+            if rows.len() == PATCH {
+                self.gather::<V>(chunk, 0..PATCH);
+            } else {
+                self.gather::<V>(chunk, rows.clone());
+            }
             self.multiply::<V>(chunk.count, rows.start * PATCH..rows.end * PATCH);
         }
     }
@@ -466,3 +485,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
