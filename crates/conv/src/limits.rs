@@ -30,7 +30,7 @@ pub(crate) const TRANSFORMED_BYTES: usize = 768 * 1024;
 /// The least number of tiles transformed at a time: below it, weights are read too often.
 pub(crate) const LEAST_TILES: usize = 64;
 
-/// Tiles transformed at a time where weights are larger than [`WHOLE_WEIGHT_BYTES`]: with half as many, reading them again takes a fifth of a
+/// Tiles transformed at a time where weights are larger than [`WHOLE_WEIGHT_BYTES`]: with half as many, reading them again takes a seventh of a
 /// layer's time, and twice as many gain nothing.
 pub(crate) const TILES_OF_LARGE_WEIGHTS: usize = 96;
 
