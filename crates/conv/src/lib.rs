@@ -21,6 +21,7 @@ pub mod limits;
 mod lower;
 mod memory;
 mod pages;
+mod placement;
 mod program;
 mod run;
 mod schedule;

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::layout::Line;
 use crate::pages::prefer_huge_pages;
+use crate::placement::{Placed, Placement, Purpose};
 
 /// Lines of zeros, on huge pages where there are some.
 pub(crate) fn zeros(count: usize) -> Vec<Line> {
@@ -23,24 +24,16 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Lends pieces of so many lines each, with whatever was left in them.
-    pub(crate) fn lend(&self, pieces: &[usize], work: impl FnOnce(Vec<&mut [Line]>)) {
+    /// Lends memory for all blocks, with whatever was left in it.
+    pub(crate) fn lend(&self, placement: &Placement, work: impl FnOnce(&mut Lent<'_>)) {
         #[cfg(test)]
         if self.lent.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 {
-            // Each piece for itself, so that a sanitizer sees where one ends, and full of what spoils every result.
-            let mut apart: Vec<Vec<Line>> =
-                pieces.iter().map(|lines| vec![Line([f32::NAN; crate::layout::LANES]); *lines]).collect();
-            return work(apart.iter_mut().map(Vec::as_mut_slice).collect());
+            // Each block for itself, so that a sanitizer sees where one ends, and full of what spoils every result.
+            let nan = Line([f32::NAN; crate::layout::LANES]);
+            let mut apart = placement.all().iter().map(|placed| vec![nan; placed.block.lines]).collect();
+            return work(&mut Lent { placement, lines: Lines::Apart(&mut apart) });
         }
-        self.lend_whole(pieces.iter().sum(), |mut whole| {
-            let mut divided = Vec::with_capacity(pieces.len());
-            for lines in pieces {
-                let (piece, rest) = whole.split_at_mut(*lines);
-                divided.push(piece);
-                whole = rest;
-            }
-            work(divided);
-        });
+        self.lend_whole(placement.lines(), |lines| work(&mut Lent { placement, lines: Lines::Whole(lines) }));
     }
 
     fn lend_whole(&self, count: usize, work: impl FnOnce(&mut [Line])) {
@@ -59,6 +52,41 @@ impl Memory {
         };
         work(&mut lines[..count]);
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(lines);
+    }
+}
+
+/// Memory for one computation.
+pub(crate) struct Lent<'m> {
+    placement: &'m Placement,
+    lines: Lines<'m>,
+}
+
+enum Lines<'m> {
+    Whole(&'m mut [Line]),
+    #[cfg(test)]
+    Apart(&'m mut Vec<Vec<Line>>),
+}
+
+impl Lent<'_> {
+    /// Gives each block that is needed while a group runs to `take`.
+    pub(crate) fn during<'l>(&'l mut self, group: usize, mut take: impl FnMut(Purpose, &'l mut [Line])) {
+        match &mut self.lines {
+            Lines::Whole(lines) => {
+                let (mut rest, mut at) = (&mut **lines, 0);
+                for Placed { block, start } in self.placement.during(group) {
+                    let (_, from) = rest.split_at_mut(start - at);
+                    let (own, others) = from.split_at_mut(block.lines);
+                    (rest, at) = (others, start + block.lines);
+                    take(block.purpose, own);
+                }
+            }
+            #[cfg(test)]
+            Lines::Apart(apart) => {
+                let all = self.placement.all().iter().zip(apart.iter_mut());
+                let needed = all.filter(|(placed, _)| placed.block.groups.contains(&group));
+                needed.for_each(|(placed, lines)| take(placed.block.purpose, lines));
+            }
+        }
     }
 }
 

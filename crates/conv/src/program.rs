@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crate::graph::{Graph, Operation, Shape};
 use crate::isa::KernelSet;
-use crate::kernels::{Batch, FACTORS, PATCH, PHASED, TILE, phases_lines, products_lines, scratch_lines};
+use crate::kernels::{Batch, FACTORS, PATCH, PHASED, TILE, scratch_lines};
 use crate::layout::{Geometry, LANES, Line};
 use crate::lower::{Kind, Lowered, Step, lower};
 use crate::memory::Memory;
-use crate::run::{Job, Workspace, pieces};
+use crate::placement::Placement;
+use crate::run::{Job, Times, blocks};
 use crate::schedule::{Division, Group, groups};
 use crate::weights::Store;
 use crate::{Error, limits};
@@ -38,11 +39,6 @@ pub struct Program {
     pub(crate) lowered: Lowered,
     pub(crate) options: Options,
     pub(crate) groups: Vec<Group>,
-    /// Where whole pictures are: numbers of places, each used again when nobody reads what was there.
-    pub(crate) places: Vec<Option<usize>>,
-    /// The lines of each place.
-    pub(crate) place_lines: Vec<usize>,
-    pub(crate) scratch_lines: usize,
     pub(crate) zeros: Vec<Line>,
     plans: Mutex<BTreeMap<usize, Arc<Plan>>>,
     memory: Arc<Memory>,
@@ -52,8 +48,8 @@ pub struct Program {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) groups: Vec<Division>,
-    /// The lines of each piece of memory that a computation takes.
-    pieces: Vec<usize>,
+    /// The memory that a computation takes.
+    pub(crate) placement: Placement,
 }
 
 /// One step of a program, for people.
@@ -96,20 +92,8 @@ impl Program {
 
     fn prepare(lowered: Lowered, options: Options, memory: Arc<Memory>) -> Self {
         let groups = groups(&lowered);
-        let (places, place_lines) = places(&lowered, &groups);
-        let scratch = lowered.steps.iter().map(|step| scratch(&lowered, step)).max().unwrap_or(0);
         let longest = lowered.values.iter().map(|value| value.geometry.row_lines()).max().unwrap_or(0);
-        Self {
-            lowered,
-            options,
-            groups,
-            places,
-            place_lines,
-            scratch_lines: scratch,
-            zeros: vec![Line::ZERO; longest],
-            plans: Mutex::default(),
-            memory,
-        }
+        Self { lowered, options, groups, zeros: vec![Line::ZERO; longest], plans: Mutex::default(), memory }
     }
 
     /// The shapes of what goes in, in the order in which the graph's inputs were added.
@@ -119,13 +103,17 @@ impl Program {
 
     /// The shapes of what comes out.
     pub fn outputs(&self) -> Vec<Shape> {
+        self.output_shapes().collect()
+    }
+
+    fn output_shapes(&self) -> impl ExactSizeIterator<Item = Shape> {
         let shape = |geometry: Geometry, summed: bool| Shape {
             channels: geometry.channels,
             height: if summed { 1 } else { geometry.height },
             width: geometry.width,
         };
         let given = self.lowered.outputs.iter();
-        given.map(|given| shape(self.lowered.values[given.value].geometry, given.summed)).collect()
+        given.map(move |given| shape(self.lowered.values[given.value].geometry, given.summed))
     }
 
     /// Computes, on as many threads of the current pool as `threads`; results do not depend on their number. Outputs that are empty are
@@ -134,14 +122,13 @@ impl Program {
     /// # Errors
     /// [`Error::Size`]
     pub fn run(&self, inputs: &[&[f32]], outputs: &mut [&mut [f32]], threads: usize) -> Result<(), Error> {
-        self.check_sizes("input", self.inputs().to_vec(), inputs.iter().map(|input| input.len()))?;
-        let shapes = self.outputs();
-        let given = |(number, output): (usize, &&mut [f32])| match shapes.get(number) {
+        check_sizes("input", self.inputs().iter().copied(), inputs.iter().map(|input| input.len()))?;
+        let given = outputs.iter().enumerate().map(|(number, output)| match self.output_shapes().nth(number) {
             Some(shape) if output.is_empty() => shape.numbers(),
             _ => output.len(),
-        };
-        self.check_sizes("output", shapes.clone(), outputs.iter().enumerate().map(given))?;
-        self.with_memory(threads, |job, workspace| job.run(workspace, inputs, outputs));
+        });
+        check_sizes("output", self.output_shapes(), given)?;
+        self.compute(threads, None, inputs, outputs);
         Ok(())
     }
 
@@ -152,15 +139,11 @@ impl Program {
     pub fn profile(&self, inputs: &[&[f32]]) -> Result<Vec<StepReport>, Error> {
         let mut results: Vec<Vec<f32>> = self.outputs().iter().map(|shape| vec![0.0; shape.numbers()]).collect();
         let mut outputs: Vec<&mut [f32]> = results.iter_mut().map(Vec::as_mut_slice).collect();
-        self.check_sizes("input", self.inputs().to_vec(), inputs.iter().map(|input| input.len()))?;
-        let mut times = vec![Duration::ZERO; self.lowered.steps.len()];
-        self.with_memory(1, |job, workspace| {
-            job.timed = true;
-            job.run(workspace, inputs, &mut outputs);
-            times = workspace.times();
-        });
+        check_sizes("input", self.inputs().iter().copied(), inputs.iter().map(|input| input.len()))?;
+        let times = Mutex::new(vec![Duration::ZERO; self.lowered.steps.len()]);
+        self.compute(1, Some(&times), inputs, &mut outputs);
         let mut report = self.report();
-        for (step, time) in report.iter_mut().zip(times) {
+        for (step, time) in report.iter_mut().zip(times.into_inner().unwrap_or_else(PoisonError::into_inner)) {
             step.time = Some(time);
         }
         Ok(report)
@@ -168,7 +151,7 @@ impl Program {
 
     /// Bytes of memory that one computation takes beside weights, inputs and outputs.
     pub fn working_bytes(&self, threads: usize) -> usize {
-        self.plan(threads).pieces.iter().sum::<usize>() * size_of::<Line>()
+        self.plan(threads).placement.lines() * size_of::<Line>()
     }
 
     /// What is computed how.
@@ -200,11 +183,10 @@ impl Program {
         self.lowered.steps.iter().enumerate().map(of).collect()
     }
 
-    fn with_memory(&self, threads: usize, work: impl FnOnce(&mut Job<'_>, &mut Workspace<'_>)) {
+    fn compute(&self, threads: usize, times: Option<&Times>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
         let plan = self.plan(threads);
-        self.memory.lend(&plan.pieces, |pieces| {
-            let mut workspace = Workspace::of(pieces, self, &plan);
-            work(&mut Job { program: self, plan: &plan, timed: false }, &mut workspace);
+        self.memory.lend(&plan.placement, |memory| {
+            Job { program: self, plan: &plan, times }.run(memory, inputs, outputs);
         });
     }
 
@@ -212,45 +194,29 @@ impl Program {
         let threads = threads.clamp(1, limits::MAX_PARTS);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let plan = plans.entry(threads).or_insert_with(|| {
-            let division = |group: &Group| Division::of(&self.lowered, group, threads, self.scratch_lines);
+            let division = |group: &Group| Division::of(&self.lowered, group, threads);
             let groups = self.groups.iter().map(division).collect::<Vec<_>>();
-            Arc::new(Plan { pieces: pieces(self, &groups), groups })
+            Arc::new(Plan { placement: Placement::of(blocks(self, &groups)), groups })
         });
         Arc::clone(plan)
     }
-
-    fn check_sizes(&self, what: &str, shapes: Vec<Shape>, given: impl Iterator<Item = usize>) -> Result<(), Error> {
-        let given: Vec<usize> = given.collect();
-        if given.len() != shapes.len() {
-            let what = format!("the list of {what}s");
-            return Err(Error::Size { what, given: given.len(), expected: shapes.len() });
-        }
-        for (number, (given, shape)) in given.into_iter().zip(shapes).enumerate() {
-            if given != shape.numbers() {
-                return Err(Error::Size { what: format!("{what} {number}"), given, expected: shape.numbers() });
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Lines that a step works in.
-fn scratch(lowered: &Lowered, step: &Step) -> usize {
-    match (&step.kind, step.from) {
-        (Kind::Winograd, Some(from)) => {
-            let input = lowered.values[from].geometry;
-            let batch = batch(input, step.out);
-            // Of two threads, each has half of the products.
-            let products = products_lines(input, step.out, PATCH / 2, batch.tiles);
-            scratch_lines(input, step.out, batch).max(products)
-        }
-        (Kind::Planar { input, windows, phased: true, .. }, _) => {
-            let Shape { channels, width, .. } = lowered.inputs[*input];
-            let padded = width + windows.columns.0 + windows.columns.1;
-            phases_lines(channels, (windows.size.0, windows.stride.0), padded)
-        }
-        _ => 0,
+fn check_sizes(
+    what: &str,
+    shapes: impl ExactSizeIterator<Item = Shape>,
+    given: impl ExactSizeIterator<Item = usize>,
+) -> Result<(), Error> {
+    if given.len() != shapes.len() {
+        let what = format!("the list of {what}s");
+        return Err(Error::Size { what, given: given.len(), expected: shapes.len() });
     }
+    for (number, (given, shape)) in given.zip(shapes).enumerate() {
+        if given != shape.numbers() {
+            return Err(Error::Size { what: format!("{what} {number}"), given, expected: shape.numbers() });
+        }
+    }
+    Ok(())
 }
 
 /// What of a transformed convolution is done at a time: as many tiles as the cache has room for, in equal shares of a row. Weights that do not
@@ -274,36 +240,6 @@ pub(crate) fn batch(input: Geometry, out: Geometry) -> Batch {
     // Half of them at most, or nothing is gained.
     let fits = |rows: &usize| bytes(tiles, *rows) - bytes(tiles, 0) <= limits::TRANSFORMED_BYTES;
     Batch { tiles, rows: (1..=PATCH / 2).rev().find(fits).unwrap_or(1) }
-}
-
-/// Gives whole pictures places in memory: one that is read for the last time by an earlier group has left its place.
-fn places(lowered: &Lowered, groups: &[Group]) -> (Vec<Option<usize>>, Vec<usize>) {
-    let mut places = vec![None; lowered.values.len()];
-    let mut lines: Vec<usize> = Vec::new();
-    let mut until: Vec<usize> = Vec::new();
-    for (number, group) in groups.iter().enumerate() {
-        let last = &lowered.steps[group.end - 1];
-        for written in &last.written {
-            let value = &lowered.values[written.value];
-            let needed = value.geometry.row_lines() * value.geometry.height;
-            let last_reader = value
-                .readers
-                .iter()
-                .max()
-                .map_or(number, |reader| groups.iter().take_while(|group| group.end <= *reader).count());
-            let end = if value.is_output { groups.len() } else { last_reader };
-            let free = (0..lines.len()).filter(|place| until[*place] < number);
-            let place = free.min_by_key(|place| lines[*place].abs_diff(needed)).unwrap_or_else(|| {
-                lines.push(0);
-                until.push(0);
-                lines.len() - 1
-            });
-            lines[place] = lines[place].max(needed);
-            until[place] = end;
-            places[written.value] = Some(place);
-        }
-    }
-    (places, lines)
 }
 
 /// Refuses weights that would take too much memory, before any of it is taken.

@@ -1,6 +1,7 @@
 //! Computing: each part's tasks in their order, each group's parts at once, the groups one after another.
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -10,159 +11,74 @@ use crate::isa::Work;
 use crate::kernels::{Direct, Join, Kernel, MAX_SINKS, Phases, Planar, Pool, RowSum, Settling, Sink, Winograd};
 use crate::layout::{Geometry, LANES, Line, Rows, RowsMut, numbers, numbers_mut};
 use crate::lower::{Given, Kind, Step};
+use crate::memory::Lent;
 use crate::program::{Plan, Program, batch};
 use crate::schedule::{Division, Part, Ring, Task};
 
 mod products;
+mod room;
+
+use self::room::{Each, Kept, PartMemory, Room};
+
+pub(crate) use self::room::blocks;
 
 /// As many as a step has results: no list of them takes memory of its own for each row.
 type Few<T> = SmallVec<[T; MAX_SINKS]>;
 
-/// Memory for one computation, out of one piece.
-pub(crate) struct Workspace<'m> {
-    /// Whole pictures.
-    places: Vec<&'m mut [Line]>,
-    /// For each thread.
-    parts: Vec<PartMemory<'m>>,
-    /// For each thread, each group and each picture: the rows that are kept for the part before.
-    heads: Vec<Vec<Vec<Kept<'m>>>>,
-    /// For each step: its input with padding around each plane, where it needs that.
-    padded: Vec<&'m mut [Line]>,
-}
-
-struct PartMemory<'m> {
-    /// For each group and each picture: the rows that are kept.
-    rings: Vec<Vec<Kept<'m>>>,
-    scratch: &'m mut [Line],
-    times: Vec<Duration>,
-}
-
-/// The rows of a picture that are kept.
-struct Kept<'m> {
-    value: usize,
-    ring: Ring,
-    lines: &'m mut [Line],
-}
-
-/// The lines of each piece of memory that a computation takes, in the order of [`Workspace::of`].
-pub(crate) fn pieces(program: &Program, groups: &[Division]) -> Vec<usize> {
-    let mut pieces = program.place_lines.clone();
-    pieces.extend(program.lowered.steps.iter().map(|step| padded(program, step).map_or(0, |padded| padded.lines())));
-    for thread in 0..threads(groups) {
-        for part in groups.iter().filter_map(|division| division.parts().get(thread)) {
-            let lines =
-                |(value, ring): &(usize, Ring)| ring.capacity * program.lowered.values[*value].geometry.row_lines();
-            pieces.extend(part.rings.iter().chain(&part.heads).map(lines));
-        }
-        pieces.push(program.scratch_lines);
-    }
-    pieces
-}
-
-fn threads(groups: &[Division]) -> usize {
-    groups.iter().map(Division::threads).max().unwrap_or(0)
-}
-
-impl<'m> Workspace<'m> {
-    /// Gives each piece its purpose. See [`pieces`].
-    pub(crate) fn of(pieces: Vec<&'m mut [Line]>, program: &Program, plan: &Plan) -> Self {
-        let mut pieces = pieces.into_iter();
-        let places = pieces.by_ref().take(program.place_lines.len()).collect();
-        let padded = pieces.by_ref().take(program.lowered.steps.len()).collect();
-        let (mut parts, mut heads) = (Vec::new(), Vec::new());
-        for thread in 0..threads(&plan.groups) {
-            let mut kept = |planned: &[(usize, Ring)]| -> Vec<Kept<'m>> {
-                let kept = planned.iter().zip(&mut pieces);
-                kept.map(|((value, ring), lines)| Kept { value: *value, ring: *ring, lines }).collect()
-            };
-            let of_groups = plan.groups.iter().map(|division| match division.parts().get(thread) {
-                Some(part) => (kept(&part.rings), kept(&part.heads)),
-                None => (vec![], vec![]),
-            });
-            let (rings, own_heads) = of_groups.unzip();
-            heads.push(own_heads);
-            let times = vec![Duration::ZERO; program.lowered.steps.len()];
-            parts.push(PartMemory { rings, scratch: pieces.next().unwrap_or_default(), times });
-        }
-        Self { places, parts, heads, padded }
-    }
-
-    /// What was measured.
-    pub(crate) fn times(&self) -> Vec<Duration> {
-        self.parts.first().map(|part| part.times.clone()).unwrap_or_default()
-    }
-}
+/// What each step took.
+pub(crate) type Times = Mutex<Vec<Duration>>;
 
 /// One computation.
 pub(crate) struct Job<'p> {
     pub(crate) program: &'p Program,
     pub(crate) plan: &'p Plan,
-    pub(crate) timed: bool,
+    /// Where each step's time is added, when it is measured.
+    pub(crate) times: Option<&'p Times>,
 }
 
 impl Job<'_> {
-    pub(crate) fn run(&self, workspace: &mut Workspace<'_>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
-        let Workspace { places, parts, heads, padded } = workspace;
-        for (step, lines) in self.program.lowered.steps.iter().zip(&mut *padded) {
-            self.pad(step, inputs, lines);
-        }
-        for group in 0..self.program.groups.len() {
-            let outside = Outside { inputs, padded };
-            match &self.plan.groups[group] {
-                Division::Rows(planned) => self.group(group, planned, places, (parts, heads), &outside),
-                Division::Products(threads) => self.products(group, places, &mut parts[..*threads], &outside),
+    pub(crate) fn run(&self, memory: &mut Lent<'_>, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
+        let groups = &self.plan.groups;
+        for (group, division) in groups.iter().enumerate() {
+            let room = Room::of(group, self.plan, memory);
+            match division {
+                Division::Rows(parts) => self.group(group, parts, room, inputs),
+                Division::Products(_) => self.products(group, room, inputs),
             }
         }
+        let Room { pictures, .. } = Room::of(groups.len(), self.plan, memory);
         let wanted = self.program.lowered.outputs.iter().zip(outputs).filter(|(_, output)| !output.is_empty());
         for (given, output) in wanted {
-            self.give(given, places, output);
+            self.give(given, &pictures, output);
         }
     }
 
     /// Runs one group's parts, each on the rows of the last step's pictures that are its own.
-    fn group<'m>(
-        &self,
-        group: usize,
-        planned: &[Part],
-        places: &mut [&'m mut [Line]],
-        (parts, heads): (&mut [PartMemory<'m>], &mut [Vec<Vec<Kept<'m>>>]),
-        outside: &Outside<'_>,
-    ) {
-        let mut taken = self.take_results(group, places);
+    fn group(&self, group: usize, planned: &[Part], mut room: Room<'_>, inputs: &[&[f32]]) {
+        for (step, lines) in &mut room.padded {
+            self.pad(&self.program.lowered.steps[*step], inputs, lines);
+        }
+        let mut results = room.take_results(self.last_step(group));
+        let Room { pictures, padded, parts, heads } = &mut room;
         let shares = planned.iter().zip(parts).map(|(part, memory)| Share { part, targets: Few::new(), memory });
-        let mut shares: Vec<Share<'_, 'm>> = shares.collect();
-        for (value, lines) in &mut taken {
+        let mut shares: Each<Share<'_, '_>> = shares.collect();
+        for (value, lines) in &mut results {
             let geometry = self.program.lowered.values[*value].geometry;
             let own = rows_of(lines, geometry, planned.iter().map(|part| part.rows.clone()));
             shares.iter_mut().zip(own).for_each(|(share, rows)| share.targets.extend(rows));
         }
-        let shared = Shared { job: self, group, places, outside };
-        at_once(shares.iter_mut().zip(&mut *heads), |(share, heads)| shared.early(share, &mut heads[group]));
+        let shared = Shared { job: self, group, pictures, outside: &Outside { inputs, padded } };
+        at_once(shares.iter_mut().zip(&mut *heads), |(share, heads)| shared.early(share, heads));
         if planned.iter().any(|part| part.early < part.tasks.len()) {
             at_once(shares.iter_mut().enumerate(), |(number, share)| {
-                let beyond = heads.get(number + 1).map(|heads| heads[group].as_slice()).unwrap_or_default();
+                let beyond = heads.get(number + 1).map(|heads| heads.as_slice()).unwrap_or_default();
                 shared.late(share, beyond);
             });
         }
-        drop(shares);
-        self.put_back(taken, places);
     }
 
-    /// Takes the memory of a group's results out of the places.
-    fn take_results<'m>(&self, group: usize, places: &mut [&'m mut [Line]]) -> Few<(usize, &'m mut [Line])> {
-        let last = &self.program.lowered.steps[self.program.groups[group].end - 1];
-        let take = |value: usize| (value, std::mem::take(&mut places[self.place_of(value)]));
-        last.written.iter().map(|written| written.value).map(take).collect()
-    }
-
-    fn put_back<'m>(&self, taken: Few<(usize, &'m mut [Line])>, places: &mut [&'m mut [Line]]) {
-        for (value, lines) in taken {
-            places[self.place_of(value)] = lines;
-        }
-    }
-
-    fn place_of(&self, value: usize) -> usize {
-        self.program.places[value].unwrap_or(usize::MAX)
+    fn last_step(&self, group: usize) -> &Step {
+        &self.program.lowered.steps[self.program.groups[group].end - 1]
     }
 
     /// Copies an input's planes into ones with padding, if the step needs that.
@@ -179,10 +95,10 @@ impl Job<'_> {
         }
     }
 
-    fn give(&self, given: &Given, places: &[&mut [Line]], output: &mut [f32]) {
+    fn give(&self, given: &Given, pictures: &[(usize, &mut [Line])], output: &mut [f32]) {
         let geometry = self.program.lowered.values[given.value].geometry;
-        let Some(place) = self.program.places[given.value] else { return };
-        let rows = Rows::new(places[place], geometry, 0, geometry.height, &self.program.zeros);
+        let Some((_, lines)) = pictures.iter().find(|(value, _)| *value == given.value) else { return };
+        let rows = Rows::new(lines, geometry, 0, geometry.height, &self.program.zeros);
         let plane = if given.summed { 1 } else { geometry.height * geometry.width };
         for (channel, plane) in output.chunks_exact_mut(plane).enumerate() {
             let at = channel / LANES * geometry.pixels() + geometry.left;
@@ -228,7 +144,14 @@ fn padded(program: &Program, step: &Step) -> Option<Padded> {
 /// What comes from outside of the program.
 struct Outside<'a> {
     inputs: &'a [&'a [f32]],
-    padded: &'a [&'a mut [Line]],
+    /// By their steps.
+    padded: &'a [(usize, &'a mut [Line])],
+}
+
+impl Outside<'_> {
+    fn padded(&self, step: usize) -> &[Line] {
+        self.padded.iter().find(|(padded, _)| *padded == step).map_or(&[], |(_, lines)| lines)
+    }
 }
 
 /// The rows that a part keeps, and those that the next one kept for it.
@@ -238,7 +161,7 @@ type Rings<'s, 'm> = (&'s [Kept<'m>], &'s [Kept<'m>]);
 struct Shared<'a> {
     job: &'a Job<'a>,
     group: usize,
-    places: &'a [&'a mut [Line]],
+    pictures: &'a [(usize, &'a mut [Line])],
     outside: &'a Outside<'a>,
 }
 
@@ -267,7 +190,7 @@ struct Share<'a, 'm> {
 
 /// Does the same with each of the items, on a thread each.
 fn at_once<T: Send>(items: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
-    let mut items: Vec<T> = items.collect();
+    let mut items: Each<T> = items.collect();
     if items.len() == 1 {
         return items.drain(..).for_each(work);
     }
@@ -282,7 +205,7 @@ fn at_once<T: Send>(items: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
 impl Shared<'_> {
     /// The group's last step.
     fn step(&self) -> &Step {
-        &self.job.program.lowered.steps[self.job.program.groups[self.group].end - 1]
+        self.job.last_step(self.group)
     }
 
     /// Does what needs nothing of other parts, and keeps what another one needs.
@@ -291,7 +214,7 @@ impl Shared<'_> {
         for task in tasks {
             self.task(task, share, &[]);
             for head in heads.iter_mut() {
-                self.keep(task, head, &share.memory.rings[self.group]);
+                self.keep(task, head, &share.memory.rings);
             }
         }
     }
@@ -303,16 +226,15 @@ impl Shared<'_> {
     }
 
     fn task(&self, task: &Task, share: &mut Share<'_, '_>, beyond: &[Kept<'_>]) {
-        let start = self.job.timed.then(Instant::now);
-        let Share { targets, memory, .. } = share;
-        let rings = &mut memory.rings[self.group];
+        let start = self.job.times.map(|times| (times, Instant::now()));
+        let Share { targets, memory: PartMemory { rings, scratch }, .. } = share;
         if task.step + 1 == self.job.program.groups[self.group].end {
-            self.last(task, targets, (rings, beyond), memory.scratch);
+            self.last(task, targets, (rings, beyond), scratch);
         } else {
-            self.inner(task, rings, beyond, memory.scratch);
+            self.inner(task, rings, beyond, scratch);
         }
-        if let Some(start) = start {
-            memory.times[task.step] += start.elapsed();
+        if let Some((times, start)) = start {
+            times.lock().unwrap_or_else(PoisonError::into_inner)[task.step] += start.elapsed();
         }
     }
 
@@ -382,7 +304,7 @@ impl Shared<'_> {
             (Kind::Planar { input, windows, pooled, phased }, _) => {
                 let shape = program.lowered.inputs[*input];
                 let (input, height, width) = match padded(program, step) {
-                    Some(wanted) => (numbers(self.outside.padded[task.step]), wanted.height, wanted.width),
+                    Some(wanted) => (numbers(self.outside.padded(task.step)), wanted.height, wanted.width),
                     None => (self.outside.inputs[*input], shape.height, shape.width),
                 };
                 let (shape, pooled) = ((shape.channels, height, width), *pooled);
@@ -415,9 +337,10 @@ impl Shared<'_> {
         let program = self.job.program;
         let geometry = program.lowered.values[value].geometry;
         let kept = rings.iter().find(|kept| kept.value == value);
-        let rows = match (kept, program.places[value]) {
+        let picture = || self.pictures.iter().find(|(picture, _)| *picture == value);
+        let rows = match (kept, picture()) {
             (Some(kept), _) => Rows::new(kept.lines, geometry, kept.ring.first, kept.ring.capacity, &program.zeros),
-            (None, Some(place)) => Rows::new(self.places[place], geometry, 0, geometry.height, &program.zeros),
+            (None, Some((_, lines))) => Rows::new(lines, geometry, 0, geometry.height, &program.zeros),
             (None, None) => unreachable!("a picture that nobody keeps"),
         };
         match beyond.iter().find(|kept| kept.value == value) {

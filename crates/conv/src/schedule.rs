@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::kernels::{PATCH, TILE, products_lines};
+use crate::kernels::{PATCH, TILE};
 use crate::layout::LANES;
 use crate::limits;
 use crate::lower::{Kind, Lowered, Step};
@@ -90,9 +90,9 @@ pub(crate) enum Division {
 }
 
 impl Division {
-    /// Of a group for so many threads, each of which has so many lines of scratch memory.
-    pub(crate) fn of(lowered: &Lowered, group: &Group, threads: usize, scratch: usize) -> Self {
-        let products = by_products(lowered, group, threads, scratch);
+    /// Of a group for so many threads.
+    pub(crate) fn of(lowered: &Lowered, group: &Group, threads: usize) -> Self {
+        let products = by_products(lowered, group, threads);
         products.unwrap_or_else(|| Self::Rows(parts(lowered, group, threads)))
     }
 
@@ -113,7 +113,7 @@ impl Division {
     }
 }
 
-fn by_products(lowered: &Lowered, group: &Group, threads: usize, scratch: usize) -> Option<Division> {
+fn by_products(lowered: &Lowered, group: &Group, threads: usize) -> Option<Division> {
     let step = &lowered.steps[group.start];
     let threads = threads.min(PATCH);
     if group.len() > 1 || threads < 2 || !matches!(step.kind, Kind::Winograd) {
@@ -122,9 +122,7 @@ fn by_products(lowered: &Lowered, group: &Group, threads: usize, scratch: usize)
     let input = lowered.values[step.from?].geometry;
     let tiles = step.out.width.div_ceil(TILE) * step.out.height.div_ceil(TILE);
     // Where tiles are many, weights are read for some of them at a time anyway, and threads had to wait for each other each time.
-    let few = tiles <= batch(input, step.out).tiles;
-    let fits = products_lines(input, step.out, PATCH.div_ceil(threads), tiles) <= scratch;
-    (few && fits).then_some(Division::Products(threads))
+    (tiles <= batch(input, step.out).tiles).then_some(Division::Products(threads))
 }
 
 /// The parts of a group for so many threads: fewer where there are not as many rows, or where more than neighbours would need each other's.

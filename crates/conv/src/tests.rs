@@ -219,7 +219,7 @@ fn large_weights_are_divided_among_threads() {
     let graph = assemble(shape, &[same(120), Piece::Relu, Piece::Keep, same(120), Piece::Add { back: 1 }], false, 5);
     let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
     let by_products = program.groups.iter().filter(|group| {
-        let division = Division::of(&program.lowered, group, 2, program.scratch_lines);
+        let division = Division::of(&program.lowered, group, 2);
         matches!(division, Division::Products(2))
     });
     assert_eq!(by_products.count(), 2);

@@ -12,11 +12,11 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Lists that a crop makes: most of them tract's, for each step of its plan.
-const LISTS: usize = 80;
+/// Lists that a crop makes: nearly all of them tract's, for each step of its plan.
+const LISTS: usize = 50;
 
-/// What those take together: less than two rows of a crop.
-const LISTS_BYTES: usize = 16 << 10;
+/// What those take together: about a row of a crop.
+const LISTS_BYTES: usize = 8 << 10;
 
 /// How many crops are counted.
 const CROPS: u32 = 20;

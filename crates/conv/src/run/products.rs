@@ -2,38 +2,32 @@
 
 use std::ops::Range;
 
-use super::{Few, Job, Outside, PartMemory, Shared, at_once, rows_of, settling};
+use super::{Each, Few, Job, Outside, PartMemory, Room, Shared, at_once, rows_of, settling};
 use crate::isa::Work;
 use crate::kernels::{PATCH, Products, Scatter, Sink, TILE};
 use crate::layout::{Line, RowsMut};
 
 impl Job<'_> {
     /// Computes a group of one such step.
-    pub(super) fn products<'m>(
-        &self,
-        group: usize,
-        places: &mut [&'m mut [Line]],
-        parts: &mut [PartMemory<'m>],
-        outside: &Outside<'_>,
-    ) {
-        let mut taken = self.take_results(group, places);
-        let shared = Shared { job: self, group, places, outside };
+    pub(super) fn products(&self, group: usize, mut room: Room<'_>, inputs: &[&[f32]]) {
+        let mut results = room.take_results(self.last_step(group));
+        let Room { pictures, padded, parts, .. } = &mut room;
+        let shared = Shared { job: self, group, pictures, outside: &Outside { inputs, padded } };
         let (height, count) = (shared.step().out.height, parts.len());
         at_once(parts.iter_mut().enumerate(), |(part, memory)| {
             shared.multiply(products_of(part, count), memory.scratch);
         });
         let border = |part: usize| (height.div_ceil(TILE) * part / count * TILE).min(height);
-        let ranges: Vec<Range<usize>> = (0..count).map(|part| border(part)..border(part + 1)).collect();
-        let mut targets: Vec<(Range<usize>, Few<RowsMut<'_>>)> =
+        let ranges: Each<Range<usize>> = (0..count).map(|part| border(part)..border(part + 1)).collect();
+        let mut targets: Each<(Range<usize>, Few<RowsMut<'_>>)> =
             ranges.iter().map(|range| (range.clone(), Few::new())).collect();
-        for (value, lines) in &mut taken {
+        for (value, lines) in &mut results {
             let own = rows_of(lines, self.program.lowered.values[*value].geometry, ranges.iter().cloned());
             targets.iter_mut().zip(own).for_each(|((_, targets), rows)| targets.extend(rows));
         }
         let sums = shared.sums(parts);
         let wanted = targets.into_iter().filter(|(rows, _)| !rows.is_empty());
         at_once(wanted, |(rows, targets)| shared.scatter(sums, rows, targets));
-        self.put_back(taken, places);
     }
 }
 
