@@ -26,7 +26,7 @@ pub use assess::{Finding, Measures};
 pub use crops::{CropPlan, Noise};
 pub use decode::{DecodeLimits, decode};
 pub use error::Error;
-pub use memory::{greys, recycle};
+pub use memory::{FileMemory, file, greys, recycle};
 pub use place::{Axis, Placement};
 pub use prepare::{Prepared, Window, measure, prepare};
 pub use view::{Angle, Laterality, View};

@@ -20,7 +20,8 @@ pub const MAX_NETWORK_SIDE: usize = 8192;
 /// The largest memory that is kept for other pictures: of 16 Mi pixels, which most have fewer than. Larger ones would hold much for little.
 pub(crate) const LARGEST_SPARE_BYTES: usize = 32 << 20;
 
-/// How many such memories are kept: a picture being prepared has one, and what was cut out of the one before another.
+/// How many such memories are kept: a picture being prepared has one, and what was cut out of the one before another. As many of files: one that
+/// is decoded, and one on its way in.
 pub(crate) const MAX_SPARE: usize = 2;
 
 /// How many pieces of a file are kept: as many as one file is inflated in. Of two that are decoded at once, the other's are had anew.

@@ -1,5 +1,5 @@
-//! Memory of pictures, which is used again: fresh pages for 17 MB, and giving them back, cost a third of decoding a picture into them. What was
-//! in it is wiped before anybody else has it. What is worked in on the way to a picture is used again in the same way.
+//! Memory of pictures and their files, which is used again: fresh pages for 17 MB, and giving them back, cost a third of decoding a picture into
+//! them. What was in it is wiped before anybody else has it. What is worked in on the way to a picture is used again in the same way.
 
 use std::ops::{Deref, DerefMut, RangeInclusive};
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +9,7 @@ use ndarray::Array2;
 use crate::limits;
 
 static GREYS: Spare<u16> = Spare::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
+static FILES: Spare<u8> = Spare::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
 static PIECES: Spare<u8> = Spare::new(limits::MAX_SPARE_PIECES, limits::LARGEST_SPARE_WORK_BYTES);
 // A picture needs one of each, and pictures are seldom prepared two at once.
 static BANDS: Spare<u8> = Spare::new(1, limits::LARGEST_SPARE_WORK_BYTES);
@@ -24,6 +25,23 @@ pub fn greys(count: usize) -> Vec<u16> {
 /// Gives back a picture's memory, to be used for others.
 pub fn recycle(picture: Array2<u16>) {
     GREYS.keep(picture.into_raw_vec_and_offset().0);
+}
+
+/// A file's bytes, in memory that is wiped and used for others.
+pub type FileMemory = Lent<u8>;
+
+/// Nothing yet of a file, in memory that was given back if there is some for about so many bytes: half of them at least, and no more than twice as
+/// many. A file may grow out of it.
+pub fn file(expected: usize) -> FileMemory {
+    let mut memory = FILES.of_about(expected).unwrap_or_default();
+    memory.clear();
+    Lent { memory, to: &FILES }
+}
+
+impl From<Vec<u8>> for FileMemory {
+    fn from(memory: Vec<u8>) -> Self {
+        Self { memory, to: &FILES }
+    }
 }
 
 /// So many zeros for a piece of a file.
@@ -51,8 +69,8 @@ pub(crate) fn starts(count: usize) -> Lent<u32> {
     Lent { memory: STARTS.zeros(count.next_power_of_two()), to: &STARTS }
 }
 
-/// Memory that is given back. It must not grow, because what it grew out of would not be wiped.
-pub(crate) struct Lent<T: Copy + Default + 'static> {
+/// Memory that is given back when it is dropped. What it grows out of is not wiped, so that it should not.
+pub struct Lent<T: Copy + Default + 'static> {
     memory: Vec<T>,
     to: &'static Spare<T>,
 }
@@ -68,6 +86,13 @@ impl<T: Copy + Default> Deref for Lent<T> {
 impl<T: Copy + Default> DerefMut for Lent<T> {
     fn deref_mut(&mut self) -> &mut Vec<T> {
         &mut self.memory
+    }
+}
+
+impl<T: Copy + Default> std::fmt::Debug for Lent<T> {
+    /// Nothing of what is in it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lent({})", self.memory.len())
     }
 }
 
@@ -124,6 +149,14 @@ impl<T: Copy + Default> Spare<T> {
             smallest(spare, 0..=if full { usize::MAX } else { count })
         }));
         vec![T::default(); count]
+    }
+
+    /// Memory with room for so many, or for nearly as many, and not for many more.
+    fn of_about(&self, count: usize) -> Option<Vec<T>> {
+        self.take(|spare| {
+            let nearly = || smallest(spare, count.div_ceil(2).max(1)..=count);
+            smallest(spare, count..=2 * count).filter(|_| count > 0).or_else(nearly)
+        })
     }
 
     fn take(&self, which: impl FnOnce(&[Vec<T>]) -> Option<usize>) -> Option<Vec<T>> {
@@ -203,5 +236,33 @@ mod tests {
         let spare = Spare::<u16>::new(limits::MAX_SPARE, limits::LARGEST_SPARE_BYTES);
         spare.keep(vec![]);
         assert!(spare.kept.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_has_memory_of_about_its_own_length_and_may_grow_out_of_it() {
+        let spare = Spare::<u8>::new(3, 1000);
+        [vec![7; 100], vec![7; 200], vec![7; 450]].into_iter().for_each(|memory| spare.keep(memory));
+        let capacity = |count| {
+            let memory = spare.of_about(count)?;
+            let capacity = memory.capacity();
+            assert!(memory.iter().all(|byte| *byte == 0), "wiped when it was given back");
+            spare.keep(memory);
+            Some(capacity)
+        };
+        assert_eq!([0, 49, 50, 100].map(capacity), [None, None, Some(100), Some(100)]);
+        assert_eq!([101, 200, 201, 225].map(capacity), [Some(200), Some(200), Some(200), Some(450)]);
+        assert_eq!([450, 900, 901].map(capacity), [Some(450), Some(450), None]);
+        let mut memory = spare.of_about(450).unwrap();
+        memory.resize(500, 7);
+        spare.keep(memory);
+        assert!(spare.of_about(500).unwrap().iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_file_is_given_back_when_it_is_dropped() {
+        drop(FileMemory::from(vec![7; 1 << 20]));
+        let again = file(1 << 20);
+        assert!(again.is_empty() && again.capacity() == 1 << 20, "{again:?}");
+        assert_eq!(format!("{again:?}"), "Lent(0)");
     }
 }

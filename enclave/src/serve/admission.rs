@@ -1,7 +1,8 @@
 //! Who may come in: a budget for the bytes being uploaded, a bounded queue, and as many workers as processors.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cloister_imaging::FileMemory;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
@@ -33,23 +34,46 @@ struct Share {
 
 struct Taken {
     bytes: usize,
+    /// Of memory that other files had before, what nothing came into.
+    unused: usize,
     permit: OwnedSemaphorePermit,
 }
 
 impl Reserved {
     /// Sets memory aside for the next bytes of the body.
     pub(super) fn grow(&self, bytes: usize) -> Result<(), Problem> {
-        let Share { budget, limit, taken } = &*self.0;
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken();
         taken.bytes += bytes;
-        if taken.bytes > *limit {
-            return Err(Problem::BodyTooLarge { limit: *limit });
+        if taken.bytes > self.0.limit {
+            return Err(Problem::BodyTooLarge { limit: self.0.limit });
         }
-        let missing = taken.bytes.div_ceil(BUDGET_UNIT).saturating_sub(taken.permit.num_permits());
-        let missing = u32::try_from(missing).map_err(|_| Problem::Busy)?;
-        let more = Arc::clone(budget).try_acquire_many_owned(missing).map_err(|_| Problem::Busy)?;
-        taken.permit.merge(more);
-        Ok(())
+        self.set_aside(&mut taken, 0).ok_or(Problem::Busy)
+    }
+
+    /// Memory for a file of about so many bytes that are yet to come: another one's, all of which counts from now on, or none.
+    pub(super) fn memory(&self, expected: usize) -> FileMemory {
+        let memory = cloister_imaging::file(expected);
+        match self.set_aside(&mut self.taken(), memory.capacity()) {
+            Some(()) => memory,
+            None => Vec::new().into(),
+        }
+    }
+
+    /// Nothing more comes into this memory.
+    pub(super) fn settle(&self, memory: &FileMemory) {
+        self.taken().unused += memory.capacity() - memory.len();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes of the budget what is missing for all that was taken, and so many bytes more.
+    fn set_aside(&self, taken: &mut Taken, more: usize) -> Option<()> {
+        let units = (taken.bytes + taken.unused + more).div_ceil(BUDGET_UNIT);
+        let missing = u32::try_from(units.saturating_sub(taken.permit.num_permits())).ok()?;
+        taken.permit.merge(Arc::clone(&self.0.budget).try_acquire_many_owned(missing).ok()?);
+        Some(())
     }
 }
 
@@ -83,7 +107,7 @@ impl Admission {
             return Err(Problem::QueueFull);
         }
         let permit = Arc::clone(&self.bytes).try_acquire_owned().map_err(|_| Problem::Busy)?;
-        let taken = Mutex::new(Taken { bytes: 0, permit });
+        let taken = Mutex::new(Taken { bytes: 0, unused: 0, permit });
         Ok(Reserved(Arc::new(Share { budget: Arc::clone(&self.bytes), limit, taken })))
     }
 
@@ -141,6 +165,32 @@ mod tests {
         assert!(matches!(admission.reserve(None, all), Err(Problem::Busy)), "a clone still holds it");
         drop((clone, slow));
         assert!(admission.reserve(None, all).unwrap().grow(all).is_ok());
+    }
+
+    #[test]
+    fn memory_that_another_file_had_counts_before_anything_comes_into_it() {
+        const LENGTH: usize = 4 * BUDGET_UNIT;
+        let admission = admission(1, 1);
+        let left = || admission.bytes.available_permits();
+        let all = left();
+        let used_before = || drop(FileMemory::from(vec![7; LENGTH]));
+        used_before();
+        let reserved = admission.reserve(None, limits::MAX_EXAM_BYTES).unwrap();
+        let mut first = reserved.memory(LENGTH);
+        assert_eq!((first.capacity(), all - left()), (LENGTH, 4));
+        reserved.grow(BUDGET_UNIT).unwrap();
+        first.extend([1; BUDGET_UNIT]);
+        reserved.settle(&first);
+        assert_eq!(all - left(), 4, "what came into it was counted before");
+        used_before();
+        let second = reserved.memory(LENGTH);
+        assert_eq!((second.capacity(), all - left()), (LENGTH, 8), "what is left of the first is held too");
+        let others = admission.reserve(None, limits::UPLOAD_BUDGET_BYTES).unwrap();
+        others.grow((left() - 2) * BUDGET_UNIT).unwrap();
+        drop(second);
+        assert_eq!(others.memory(LENGTH).capacity(), 0, "there is no room for it");
+        drop((reserved, others));
+        assert_eq!(left(), all);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From an image's bytes to its pixels: a PNG, whose view the request has to name, or a DICOM file, which says its view itself.
 
 use cloister_dicom::{Finding, Outline, is_dicom};
-use cloister_imaging::{DecodeLimits, View, decode};
+use cloister_imaging::{DecodeLimits, FileMemory, View, decode};
 use ndarray::Array2;
 
 use super::problem::Problem;
@@ -19,7 +19,7 @@ enum Format {
 /// An image as it came.
 #[derive(Debug)]
 pub(super) struct Image {
-    bytes: Vec<u8>,
+    bytes: FileMemory,
     format: Format,
     /// As the request named it.
     view: Option<View>,
@@ -43,7 +43,7 @@ struct Cost {
 
 impl Image {
     /// An image of that media type, by which it is DICOM even if it does not look so. Nothing of a PNG whose view nobody has named.
-    pub(super) fn new(bytes: Vec<u8>, kind: Option<&str>, view: Option<View>) -> Option<Self> {
+    pub(super) fn new(bytes: FileMemory, kind: Option<&str>, view: Option<View>) -> Option<Self> {
         let named =
             kind.and_then(|kind| kind.split(';').next()).is_some_and(|kind| kind.trim().eq_ignore_ascii_case(DICOM));
         let format = if named || is_dicom(&bytes) { Format::Dicom } else { Format::Png };
@@ -147,7 +147,7 @@ mod tests {
 
     fn png(width: u32, height: u32) -> Image {
         let bytes = [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &width.to_be_bytes(), &height.to_be_bytes()].concat();
-        Image::new(bytes, Some("image/png"), Some(View::LCc)).unwrap()
+        Image::new(bytes.into(), Some("image/png"), Some(View::LCc)).unwrap()
     }
 
     /// A DICOM file's head, as far as its memory is told by it (PS3.5, 7.1.2).
@@ -170,7 +170,7 @@ mod tests {
             number(0x102, 15),
             number(0x103, 0),
         ];
-        Image::new(parts.concat(), None, None).unwrap()
+        Image::new(parts.concat().into(), None, None).unwrap()
     }
 
     const EXPLICIT: &str = "1.2.840.10008.1.2.1";
@@ -185,7 +185,7 @@ mod tests {
             16_000_000 + 4_000_000
         );
         assert_eq!(decoded_bytes([&png(u32::MAX, u32::MAX)], ONE).unwrap(), 0);
-        let short = Image::new(b"\x89PNG".to_vec(), None, Some(View::LCc)).unwrap();
+        let short = Image::new(b"\x89PNG".to_vec().into(), None, Some(View::LCc)).unwrap();
         assert_eq!(decoded_bytes([&short], ONE).unwrap(), 0);
         assert_eq!(decoded_bytes([&dicom(EXPLICIT, 1000, 2000)], ONE).unwrap(), 16_000_000);
         assert_eq!(decoded_bytes([&dicom(EXPLICIT, u16::MAX, u16::MAX)], ONE).unwrap(), 0);
@@ -222,8 +222,8 @@ mod tests {
 
     #[test]
     fn a_view_is_named_for_a_png_and_need_not_be_for_dicom() {
-        assert!(Image::new(b"\x89PNG".to_vec(), Some("image/png"), None).is_none());
-        let said = Image::new(b"no DICOM".to_vec(), Some("Application/DICOM; x=y"), None).unwrap();
+        assert!(Image::new(b"\x89PNG".to_vec().into(), Some("image/png"), None).is_none());
+        let said = Image::new(b"no DICOM".to_vec().into(), Some("Application/DICOM; x=y"), None).unwrap();
         assert!(matches!(said.decode(), Err(Problem::Dicom { refusal: cloister_dicom::Refusal::NotDicom, .. })));
     }
 }

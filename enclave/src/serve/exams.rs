@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::{Extension, Json};
-use cloister_imaging::{Laterality, View};
+use cloister_imaging::{FileMemory, Laterality, View};
 use cloister_model::Classifier;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant as Deadline;
@@ -17,12 +17,14 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::decoding::{Held, Image, decoded_bytes};
-use super::images::{Digests, NO_THREAD, Prepared, Purpose, Viewed, declared_length, in_worker, prepare, ready};
+use super::images::{
+    Digests, NO_THREAD, Prepared, Purpose, Viewed, declared_length, expected, in_worker, prepare, ready,
+};
 use super::parts::{Part, Parts};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, OfExam, Scores};
 use super::sealed::Refusal;
-use super::upload::{append, before};
+use super::upload::{Incoming, before};
 use crate::identity::Identity;
 use crate::limits;
 use crate::state::ModelIdentity;
@@ -146,11 +148,13 @@ fn check_new<T>(pictures: &mut Vec<(View, Digests)>, view: View, prepared: &Prep
 pub(super) async fn four(shared: &Shared, asked: Asked, allowed: Allowed, request: Request) -> Result<Answer, Problem> {
     let loaded = ready(shared)?;
     asked.check_map(&loaded.classifier, &View::ALL)?;
-    let reserved = loaded.admission.reserve(declared_length(request.headers()), limits::MAX_EXAM_BYTES)?;
+    let declared = declared_length(request.headers());
+    let reserved = loaded.admission.reserve(declared, limits::MAX_EXAM_BYTES)?;
     // Networks that look at both breasts from each angle have nothing to say of fewer views.
     let whole = loaded.classifier.needs_exam();
     let allowed = Allowed { missing: allowed.missing && !whole, ..allowed };
-    let images = receive(Parts::of(request, reserved.clone()).await?, allowed).await?;
+    let incoming = || Incoming::new(expected(declared, View::ALL.len()), reserved.clone());
+    let images = receive(Parts::of(request, reserved.clone()).await?, incoming, allowed).await?;
     let held = Held {
         prepared: if whole { together::AT_A_TIME } else { 1 },
         windows: images.len().min(WINDOWS_AT_A_TIME) * loaded.classifier.prepared_bytes(),
@@ -182,7 +186,7 @@ const WINDOWS_AT_A_TIME: usize = 2;
 const ANY_VIEW: &str = "image";
 
 /// The images, as they came.
-async fn receive(mut parts: Parts, allowed: Allowed) -> Result<Vec<Image>, Problem> {
+async fn receive(mut parts: Parts, incoming: impl Fn() -> Incoming, allowed: Allowed) -> Result<Vec<Image>, Problem> {
     let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
     let mut images: Vec<Image> = Vec::new();
     while let Some(part) = before(deadline, parts.next()).await?? {
@@ -200,7 +204,7 @@ async fn receive(mut parts: Parts, allowed: Allowed) -> Result<Vec<Image>, Probl
             return Err(Problem::TooManyParts);
         }
         let kind = part.content_type().map(str::to_owned);
-        let image = receive_part(part, deadline).await?;
+        let image = receive_part(part, incoming(), deadline).await?;
         if cloister_seal::is_sealed(&image) {
             return Err(view.map_or(unknown, |view| Refusal::Part(view).into()));
         }
@@ -213,12 +217,11 @@ async fn receive(mut parts: Parts, allowed: Allowed) -> Result<Vec<Image>, Probl
     Ok(images)
 }
 
-async fn receive_part(mut part: Part<'_>, deadline: Deadline) -> Result<Vec<u8>, Problem> {
-    let mut image = Vec::new();
+async fn receive_part(mut part: Part<'_>, mut image: Incoming, deadline: Deadline) -> Result<FileMemory, Problem> {
     while let Some(data) = before(deadline, part.chunk()).await?? {
-        append(&mut image, &data)?;
+        image.append(&data)?;
     }
-    if image.is_empty() { Err(Problem::Empty) } else { Ok(image) }
+    image.whole()
 }
 
 /// How many views of a breast its scores are the mean of. Of one alone there is none: a mean over fewer is another number, which a caller

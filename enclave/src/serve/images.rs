@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
-use cloister_imaging::{Finding, Laterality, View, recycle};
+use cloister_imaging::{FileMemory, Finding, Laterality, View, recycle};
 use cloister_model::{Classification, Classifier, PreparedView, ToScore};
 use http_body_util::BodyExt;
 use ndarray::Array2;
@@ -22,7 +22,7 @@ use super::decoding::{Decoded, Held, Image, decoded_bytes};
 use super::problem::Problem;
 use super::receipt::{self, Asked, Computed, OfExam};
 use super::sealed::Reply;
-use super::upload::{Upload, append, before};
+use super::upload::{Incoming, Upload, before};
 use crate::disclose::{Disclose, Record, log, metrics};
 use crate::identity::Identity;
 use crate::limits;
@@ -143,8 +143,10 @@ pub(super) async fn one(
 ) -> Result<Reply, Problem> {
     let loaded = ready(shared)?;
     asked.check_map(&loaded.classifier, view.as_slice())?;
-    let reserved = loaded.admission.reserve(declared_length(headers), limits::MAX_IMAGE_BYTES)?;
-    let body = receive(Upload::new(body, reserved.clone())).await?;
+    let declared = declared_length(headers);
+    let reserved = loaded.admission.reserve(declared, limits::MAX_IMAGE_BYTES)?;
+    let image = Incoming::new(expected(declared, 1), reserved.clone());
+    let body = receive(Upload::new(body, reserved.clone()), image).await?;
     let (image, reserved, envelope) = if cloister_seal::is_sealed(&body) {
         let view = view.ok_or_else(no_view)?;
         let opened = shared.data_keys.open(&loaded.admission, (body, reserved), view).await?;
@@ -191,6 +193,12 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
 
 pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// About how long each of so many images is whose lengths were declared together: nothing where none was.
+pub(super) fn expected(declared: Option<u64>, images: usize) -> usize {
+    let together = declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    together / images
 }
 
 /// Runs on a thread that may block. What was admitted stays admitted until the work is done, even when the caller has gone.
@@ -388,15 +396,14 @@ fn side(pixels: usize) -> Result<u32, Problem> {
 }
 
 /// Reads a body whole.
-async fn receive(mut upload: Upload) -> Result<Vec<u8>, Problem> {
+async fn receive(mut upload: Upload, mut image: Incoming) -> Result<FileMemory, Problem> {
     let deadline = Deadline::now() + limits::UPLOAD_TIMEOUT;
-    let mut image = Vec::new();
     while let Some(frame) = before(deadline, upload.frame()).await? {
         if let Ok(data) = frame?.into_data() {
-            append(&mut image, &data)?;
+            image.append(&data)?;
         }
     }
-    if image.is_empty() { Err(Problem::Empty) } else { Ok(image) }
+    image.whole()
 }
 
 #[cfg(test)]
@@ -423,6 +430,7 @@ mod tests {
     async fn an_empty_body_is_no_image() {
         let reserved =
             super::super::admission::Admission::new(Capacity { queue: 1, threads: 1 }).reserve(None, 10).unwrap();
-        assert!(matches!(receive(Upload::new(Body::empty(), reserved)).await, Err(Problem::Empty)));
+        let image = Incoming::new(0, reserved.clone());
+        assert!(matches!(receive(Upload::new(Body::empty(), reserved), image).await, Err(Problem::Empty)));
     }
 }

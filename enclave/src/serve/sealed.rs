@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use cloister_imaging::View;
+use cloister_imaging::{FileMemory, View};
 use cloister_kms::context;
 use cloister_seal::{DataKey, Header, Purpose, Sealed, Sealer};
 use tokio::runtime::Handle;
@@ -55,7 +55,7 @@ pub(super) struct DataKeys {
 
 /// An image that came in sealed, and what its answer is to be sealed with.
 pub(super) struct Opened {
-    pub(super) image: Vec<u8>,
+    pub(super) image: FileMemory,
     pub(super) reserved: Reserved,
     pub(super) envelope: Envelope,
 }
@@ -82,7 +82,7 @@ impl DataKeys {
     pub(super) async fn open(
         &self,
         admission: &Admission,
-        (sealed, received): (Vec<u8>, Reserved),
+        (sealed, received): (FileMemory, Reserved),
         view: View,
     ) -> Result<Opened, Problem> {
         let header = self.check(&sealed, view)?;
@@ -94,9 +94,10 @@ impl DataKeys {
         };
         // For a moment both are in memory.
         let reserved = admission.reserve(None, limits::MAX_IMAGE_BYTES)?;
+        let image = reserved.memory(sealed.len());
         reserved.grow(sealed.len())?;
         in_worker(received, move || {
-            let image = content(&sealed, &key)?;
+            let image = content(&sealed, &key, image)?;
             Ok(Opened { image, reserved, envelope: Envelope { header, key } })
         })
         .await
@@ -156,8 +157,8 @@ impl Envelope {
 }
 
 /// What is in a sealed image: nothing of it before all of it proved authentic.
-fn content(sealed: &[u8], key: &DataKey) -> Result<Vec<u8>, Refusal> {
-    let mut image = Vec::with_capacity(sealed.len());
+fn content(sealed: &[u8], key: &DataKey, mut image: FileMemory) -> Result<FileMemory, Refusal> {
+    image.reserve_exact(sealed.len());
     Sealed::read_header(sealed)?
         .open(key, Purpose::Image)?
         .read_to_end(&mut image)

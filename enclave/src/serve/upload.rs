@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
+use cloister_imaging::FileMemory;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant as Deadline, timeout, timeout_at};
 
@@ -84,16 +85,36 @@ pub(super) async fn before<F: Future>(deadline: Deadline, next: F) -> Result<F::
         .map_err(|_| Problem::BodyStalled)
 }
 
-/// Adds to an image, as long as it stays one.
-pub(super) fn append(image: &mut Vec<u8>, data: &[u8]) -> Result<(), Problem> {
-    if image.len() + data.len() > limits::MAX_IMAGE_BYTES {
-        return Err(Problem::BodyTooLarge { limit: limits::MAX_IMAGE_BYTES });
+/// An image on its way in.
+pub(super) struct Incoming {
+    bytes: FileMemory,
+    reserved: Reserved,
+}
+
+impl Incoming {
+    /// Of about so many bytes.
+    pub(super) fn new(expected: usize, reserved: Reserved) -> Self {
+        Self { bytes: reserved.memory(expected), reserved }
     }
-    if image.capacity() - image.len() < data.len() {
-        image.reserve_exact(data.len().max(GROWTH));
+
+    /// Adds to the image, as long as it stays one.
+    pub(super) fn append(&mut self, data: &[u8]) -> Result<(), Problem> {
+        let image = &mut *self.bytes;
+        if image.len() + data.len() > limits::MAX_IMAGE_BYTES {
+            return Err(Problem::BodyTooLarge { limit: limits::MAX_IMAGE_BYTES });
+        }
+        if image.capacity() - image.len() < data.len() {
+            image.reserve_exact(data.len().max(GROWTH));
+        }
+        image.extend_from_slice(data);
+        Ok(())
     }
-    image.extend_from_slice(data);
-    Ok(())
+
+    /// The image, once all of it came.
+    pub(super) fn whole(self) -> Result<FileMemory, Problem> {
+        self.reserved.settle(&self.bytes);
+        if self.bytes.is_empty() { Err(Problem::Empty) } else { Ok(self.bytes) }
+    }
 }
 
 #[cfg(test)]
@@ -126,10 +147,16 @@ mod tests {
         assert!((1..60).all(|second| pace.keeps(begun + Duration::from_secs(second), least)));
     }
 
+    fn reserved() -> Reserved {
+        use super::super::admission::Admission;
+        use crate::config::Capacity;
+        Admission::new(Capacity { queue: 1, threads: 1 }).reserve(None, limits::MAX_EXAM_BYTES).unwrap()
+    }
+
     #[test]
     fn an_image_grows_to_its_limit_and_not_past_it() {
-        let mut image = vec![0; limits::MAX_IMAGE_BYTES - 1];
-        assert!(append(&mut image, b"x").is_ok());
-        assert!(matches!(append(&mut image, b"x"), Err(Problem::BodyTooLarge { .. })));
+        let mut image = Incoming { bytes: vec![0; limits::MAX_IMAGE_BYTES - 1].into(), reserved: reserved() };
+        assert!(image.append(b"x").is_ok());
+        assert!(matches!(image.append(b"x"), Err(Problem::BodyTooLarge { .. })));
     }
 }
