@@ -60,7 +60,8 @@ pub const MAX_EXAM_BYTES: usize = 4 * MAX_IMAGE_BYTES + 64 * 1024;
 pub const MAX_PART_HEAD_BYTES: usize = 256 * 1024;
 
 /// All bodies in memory at once, received and queued, counted as their bytes arrive, and where they come into memory that another one had, all of
-/// that before. Of such memory two bodies' is kept beside it, 64 MiB at most. What they decode to has a budget of its own, [`DECODED_BUDGET_BYTES`]; what connections buffer is bounded by [`MAX_CONNECTIONS`] and the windows above.
+/// that before. Of such memory two files' is kept beside it, 64 MiB at most. What they decode to has a budget of its own,
+/// [`DECODED_BUDGET_BYTES`]; what connections buffer is bounded by [`MAX_CONNECTIONS`] and the windows above.
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
 
 /// All decoded images at once: two of the largest (32 Mi pixels), or half a dozen usual ones. More wait. Beside it, the memory of two pictures
