@@ -1,13 +1,14 @@
 //! How fast and how large a package's networks are on this machine: JSON lines.
 //!
 //! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]` prints the time to load; the medians of the network alone on one thread
-//! and on two, of two at once, of one crop with its preparation on one thread, and of a request of ten crops on all cores from the file's
-//! bytes on; and the most memory that the process had in use after loading and in the end.
+//! and on two, of two at once, of one crop with its preparation on one thread, of one while all cores compute others, and of a request of ten crops on
+//! all cores from the file's bytes on; and the most memory that the process had in use after loading and in the end.
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
 use cloister_imaging::{DecodeLimits, View, decode, recycle};
-use cloister_model::{Classifier, Package};
+use cloister_model::{Classifier, Package, limits::MAX_CROPS};
+use ndarray::Array2;
 
 const USAGE: &str = "bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]";
 
@@ -34,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     print("ten crops", cores, median(repeat, request)?);
     memory("peak after ten crops", cores)?;
+    print("crop beside others", cores, beside_others(&classifier, &image, view, repeat)?);
     drop(classifier);
 
     let single = Classifier::load(&opened, 1)?;
@@ -62,15 +64,31 @@ fn network(classifier: &Classifier, view: View, repeat: usize) -> Result<(), Box
             times.iter_mut().zip([one, two, both / 2.0]).for_each(|(times, time)| times.push(time * 1000.0));
         }
     }
-    let of = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    };
-    let [one, two, both] = times.map(of);
+    let [one, two, both] = times.map(middle);
     print("network", 1, one);
     print("network", 2, two);
     print("network, two at once", 2, both);
     Ok(())
+}
+
+/// What a crop takes of one core while the others compute crops too: their clocks are lower then, and caches are shared.
+fn beside_others(
+    classifier: &Classifier,
+    image: &Array2<u16>,
+    view: View,
+    repeat: usize,
+) -> Result<f64, Box<dyn Error>> {
+    let cores = u32::try_from(std::thread::available_parallelism()?.get())?.min(MAX_CROPS);
+    // As many as divide evenly, and many, because the last ones do not end at once.
+    let crops = MAX_CROPS / cores * cores;
+    let mut times = Vec::new();
+    for _ in 0..repeat.max(1) {
+        let prepared = classifier.prepare(image, view, crops)?;
+        let start = Instant::now();
+        prepared.score()?;
+        times.push(milliseconds(start) * f64::from(cores) / f64::from(crops));
+    }
+    Ok(middle(times))
 }
 
 fn median<T, E>(repeat: usize, mut run: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
@@ -80,8 +98,12 @@ fn median<T, E>(repeat: usize, mut run: impl FnMut() -> Result<T, E>) -> Result<
         run()?;
         times.push(milliseconds(start));
     }
+    Ok(middle(times))
+}
+
+fn middle(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    times[times.len() / 2]
 }
 
 fn milliseconds(start: Instant) -> f64 {
