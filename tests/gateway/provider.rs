@@ -252,3 +252,26 @@ async fn machines_bring_tokens_and_forged_ones_do_not_keep_the_provider_busy() {
     }
     assert_eq!(provider.state.lock().unwrap().keys_asked, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machines_stream_of_events_ends_with_its_token() {
+    const LEEWAY_SECONDS: u64 = 60;
+    let provider = Provider::start().await;
+    let (_world, gateway) = gateway(&provider).await;
+    let streams = |seconds: u64| {
+        let mut claims = provider.claims("cloister");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        claims["exp"] = json!(now + seconds - LEEWAY_SECONDS);
+        let token = token(&provider.key, &claims);
+        let machine = gateway.client().with("authorization", &format!("Bearer {token}"));
+        // The answer comes when the stream has ended.
+        tokio::spawn(async move { machine.get("/api/v1/events").await })
+    };
+    let (short, long) = (streams(5), streams(600));
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert!(!short.is_finished(), "it is good for some seconds more");
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), short).await;
+    assert_eq!(ended.expect("the stream ends").unwrap().status, 200);
+    assert!(!long.is_finished(), "another's token is still good");
+    long.abort();
+}

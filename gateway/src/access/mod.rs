@@ -186,9 +186,13 @@ impl Access {
         }
     }
 
-    /// Whether whoever was let in by a cookie still would be.
-    pub(crate) fn goes_on(&self, headers: &HeaderMap) -> bool {
-        self.sessions.goes_on(headers, self.secure)
+    /// Whether whoever was let in by these headers still would be. Asking is no use of a session.
+    pub(crate) async fn goes_on(&self, headers: &HeaderMap) -> bool {
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return self.sessions.goes_on(headers, self.secure);
+        }
+        // Of a provider that cannot be asked at the moment nothing is known.
+        !matches!(self.known(&Method::GET, headers, None).await, Err(Denied::Unknown))
     }
 
     /// Who makes a request, and whether it is meant.

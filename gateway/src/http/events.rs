@@ -80,8 +80,8 @@ struct Following {
     /// To begin with: as it is now.
     first: bool,
     ended: CancellationToken,
-    /// What showed the session that it ends with.
-    session: Option<HeaderMap>,
+    /// What showed the session or the token that it ends with.
+    shown: Option<HeaderMap>,
     looks: Interval,
     _open: Open,
 }
@@ -95,9 +95,9 @@ fn follow(
     let open = gateway.streams.open(&caller.user.name).ok_or(Problem::TooManyStreams)?;
     let (changes, enclaves) = (gateway.worklist.changes(), gateway.enclaves.changes());
     let ended = gateway.streams.ended.clone();
-    let session = (caller.by == By::Cookie).then_some(headers);
+    let shown = (!matches!(caller.by, By::Nothing { .. })).then_some(headers);
     let looks = interval(limits::HEARTBEAT);
-    let following = Following { gateway, wanted, changes, enclaves, first: true, ended, session, looks, _open: open };
+    let following = Following { gateway, wanted, changes, enclaves, first: true, ended, shown, looks, _open: open };
     let events = unfold(following, |mut following| async move {
         let event = following.next().await?;
         Some((Ok(event), following))
@@ -119,8 +119,8 @@ impl Following {
         loop {
             let changed = tokio::select! {
                 () = self.ended.cancelled() => return None,
-                _ = self.looks.tick() => match &self.session {
-                    Some(headers) if !self.gateway.access.goes_on(headers) => return None,
+                _ = self.looks.tick() => match &self.shown {
+                    Some(headers) if !self.gateway.access.goes_on(headers).await => return None,
                     _ => continue,
                 },
                 changed = self.changes.recv() => changed,
