@@ -60,7 +60,8 @@ pub const MAX_EXAM_BYTES: usize = 4 * MAX_IMAGE_BYTES + 64 * 1024;
 pub const MAX_PART_HEAD_BYTES: usize = 256 * 1024;
 
 /// All bodies in memory at once, received and queued, counted as their bytes arrive, and where they come into memory that another one had, all of
-/// that before. Of such memory two files' is kept beside it, 64 MiB at most. What they decode to has a budget of its own,
+/// that before, so that an exam whose images are of very different lengths can count as 64 MiB more than it has. Of such memory two files' is kept
+/// beside it, 64 MiB at most. What they decode to has a budget of its own,
 /// [`DECODED_BUDGET_BYTES`]; what connections buffer is bounded by [`MAX_CONNECTIONS`] and the windows above.
 pub const UPLOAD_BUDGET_BYTES: usize = 192 * 1024 * 1024;
 
@@ -222,7 +223,7 @@ pub const DRAIN_SETTLE: Duration = Duration::from_secs(2);
 /// Keys of sealed images that are asked for at once: each costs an RSA key, an attestation document and a call of KMS. More wait.
 pub const MAX_CONCURRENT_RELEASES: usize = 4;
 
-/// Sealed images that wait for their keys or are asking for them, and their bytes: half of what may be in memory, so that plain images find
+/// Sealed images that wait for their keys or are asking for them, and the bytes of their memory: half of what may be in memory, so that plain images find
 /// room however slow KMS is. More are refused at once.
 pub const MAX_SEALED_WAITING: usize = 12;
 /// See [`MAX_SEALED_WAITING`].

@@ -36,15 +36,15 @@ impl Placed {
     fn end(&self) -> usize {
         self.start + self.block.lines
     }
-
-    fn meets(&self, groups: &RangeInclusive<usize>) -> bool {
-        self.block.groups.start() <= groups.end() && groups.start() <= self.block.groups.end()
-    }
 }
 
-/// All blocks, by their first lines.
+/// All blocks.
 #[derive(Debug)]
-pub(crate) struct Placement(Vec<Placed>);
+pub(crate) struct Placement {
+    placed: Vec<Placed>,
+    /// For each group: which are needed while it runs, by their first lines.
+    groups: Vec<Vec<usize>>,
+}
 
 impl Placement {
     /// The largest are placed first, each as low as those placed before it leave room for: few lines more than are needed at once, if any.
@@ -52,34 +52,48 @@ impl Placement {
     pub(crate) fn of(mut blocks: Vec<Block>) -> Self {
         blocks.retain(|block| block.lines > 0);
         blocks.sort_by_key(|block| std::cmp::Reverse(block.lines));
-        let mut placed: Vec<Placed> = Vec::with_capacity(blocks.len());
+        let last = blocks.iter().map(|block| *block.groups.end()).max();
+        let mut this = Self { placed: Vec::with_capacity(blocks.len()), groups: Vec::new() };
+        this.groups.resize_with(last.map_or(0, |last| last + 1), Vec::new);
         for block in blocks {
-            let mut start = 0;
-            for other in placed.iter().filter(|other| other.meets(&block.groups)) {
-                if other.start >= start + block.lines {
-                    break;
-                }
-                start = start.max(other.end());
+            let start = this.lowest(&block);
+            for group in &mut this.groups[block.groups.clone()] {
+                let at = group.partition_point(|other| this.placed[*other].start < start);
+                group.insert(at, this.placed.len());
             }
-            let at = placed.partition_point(|other| other.start <= start);
-            placed.insert(at, Placed { block, start });
+            this.placed.push(Placed { block, start });
         }
-        Self(placed)
+        this
+    }
+
+    /// The first line from which on a block meets none of those that are placed.
+    fn lowest(&self, block: &Block) -> usize {
+        let meeting = self.groups[block.groups.clone()].iter().flatten();
+        let mut meeting: Vec<&Placed> = meeting.map(|number| &self.placed[*number]).collect();
+        meeting.sort_by_key(|other| other.start);
+        let mut start = 0;
+        for other in meeting {
+            if other.start >= start + block.lines {
+                break;
+            }
+            start = start.max(other.end());
+        }
+        start
     }
 
     /// Lines in all.
     pub(crate) fn lines(&self) -> usize {
-        self.0.iter().map(Placed::end).max().unwrap_or(0)
+        self.placed.iter().map(Placed::end).max().unwrap_or(0)
     }
 
     #[cfg(test)]
     pub(crate) fn all(&self) -> &[Placed] {
-        &self.0
+        &self.placed
     }
 
     /// What is needed while a group runs, by its first lines.
     pub(crate) fn during(&self, group: usize) -> impl Iterator<Item = &Placed> {
-        self.0.iter().filter(move |placed| placed.block.groups.contains(&group))
+        self.groups.get(group).into_iter().flatten().map(|number| &self.placed[*number])
     }
 }
 

@@ -43,7 +43,7 @@ impl Job<'_> {
             let room = Room::of(group, self.plan, memory);
             match division {
                 Division::Rows(parts) => self.group(group, parts, room, inputs),
-                Division::Products(_) => self.products(group, room, inputs),
+                Division::Products(_) => self.products(group, room),
             }
         }
         let Room { pictures, .. } = Room::of(groups.len(), self.plan, memory);

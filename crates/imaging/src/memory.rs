@@ -27,11 +27,11 @@ pub fn recycle(picture: Array2<u16>) {
     GREYS.keep(picture.into_raw_vec_and_offset().0);
 }
 
-/// A file's bytes, in memory that is wiped and used for others.
+/// A file's bytes, in memory that is wiped and used for others, or given back to the system where it is large.
 pub type FileMemory = Lent<u8>;
 
 /// Nothing yet of a file, in memory that was given back if there is some for about so many bytes: half of them at least, and no more than twice as
-/// many. A file may grow out of it.
+/// many. A file may grow: what it grows out of is large, so that the allocator moves it or gives it back to the system.
 pub fn file(expected: usize) -> FileMemory {
     let mut memory = FILES.of_about(expected).unwrap_or_default();
     memory.clear();
@@ -39,6 +39,7 @@ pub fn file(expected: usize) -> FileMemory {
 }
 
 impl From<Vec<u8>> for FileMemory {
+    /// A file that is in memory already.
     fn from(memory: Vec<u8>) -> Self {
         Self { memory, to: &FILES }
     }
@@ -69,7 +70,7 @@ pub(crate) fn starts(count: usize) -> Lent<u32> {
     Lent { memory: STARTS.zeros(count.next_power_of_two()), to: &STARTS }
 }
 
-/// Memory that is given back when it is dropped. What it grows out of is not wiped, so that it should not.
+/// Memory that is given back when it is dropped. What it grows out of is not wiped: only files do.
 pub struct Lent<T: Copy + Default + 'static> {
     memory: Vec<T>,
     to: &'static Spare<T>,
@@ -151,12 +152,17 @@ impl<T: Copy + Default> Spare<T> {
         vec![T::default(); count]
     }
 
-    /// Memory with room for so many, or for nearly as many, and not for many more.
+    /// Memory with room for so many, or for nearly as many, and not for many more; none where there is none such.
     fn of_about(&self, count: usize) -> Option<Vec<T>> {
-        self.take(|spare| {
+        let fitting = self.take(|spare| {
             let nearly = || smallest(spare, count.div_ceil(2).max(1)..=count);
             smallest(spare, count..=2 * count).filter(|_| count > 0).or_else(nearly)
-        })
+        });
+        if fitting.is_none() {
+            // One makes room where as many as may be are kept: who asks will give back one more, that others like it will find.
+            drop(self.take(|spare| smallest(spare, 0..=usize::MAX).filter(|_| spare.len() >= self.most)));
+        }
+        fitting
     }
 
     fn take(&self, which: impl FnOnce(&[Vec<T>]) -> Option<usize>) -> Option<Vec<T>> {
@@ -166,7 +172,7 @@ impl<T: Copy + Default> Spare<T> {
     }
 
     fn keep(&self, mut memory: Vec<T>) {
-        if memory.is_empty() || memory.capacity() * size_of::<T>() > self.largest {
+        if memory.capacity() == 0 || memory.capacity() * size_of::<T>() > self.largest {
             return;
         }
         // What it was cut down from is wiped too.
@@ -259,8 +265,18 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_given_back_when_it_is_dropped() {
+    fn files_of_another_length_find_memory_again_after_a_while() {
+        let spare = Spare::<u8>::new(2, 1000);
+        [vec![7; 900], vec![7; 900]].into_iter().for_each(|memory| spare.keep(memory));
+        assert!(spare.of_about(100).is_none());
+        spare.keep(vec![7; 100]);
+        assert_eq!(spare.of_about(100).map(|memory| memory.capacity()), Some(100));
+    }
+
+    #[test]
+    fn a_file_is_given_back_when_it_is_dropped_and_so_is_memory_that_nothing_came_into() {
         drop(FileMemory::from(vec![7; 1 << 20]));
+        drop(file(1 << 20));
         let again = file(1 << 20);
         assert!(again.is_empty() && again.capacity() == 1 << 20, "{again:?}");
         assert_eq!(format!("{again:?}"), "Lent(0)");

@@ -22,7 +22,8 @@ pub struct Admission {
     places: usize,
 }
 
-/// A body's share of the budget. It grows as bytes arrive and is given back with the last clone.
+/// A body's share of the budget. It grows as bytes arrive, or before where they come into memory that is held already, and is given back with
+/// the last clone.
 #[derive(Clone)]
 pub(super) struct Reserved(Arc<Share>);
 
@@ -34,7 +35,7 @@ struct Share {
 
 struct Taken {
     bytes: usize,
-    /// Of memory that other files had before, what nothing came into.
+    /// What is left of the memory of files that have come.
     unused: usize,
     permit: OwnedSemaphorePermit,
 }
@@ -50,16 +51,17 @@ impl Reserved {
         self.set_aside(&mut taken, 0).ok_or(Problem::Busy)
     }
 
-    /// Memory for a file of about so many bytes that are yet to come: another one's, all of which counts from now on, or none.
+    /// Memory for a file of about so many bytes that are yet to come: another one's, all of which counts from now on, or none. A body's files
+    /// come one after another: the one before has to be settled.
     pub(super) fn memory(&self, expected: usize) -> FileMemory {
         let memory = cloister_imaging::file(expected);
         match self.set_aside(&mut self.taken(), memory.capacity()) {
             Some(()) => memory,
-            None => Vec::new().into(),
+            None => cloister_imaging::file(0),
         }
     }
 
-    /// Nothing more comes into this memory.
+    /// Nothing more comes into this memory. What is left of it goes on to count.
     pub(super) fn settle(&self, memory: &FileMemory) {
         self.taken().unused += memory.capacity() - memory.len();
     }
@@ -189,6 +191,7 @@ mod tests {
         others.grow((left() - 2) * BUDGET_UNIT).unwrap();
         drop(second);
         assert_eq!(others.memory(LENGTH).capacity(), 0, "there is no room for it");
+        assert_eq!(cloister_imaging::file(LENGTH).capacity(), LENGTH, "it is there for others");
         drop((reserved, others));
         assert_eq!(left(), all);
     }

@@ -88,7 +88,7 @@ impl DataKeys {
         let header = self.check(&sealed, view)?;
         let key = {
             let _place = self.waiting.try_acquire().map_err(|_| Problem::QueueFull)?;
-            let bytes = u32::try_from(sealed.len()).map_err(|_| Problem::Busy)?;
+            let bytes = u32::try_from(sealed.capacity()).map_err(|_| Problem::Busy)?;
             let _bytes = self.waiting_bytes.try_acquire_many(bytes).map_err(|_| Problem::Busy)?;
             self.release(&header).await?
         };

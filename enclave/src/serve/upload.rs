@@ -88,13 +88,14 @@ pub(super) async fn before<F: Future>(deadline: Deadline, next: F) -> Result<F::
 /// An image on its way in.
 pub(super) struct Incoming {
     bytes: FileMemory,
+    expected: usize,
     reserved: Reserved,
 }
 
 impl Incoming {
-    /// Of about so many bytes.
+    /// Of about so many bytes; of 0, where nobody knows.
     pub(super) fn new(expected: usize, reserved: Reserved) -> Self {
-        Self { bytes: reserved.memory(expected), reserved }
+        Self { bytes: reserved.memory(expected), expected, reserved }
     }
 
     /// Adds to the image, as long as it stays one.
@@ -104,7 +105,9 @@ impl Incoming {
             return Err(Problem::BodyTooLarge { limit: limits::MAX_IMAGE_BYTES });
         }
         if image.capacity() - image.len() < data.len() {
-            image.reserve_exact(data.len().max(GROWTH));
+            // No more than a small image takes, whose memory would be found too large for the next.
+            let whole = image.is_empty() && (1..GROWTH).contains(&self.expected);
+            image.reserve_exact(data.len().max(if whole { self.expected } else { GROWTH }));
         }
         image.extend_from_slice(data);
         Ok(())
@@ -155,8 +158,18 @@ mod tests {
 
     #[test]
     fn an_image_grows_to_its_limit_and_not_past_it() {
-        let mut image = Incoming { bytes: vec![0; limits::MAX_IMAGE_BYTES - 1].into(), reserved: reserved() };
+        let bytes = vec![0; limits::MAX_IMAGE_BYTES - 1].into();
+        let mut image = Incoming { bytes, expected: 0, reserved: reserved() };
         assert!(image.append(b"x").is_ok());
         assert!(matches!(image.append(b"x"), Err(Problem::BodyTooLarge { .. })));
+    }
+
+    #[test]
+    fn a_small_image_takes_as_much_memory_as_it_is_long_and_one_of_no_known_length_grows_by_more() {
+        for (expected, capacity) in [(1000, 1000), (0, GROWTH), (3 * GROWTH, GROWTH)] {
+            let mut image = Incoming::new(expected, reserved());
+            image.append(&[7; 100]).unwrap();
+            assert_eq!(image.bytes.capacity(), capacity, "{expected}");
+        }
     }
 }

@@ -9,10 +9,10 @@ use crate::layout::{Line, RowsMut};
 
 impl Job<'_> {
     /// Computes a group of one such step.
-    pub(super) fn products(&self, group: usize, mut room: Room<'_>, inputs: &[&[f32]]) {
+    pub(super) fn products(&self, group: usize, mut room: Room<'_>) {
         let mut results = room.take_results(self.last_step(group));
-        let Room { pictures, padded, parts, .. } = &mut room;
-        let shared = Shared { job: self, group, pictures, outside: &Outside { inputs, padded } };
+        let Room { pictures, parts, .. } = &mut room;
+        let shared = Shared { job: self, group, pictures, outside: &Outside { inputs: &[], padded: &[] } };
         let (height, count) = (shared.step().out.height, parts.len());
         at_once(parts.iter_mut().enumerate(), |(part, memory)| {
             shared.multiply(products_of(part, count), memory.scratch);

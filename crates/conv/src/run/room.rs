@@ -28,7 +28,7 @@ pub(super) struct Room<'m> {
     /// Whole pictures by their values: those that were written and are still read, and those that the group writes.
     pub(super) pictures: SmallVec<[(usize, &'m mut [Line]); 8]>,
     /// By their steps, inputs with padding around each plane.
-    pub(super) padded: Few<(usize, &'m mut [Line])>,
+    pub(super) padded: SmallVec<[(usize, &'m mut [Line]); 2]>,
     pub(super) parts: Each<PartMemory<'m>>,
     /// For each thread: the rows that are kept for the part before.
     pub(super) heads: Each<Rows<'m>>,
