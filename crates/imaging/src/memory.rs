@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_file_has_memory_of_about_its_own_length_and_may_grow_out_of_it() {
-        let spare = Spare::<u8>::new(3, 1000);
+        let spare = Spare::<u8>::new(4, 1000);
         [vec![7; 100], vec![7; 200], vec![7; 450]].into_iter().for_each(|memory| spare.keep(memory));
         let capacity = |count| {
             let memory = spare.of_about(count)?;
