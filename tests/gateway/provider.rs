@@ -267,7 +267,7 @@ async fn a_machines_stream_of_events_ends_with_its_token() {
         // The answer comes when the stream has ended.
         tokio::spawn(async move { machine.get("/api/v1/events").await })
     };
-    let (short, long) = (streams(5), streams(600));
+    let (short, long) = (streams(10), streams(600));
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert!(!short.is_finished(), "it is good for some seconds more");
     let ended = tokio::time::timeout(std::time::Duration::from_secs(60), short).await;
