@@ -6,8 +6,11 @@ use definition::by_definition;
 
 use crate::graph::{Graph, Id, Shape, Windows};
 use crate::kernels::Batch;
+use crate::layout::Line;
 use crate::lower::Kind;
+use crate::placement::Placement;
 use crate::program::batch;
+use crate::run::blocks;
 use crate::schedule::Division;
 use crate::{KernelSet, Options, Program, Store};
 
@@ -236,6 +239,28 @@ fn tiles_of_large_weights_are_done_in_batches_and_their_products_row_by_row() {
     let chosen = batch(program.lowered.values[step.from.unwrap()].geometry, step.out);
     assert_eq!(chosen, Batch { tiles: 60, rows: 3 }, "of 12 rows of 10 tiles");
     check(&graph, &[Random(8).numbers(shape.numbers())]);
+}
+
+#[test]
+fn memory_is_what_is_needed_at_once_and_not_what_all_layers_need() {
+    let shape = Shape { channels: 16, height: 50, width: 38 };
+    let layer = |channels, stride| Piece::Convolution { channels, size: 3, stride, padded: true, biased: false };
+    let narrow = [layer(16, 1), Piece::Relu, layer(16, 1)];
+    let wide = [layer(120, 2), layer(120, 1), layer(120, 1), layer(120, 1), layer(120, 1)];
+    let graph = assemble(shape, &[narrow.as_slice(), wide.as_slice()].concat(), false, 9);
+    let program = Program::compile(&graph, Options::default(), &mut Store::default()).unwrap();
+    for threads in [1, 2] {
+        let division = |group| Division::of(&program.lowered, group, threads);
+        let divisions: Vec<Division> = program.groups.iter().map(division).collect();
+        let placement = Placement::of(blocks(&program, &divisions));
+        assert_eq!(placement.lines() * size_of::<Line>(), program.working_bytes(threads));
+        let needed = |group| placement.during(group).map(|placed| placed.block.lines).sum::<usize>();
+        let most = (0..=program.groups.len()).map(needed).max().unwrap();
+        assert_eq!(placement.lines(), most);
+        let all: usize = placement.all().iter().map(|placed| placed.block.lines).sum();
+        assert!(2 * most < all, "{most} of {all}");
+    }
+    check(&graph, &[Random(10).numbers(shape.numbers())]);
 }
 
 #[test]
