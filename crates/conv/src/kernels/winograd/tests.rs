@@ -4,8 +4,11 @@ use crate::isa::Work;
 use crate::kernels::Settling;
 use crate::layout::{LANES, RowsMut, numbers, numbers_mut};
 
-const INPUT: Geometry = Geometry { channels: 20, height: 9, width: 30, left: 1, right: 3 };
-const OUT: Geometry = Geometry { channels: 36, left: 0, right: 0, ..INPUT };
+/// Channels of the picture and of the results, in two blocks and three; fewer under Miri, which takes a microsecond for a number.
+const CHANNELS: (usize, usize) = if cfg!(miri) { (3, 17) } else { (20, 36) };
+
+const INPUT: Geometry = Geometry { channels: CHANNELS.0, height: 9, width: 30, left: 1, right: 3 };
+const OUT: Geometry = Geometry { channels: CHANNELS.1, left: 0, right: 0, ..INPUT };
 
 /// Tiles of the picture: three rows of eight.
 const ALL: usize = 24;
@@ -16,7 +19,8 @@ fn noise(at: usize) -> f32 {
 
 #[test]
 fn bits_do_not_depend_on_the_batch() {
-    let weights = transformed(&(0..36 * 20 * 9).map(noise).collect::<Vec<_>>(), 36, 20);
+    let (from, to) = CHANNELS;
+    let weights = transformed(&(0..to * from * 9).map(noise).collect::<Vec<_>>(), to, from);
     let mut picture = vec![Line::ZERO; INPUT.row_lines() * INPUT.height];
     for (at, pixels) in numbers_mut(&mut picture).chunks_exact_mut(INPUT.pixels() * LANES).enumerate() {
         let channels = INPUT.channels_of(at % INPUT.blocks());
@@ -50,10 +54,10 @@ fn bits_do_not_depend_on_the_batch() {
     for kernels in KernelSet::available() {
         let whole = outputs(kernels, Batch { tiles: ALL, rows: PATCH });
         let many = whole.iter().filter(|bits| f32::from_bits(**bits).abs() > 0.01).count();
-        assert!(many > OUT.height * OUT.width * 30, "{many} results are more than nothing");
-        for (tiles, rows) in
-            [1, 7, ALL - 1, ALL].into_iter().flat_map(|tiles| (1..=PATCH).map(move |rows| (tiles, rows)))
-        {
+        assert!(many > OUT.height * OUT.width * to * 5 / 6, "{many} results are more than nothing");
+        let all_tiles: &[usize] = if cfg!(miri) { &[7, ALL - 1] } else { &[1, 7, ALL - 1, ALL] };
+        let all_rows = (1..=PATCH).step_by(if cfg!(miri) { 3 } else { 1 });
+        for (tiles, rows) in all_tiles.iter().flat_map(|tiles| all_rows.clone().map(|rows| (*tiles, rows))) {
             assert!(
                 outputs(kernels, Batch { tiles, rows }) == whole,
                 "{kernels}: {tiles} tiles, {rows} rows of products"
