@@ -15,8 +15,6 @@ shopt -s inherit_errexit
 # shellcheck source=scripts/pod/enclave.sh
 . scripts/pod/enclave.sh
 
-# How often the pod was told to end: once is an orderly end, twice a quick one.
-urgency=0
 look_due=0
 
 # keep_enclave: launches it when its neighbours are there, and again when it has ended and its time has come.
@@ -86,7 +84,7 @@ end_all() {
 }
 
 # From the start: a first process that handles no signal does not get it.
-trap 'urgency=$((urgency + 1))' TERM INT
+trap hurry TERM INT
 read_settings
 check_tools
 # nitro-cli's sockets and log would lie in folders of the system, which a read-only container has not.

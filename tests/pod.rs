@@ -4,11 +4,14 @@ mod stand;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cloister_imaging::View;
-use cloister_tests::{Setup, World, binary, image, pcr};
+use cloister_tests::{Setup, World, binary, image, pcr, run};
 use stand::{Pod, measurements};
 
 const CONSENT: &str = "I-know-that-nothing-is-confidential";
@@ -272,6 +275,22 @@ fn a_pod_that_is_told_to_end_while_it_launches_gives_the_launch_up() {
     pod.says("launching the enclave", 1);
     assert_eq!(pod.process().terminate(), Some(0));
     assert!(pod.enclaves().is_empty(), "{:?}", pod.enclaves());
+}
+
+/// bash loses the end of what it waits for where a trapped signal comes at that moment: one pod in some hundreds did not end that was told to
+/// while it launched.
+#[test]
+fn no_signal_is_mistaken_for_the_end_of_a_call_or_hides_it() {
+    let pod = Pod::new();
+    pod.write("bin/nitro-cli", "#!/bin/sh\n[ $1 = describe-enclaves ] || exit 3\necho '[{\"EnclaveID\": \"i-1\", \"State\": \"RUNNING\", \"EnclaveName\": \"cloister\"}]'\n");
+    std::fs::set_permissions(pod.path("bin/nitro-cli"), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", pod.path("bin").display(), std::env::var("PATH").unwrap());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("pod/storm.sh");
+    let output = run(Command::new(script).arg(pod.path("bin")).arg("800").env("PATH", path));
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    let counts = output.stdout.split(|letter: char| !letter.is_ascii_digit());
+    let counts: Vec<u32> = counts.filter_map(|count| count.parse().ok()).collect();
+    assert!(counts.len() == 2 && counts.iter().all(|&count| count > 10), "{}", output.stdout);
 }
 
 #[test]

@@ -9,16 +9,15 @@ readonly BANNER_SECONDS=60
 enclave_id=
 console_pid=
 banner_due=0
-said=
 known=
 
 # nitro SECONDS ARGUMENTS...: nitro-cli within that time. What it prints is left in `said`; what it complains of goes to the log.
 nitro() {
     local seconds="$1" status=0 line
     shift
-    timeout --kill-after=5 "$seconds" nitro-cli "$@" >"$CLOISTER_RUN_DIR/nitro-cli.out" 2>"$CLOISTER_RUN_DIR/nitro-cli.err" &
+    timeout --kill-after=5 "$seconds" nitro-cli "$@" >"$CLOISTER_RUN_DIR/said" 2>"$CLOISTER_RUN_DIR/nitro-cli.err" &
     finish "$!" "$1" || status=$?
-    said="$(<"$CLOISTER_RUN_DIR/nitro-cli.out")"
+    read_said
     while IFS= read -r line || [ -n "$line" ]; do
         [ -z "$line" ] || log INFO "nitro-cli: $line"
     done <"$CLOISTER_RUN_DIR/nitro-cli.err"
@@ -29,7 +28,8 @@ nitro() {
 # describe: what nitro-cli knows of in this pod is left in `known`, one a line: id, state, name.
 describe() {
     nitro "$DESCRIBE_SECONDS" describe-enclaves || return 2
-    known="$(jq -r '.[] | [.EnclaveID, .State, .EnclaveName // ""] | @tsv' <<<"$said" 2>/dev/null)" || return 2
+    capture jq -r '.[] | [.EnclaveID, .State, .EnclaveName // ""] | @tsv' <<<"$said" 2>/dev/null || return 2
+    known="$said"
 }
 
 # Whether the enclave runs: 0 it does, 1 it has ended, 2 nitro-cli does not say.
@@ -60,9 +60,11 @@ launch_enclave() {
     fi
     log INFO "launching the enclave: $CLOISTER_CPUS processors, $CLOISTER_MEMORY_MIB MiB, CID $CLOISTER_ENCLAVE_CID"
     # jq gives nothing for an answer that is none, and calls that a success.
+    # shellcheck disable=SC2016 # jq expands it
     if nitro "$CLOISTER_LAUNCH_SECONDS" "${arguments[@]}" &&
-        enclave_id="$(jq -r --argjson cid "$CLOISTER_ENCLAVE_CID" 'select(.EnclaveCID == $cid) | .EnclaveID' <<<"$said" 2>/dev/null)" &&
-        [ -n "$enclave_id" ]; then
+        capture jq -r --argjson cid "$CLOISTER_ENCLAVE_CID" 'select(.EnclaveCID == $cid) | .EnclaveID' <<<"$said" 2>/dev/null &&
+        [ -n "$said" ]; then
+        enclave_id="$said"
         log INFO "launched the enclave $enclave_id"
         if debugging; then
             stream_console

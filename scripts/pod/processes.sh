@@ -7,25 +7,59 @@ readonly PARENT_DRAIN_SECONDS=5
 readonly STOP_SECONDS=10
 # Asking the parent for its readiness or metrics.
 readonly ASK_SECONDS=2
+# How often it is looked whether a call of nitro-cli has ended.
+readonly LOOK_SECONDS=0.05
 
+# How often the pod was told to end: once is an orderly end, twice a quick one.
+declare -i urgency=0
+said=
+exec {silence}<> <(:)
 declare -A pids=() born=() deaths=() due=()
 
-# pause SECONDS: cut short by a signal.
-pause() {
-    sleep "$1" &
-    wait "$!" || true
+# hurry: what a signal to end does. A function, and with nothing to parse, because bash can fail in that in the middle of other words.
+hurry() { urgency+=1; }
+
+# pause SECONDS: by reading where nobody writes. Two signals during a `sleep` would be one, and for `wait` see exit_code.
+pause() { read -r -t "$1" -u "$silence" || true; }
+
+# capture COMMAND...: what it prints is left in `said`, without the last line's end; its exit code. Not "$(…)": bash can fail in parsing that
+# when a trap comes in between.
+capture() {
+    local status=0
+    "$@" >"$CLOISTER_RUN_DIR/said" || status=$?
+    read_said
+    return "$status"
+}
+
+read_said() {
+    IFS= read -r -d '' said <"$CLOISTER_RUN_DIR/said" || true
+    said="${said%$'\n'}"
 }
 
 # finish PID VERB: waits for the end of a call of nitro-cli, whatever signals come; its exit code. Only a launch is given up when the pod is
 # told to end.
 finish() {
+    local given_up=
     while kill -0 "$1" 2>/dev/null; do
-        wait "$1" || true
-        if [ "$2" = run-enclave ] && ((urgency > 0)); then
+        if [ -z "$given_up" ] && [ "$2" = run-enclave ] && ((urgency > 0)); then
+            given_up=1
             kill -TERM "$1" 2>/dev/null || true
         fi
+        pause "$LOOK_SECONDS"
     done
-    wait "$1"
+    exit_code "$1"
+}
+
+# exit_code PID: that of a process that has ended. One that runs must not be waited for: bash, where a trapped signal breaks a wait off, can
+# lose that the process has ended, and then waits until all others have.
+exit_code() {
+    local before status
+    while :; do
+        before=$urgency status=0
+        wait "$1" || status=$?
+        # With a signal in between it is the signal's.
+        ((urgency != before)) || return "$status"
+    done
 }
 
 start_proxy() {
@@ -86,7 +120,7 @@ keep() {
     local name="$1" status=0
     ! running "$name" || return 0
     if [ -n "${pids[$name]:-}" ]; then
-        wait "${pids[$name]}" || status=$?
+        exit_code "${pids[$name]}" || status=$?
         pids[$name]=
         log ERROR "cloister-$name ended with $status"
         # It says itself what is wrong with what it was told, and would say the same again.
@@ -110,28 +144,29 @@ died() {
     log WARN "the $name is tried again in $delay seconds (${deaths[$name]} of $CLOISTER_QUICK_DEATHS)"
 }
 
-# ask_parent PATH: the answer of the pod's endpoint, head and all.
+# ask_parent PATH: the answer of the pod's endpoint, head and all, is left in `said`.
 ask_parent() {
     local host port
     listening parent || return 1
-    IFS=$'\t' read -r host port < <(jq -r '.http | capture("^tcp://\\[?(?<host>[^\\]]*?)\\]?:(?<port>[0-9]+)$") | [.host, .port] | @tsv' \
-        "$CLOISTER_RUN_DIR/parent.address") || return 1
+    capture jq -r '.http | capture("^tcp://\\[?(?<host>[^\\]]*?)\\]?:(?<port>[0-9]+)$") | [.host, .port] | @tsv' \
+        "$CLOISTER_RUN_DIR/parent.address" || return 1
+    IFS=$'\t' read -r host port <<<"$said" || return 1
     case "$host" in 0.0.0.0) host=127.0.0.1 ;; ::) host=::1 ;; esac
     # shellcheck disable=SC2016 # the inner shell expands them
-    timeout "$ASK_SECONDS" bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET $2 HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$host" "$port" "$1" 2>/dev/null
+    capture timeout "$ASK_SECONDS" bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET $2 HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$host" "$port" "$1" \
+        2>/dev/null
 }
 
 # Whether the parent says that nobody is connected to the enclave.
 nobody_connected() {
-    local answer some=$'\n''cloister_parent_enclave_connections\{[^}]*\} [^0]'
-    answer="$(ask_parent /metrics)" && [[ "$answer" == HTTP/1.?' 200 '* ]] || return 1
-    ! [[ "$answer" =~ $some ]]
+    local some=$'\n''cloister_parent_enclave_connections\{[^}]*\} [^0]'
+    ask_parent /metrics && [[ "$said" == HTTP/1.?' 200 '* ]] || return 1
+    ! [[ "$said" =~ $some ]]
 }
 
 # Whether the enclave said that it failed for good: after its measurements are locked it cannot boot again in the same life.
 enclave_failed() {
-    local answer
-    answer="$(ask_parent /readyz)" && [[ "$answer" == *'the enclave is failed'* ]]
+    ask_parent /readyz && [[ "$said" == *'the enclave is failed'* ]]
 }
 
 # stop_processes: asks the parent's processes to end, and sees that they do.
