@@ -35,8 +35,10 @@ pub enum Error {
     #[error("the PNG file is cut short: send it again, whole")]
     Truncated,
     /// The file starts as a PNG but breaks its rules, or its checksums.
-    #[error("the PNG file is damaged ({0})")]
-    Damaged(String),
+    #[error(
+        "the file breaks the PNG standard's rules, or its checksums do not match: send it again, or export the view anew"
+    )]
+    Damaged,
     /// The pixels are coloured.
     #[error("the PNG has colours: export the view as 8-bit or 16-bit greyscale")]
     Colour,

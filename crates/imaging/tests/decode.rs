@@ -143,7 +143,7 @@ fn what_is_wrong_with_a_large_file_is_told_as_of_a_small_one() {
     for at in [45, 70_000, file.len() - 20, file.len() - 14] {
         let mut touched = file.clone();
         touched[at] ^= 0xff;
-        assert!(matches!(read(&touched), Err(Error::Damaged(_))), "{at}");
+        assert!(matches!(read(&touched), Err(Error::Damaged)), "{at}");
     }
 }
 
@@ -216,7 +216,7 @@ fn a_flipped_bit_in_a_header_or_in_pixels_is_found() {
 #[test]
 fn a_file_with_too_few_pixels_is_cut_short_or_damaged() {
     let file = png(&Header::grey(2, 2, 16), &[0, 0, 1, 0, 2]);
-    assert!(matches!(read(&file), Err(Error::Truncated | Error::Damaged(_))));
+    assert!(matches!(read(&file), Err(Error::Truncated | Error::Damaged)));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_header_that_promises_too_much_is_refused_before_anything_is_allocated() {
 #[test]
 fn an_image_without_pixels_is_refused() {
     for (width, height) in [(0, 1), (1, 0), (0, 0)] {
-        assert!(matches!(read(&png(&Header::grey(width, height, 16), &[])), Err(Error::Damaged(_))));
+        assert!(matches!(read(&png(&Header::grey(width, height, 16), &[])), Err(Error::Damaged)));
     }
 }
 

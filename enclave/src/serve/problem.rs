@@ -269,7 +269,7 @@ fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static st
             (StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", "The image is too large")
         }
         E::NotPng => (UNREADABLE, "not-a-png", "The image is not a PNG file"),
-        E::Truncated | E::Damaged(_) => (UNREADABLE, "image-damaged", "The PNG file is damaged"),
+        E::Truncated | E::Damaged => (UNREADABLE, "image-damaged", "The PNG file is damaged"),
         E::Colour | E::Palette | E::Alpha => (UNREADABLE, "image-colour", "The image is not plain greyscale"),
         E::BitDepth(_) => (UNREADABLE, "image-bit-depth", "The image has too few grey levels"),
         E::AllZero => (UNFIT, "image-all-zero", "The image is empty"),

@@ -69,7 +69,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Array2<u16>, Error>
             Depth::Sixteen => read_16_bit(&mut reader, pixels)?,
         },
     };
-    Array2::from_shape_vec((height, width), pixels).map_err(|error| Error::Damaged(error.to_string()))
+    Array2::from_shape_vec((height, width), pixels).map_err(|_| Error::Damaged)
 }
 
 /// From so many pixels on, a second thread is worth being started.
@@ -114,6 +114,7 @@ fn read_8_bit(reader: &mut Reader<Cursor<&[u8]>>, pixels: usize) -> Result<Vec<u
 fn refuse(error: DecodingError) -> Error {
     match error {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => Error::Truncated,
-        other => Error::Damaged(other.to_string()),
+        // The library's own words are for programmers, and repeat what is in the file.
+        _ => Error::Damaged,
     }
 }
