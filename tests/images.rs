@@ -24,7 +24,7 @@ fn unusable() -> Vec<(&'static str, Vec<u8>, u16, &'static str, &'static str)> {
     vec![
         ("no PNG", b"\xff\xd8\xff\xe0 a JPEG".to_vec(), 415, "not-a-png", "PNG"),
         ("cut short", whole[..4000].to_vec(), 415, "image-damaged", "cut short"),
-        ("a flipped bit", flipped, 415, "image-damaged", "damaged"),
+        ("a flipped bit", flipped, 415, "image-damaged", "checksums do not match"),
         ("colour", png(&DynamicImage::new_rgb8(64, 64)), 415, "image-colour", "colour"),
         ("transparent", png(&DynamicImage::new_luma_a16(64, 64)), 415, "image-colour", "alpha"),
         ("too many pixels", grey(1, 30_000), 413, "image-too-large", "30000"),
