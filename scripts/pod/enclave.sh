@@ -15,9 +15,9 @@ known=
 nitro() {
     local seconds="$1" status=0 line
     shift
-    timeout --kill-after=5 "$seconds" nitro-cli "$@" >"$CLOISTER_RUN_DIR/said" 2>"$CLOISTER_RUN_DIR/nitro-cli.err" &
+    timeout --kill-after=5 "$seconds" nitro-cli "$@" >"$CLOISTER_RUN_DIR/nitro-cli.out" 2>"$CLOISTER_RUN_DIR/nitro-cli.err" &
     finish "$!" "$1" || status=$?
-    read_said
+    read_said "$CLOISTER_RUN_DIR/nitro-cli.out"
     while IFS= read -r line || [ -n "$line" ]; do
         [ -z "$line" ] || log INFO "nitro-cli: $line"
     done <"$CLOISTER_RUN_DIR/nitro-cli.err"

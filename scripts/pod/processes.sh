@@ -27,12 +27,13 @@ pause() { read -r -t "$1" -u "$silence" || true; }
 capture() {
     local status=0
     "$@" >"$CLOISTER_RUN_DIR/said" || status=$?
-    read_said
+    read_said "$CLOISTER_RUN_DIR/said"
     return "$status"
 }
 
+# read_said FILE
 read_said() {
-    IFS= read -r -d '' said <"$CLOISTER_RUN_DIR/said" || true
+    IFS= read -r -d '' said <"$1" || true
     said="${said%$'\n'}"
 }
 
