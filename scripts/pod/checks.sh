@@ -17,11 +17,12 @@ check_tools() {
 }
 
 check_image() {
-    local bytes least magic
+    local bytes least
     [ -f "$CLOISTER_EIF" ] && [ -r "$CLOISTER_EIF" ] || refuse "$BAD_INPUT" "the enclave image $CLOISTER_EIF cannot be read"
-    magic="$(head -c 4 "$CLOISTER_EIF" | tr -d '\0')"
-    [ "$magic" = .eif ] || refuse "$BAD_INPUT" "$CLOISTER_EIF is no enclave image: it does not begin with .eif"
-    bytes="$(stat -L -c %s "$CLOISTER_EIF")"
+    capture head -c 4 "$CLOISTER_EIF" || true
+    [ "$said" = .eif ] || refuse "$BAD_INPUT" "$CLOISTER_EIF is no enclave image: it does not begin with .eif"
+    capture stat -L -c %s "$CLOISTER_EIF"
+    bytes="$said"
     least=$(((bytes * MEMORY_TO_EIF + (1 << 20) - 1) >> 20))
     ((CLOISTER_MEMORY_MIB >= least)) ||
         refuse "$BAD_SETTING" "CLOISTER_MEMORY_MIB is $CLOISTER_MEMORY_MIB: an enclave needs $MEMORY_TO_EIF times its image of $bytes bytes," \
@@ -35,7 +36,7 @@ check_image() {
 
 # Nobody's trust rests on this: clients and KMS ask the enclave itself. It finds a mixed-up release before they do.
 check_measurements() {
-    local index described expected
+    local index description described
     jq -e '[.Measurements | .PCR0, .PCR1, .PCR2 | test("^[0-9a-f]{96}$")] | all' "$CLOISTER_MEASUREMENTS" >/dev/null 2>&1 ||
         refuse "$BAD_INPUT" "$CLOISTER_MEASUREMENTS does not hold the image's measurements: CLOISTER_MEASUREMENTS names the file that" \
             "was built with it"
@@ -45,11 +46,13 @@ check_measurements() {
     fi
     nitro "$DESCRIBE_EIF_SECONDS" describe-eif --eif-path "$CLOISTER_EIF" ||
         refuse "$BAD_INPUT" "nitro-cli cannot read the enclave image $CLOISTER_EIF"
+    description="$said"
     for index in PCR0 PCR1 PCR2 PCR8; do
-        described="$(jq -r ".Measurements.$index // \"absent\"" <<<"$said" 2>/dev/null || true)"
-        expected="$(jq -r ".Measurements.$index // \"absent\"" "$CLOISTER_MEASUREMENTS")"
-        [ "$described" = "$expected" ] ||
-            refuse "$BAD_INPUT" "$index of $CLOISTER_EIF is ${described:-unknown}, but $CLOISTER_MEASUREMENTS says $expected: the two are not of one build"
+        capture jq -r ".Measurements.$index // \"absent\"" <<<"$description" 2>/dev/null || true
+        described="$said"
+        capture jq -r ".Measurements.$index // \"absent\"" "$CLOISTER_MEASUREMENTS"
+        [ "$described" = "$said" ] ||
+            refuse "$BAD_INPUT" "$index of $CLOISTER_EIF is ${described:-unknown}, but $CLOISTER_MEASUREMENTS says $said: the two are not of one build"
     done
 }
 
@@ -58,9 +61,10 @@ check_node() {
     [ -e "$device" ] ||
         refuse "$MISSING" "there is no $device: ask for the resource aws.ec2.nitro/nitro_enclaves in the pod's limits, on a node with the" \
             "device plugin whose instance was launched with enclaves enabled"
+    capture stat -L -c %g "$device"
     [ -r "$device" ] && [ -w "$device" ] ||
-        refuse "$MISSING" "$device cannot be opened by user $(id -u): run as root without capabilities, or with the device's group" \
-            "$(stat -L -c %g "$device") among supplementalGroups"
+        refuse "$MISSING" "$device cannot be opened by user $EUID: run as root without capabilities, or with the device's group $said" \
+            "among supplementalGroups"
     check_huge_pages
     check_processors
 }
@@ -71,8 +75,9 @@ check_huge_pages() {
     for folder in "$CLOISTER_ROOT"/sys/kernel/mm/hugepages/hugepages-*kB; do
         [ -r "$folder/free_hugepages" ] || continue
         kib="${folder##*hugepages-}" kib="${kib%kB}"
-        free=$(($(<"$folder/free_hugepages") * kib))
-        limit="$(huge_page_limit "$kib")"
+        read -r free <"$folder/free_hugepages" || true
+        free=$((free * kib))
+        find_limit "$kib"
         [ -z "$limit" ] || ((free <= limit)) || free="$limit"
         found+="${found:+, }$((free >> 10)) MiB in pages of $((kib >> 10)) MiB${limit:+ (the pod may have $((limit >> 10)) MiB)}"
         most=$((most + free / kib * kib))
@@ -82,14 +87,15 @@ check_huge_pages() {
             "in the node's /etc/nitro_enclaves/allocator.yaml, and hugepages-1Gi or hugepages-2Mi in the pod's limits"
 }
 
-# huge_page_limit KIB: the pod's limit in KiB for pages of that size; nothing where there is none.
-huge_page_limit() {
+# find_limit KIB: the pod's limit in KiB for pages of that size is left in `limit`; nothing where there is none.
+find_limit() {
     local name bytes file
+    limit=
     if (($1 >= 1 << 20)); then name="$(($1 >> 20))GB"; else name="$(($1 >> 10))MB"; fi
     for file in "hugetlb.$name.max" "hugetlb/hugetlb.$name.limit_in_bytes"; do
         if [ -r "$CLOISTER_ROOT/sys/fs/cgroup/$file" ]; then
-            bytes="$(<"$CLOISTER_ROOT/sys/fs/cgroup/$file")"
-            [ "$bytes" = max ] || printf '%s\n' "$((bytes >> 10))"
+            read -r bytes <"$CLOISTER_ROOT/sys/fs/cgroup/$file" || true
+            [ "$bytes" = max ] || limit=$((bytes >> 10))
             return
         fi
     done
@@ -98,7 +104,7 @@ huge_page_limit() {
 check_processors() {
     local file="$CLOISTER_ROOT/sys/module/nitro_enclaves/parameters/ne_cpus" pool range count=0
     [ -r "$file" ] || return 0
-    pool="$(<"$file")"
+    read -r pool <"$file" || true
     for range in ${pool//,/ }; do
         count=$((count + ${range#*-} - ${range%-*} + 1))
     done

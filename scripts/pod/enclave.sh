@@ -15,6 +15,8 @@ known=
 nitro() {
     local seconds="$1" status=0 line
     shift
+    # What a call that was given up still writes goes to its own file, and not into this one's answer.
+    rm -f "$CLOISTER_RUN_DIR/nitro-cli.out" "$CLOISTER_RUN_DIR/nitro-cli.err"
     timeout --kill-after=5 "$seconds" nitro-cli "$@" >"$CLOISTER_RUN_DIR/nitro-cli.out" 2>"$CLOISTER_RUN_DIR/nitro-cli.err" &
     finish "$!" "$1" || status=$?
     read_said "$CLOISTER_RUN_DIR/nitro-cli.out"

@@ -16,10 +16,11 @@ said=
 exec {silence}<> <(:)
 declare -A pids=() born=() deaths=() due=()
 
-# hurry: what a signal to end does. A function, and with nothing to parse, because bash can fail in that in the middle of other words.
+# hurry: what a signal to end does. bash can fail to parse a trap's command while it parses a substitution: so it stays one word.
 hurry() { urgency+=1; }
 
-# pause SECONDS: by reading where nobody writes. Two signals during a `sleep` would be one, and for `wait` see exit_code.
+# pause SECONDS: the whole time, whatever signals come, by reading where nobody writes. Two signals during a `sleep` would count as one, and for
+# `wait` see exit_code.
 pause() { read -r -t "$1" -u "$silence" || true; }
 
 # capture COMMAND...: what it prints is left in `said`, without the last line's end; its exit code. Not "$(…)": bash can fail in parsing that
@@ -33,6 +34,7 @@ capture() {
 
 # read_said FILE
 read_said() {
+    said=
     IFS= read -r -d '' said <"$1" || true
     said="${said%$'\n'}"
 }
