@@ -39,6 +39,9 @@ pub enum Error {
         "the file breaks the PNG standard's rules, or its checksums do not match: send it again, or export the view anew"
     )]
     Damaged,
+    /// The file says more about its image than is read.
+    #[error("the PNG holds more beside its pixels than is read: export the view without metadata")]
+    Metadata,
     /// The pixels are coloured.
     #[error("the PNG has colours: export the view as 8-bit or 16-bit greyscale")]
     Colour,

@@ -239,6 +239,20 @@ fn a_header_that_promises_too_much_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_file_that_says_too_much_beside_its_pixels_is_not_called_damaged() {
+    let (file, pixels) = sixteen_bit();
+    let with = |bytes: usize| {
+        let mut file = file.clone();
+        // Behind the signature and the header.
+        let at = 8 + 25;
+        file.splice(at..at, chunk(b"eXIf", &vec![0; bytes]));
+        read(&file)
+    };
+    assert_eq!(with(1 << 20), Ok(pixels));
+    assert_eq!(with(9 << 20), Err(Error::Metadata));
+}
+
+#[test]
 fn an_image_without_pixels_is_refused() {
     for (width, height) in [(0, 1), (1, 0), (0, 0)] {
         assert!(matches!(read(&png(&Header::grey(width, height, 16), &[])), Err(Error::Damaged)));

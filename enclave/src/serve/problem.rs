@@ -265,7 +265,7 @@ fn image_parts(error: &imaging::Error) -> (StatusCode, &'static str, &'static st
     const UNREADABLE: StatusCode = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
     match error {
-        E::FileTooLarge { .. } | E::TooManyPixels { .. } => {
+        E::FileTooLarge { .. } | E::TooManyPixels { .. } | E::Metadata => {
             (StatusCode::PAYLOAD_TOO_LARGE, "image-too-large", "The image is too large")
         }
         E::NotPng => (UNREADABLE, "not-a-png", "The image is not a PNG file"),

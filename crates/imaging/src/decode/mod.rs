@@ -114,6 +114,7 @@ fn read_8_bit(reader: &mut Reader<Cursor<&[u8]>>, pixels: usize) -> Result<Vec<u
 fn refuse(error: DecodingError) -> Error {
     match error {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => Error::Truncated,
+        DecodingError::LimitsExceeded => Error::Metadata,
         // The library's own words are for programmers, and repeat what is in the file.
         _ => Error::Damaged,
     }
