@@ -1,7 +1,6 @@
 //! A package's networks on tract, and the average of what they say about an image's crops.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -213,17 +212,22 @@ impl Classifier {
             let share = share.min(threads.saturating_sub(others)).max(1);
             network.run(&self.buffers, share, (labels, map), |buffer| render(index, buffer))
         };
-        let many = |range: Range<usize>, share: usize| -> Result<Vec<Run>, Error> {
-            range.into_par_iter().with_max_len(1).map(|index| one(index, share)).collect()
+        let many = |runs: &mut [Option<Run>], first: usize, share: usize| -> Result<(), Error> {
+            runs.par_iter_mut().with_max_len(1).enumerate().try_for_each(|(index, run)| {
+                *run = Some(one(first + index, share)?);
+                Ok(())
+            })
         };
+        let mut runs: Vec<Option<Run>> = (0..count).map(|_| None).collect();
         self.pool.install(|| {
-            let whole = count - last;
-            let mut runs = many(0..whole, 1)?;
-            if let Some(share) = threads.checked_div(last) {
-                runs.extend(many(whole..count, share)?);
+            let (whole, rest) = runs.split_at_mut(count - last);
+            many(whole, 0, 1)?;
+            match threads.checked_div(last) {
+                Some(share) => many(rest, count - last, share),
+                None => Ok(()),
             }
-            Ok(runs)
-        })
+        })?;
+        Ok(runs.into_iter().flatten().collect())
     }
 
     /// What each layer of the network that looks at a view costs on this machine.

@@ -3,13 +3,17 @@
 use cloister_conv::KernelSet;
 use tract_onnx::tract_core::tract_linalg::isa;
 
+use crate::head;
+
 /// The engine's version, which is part of what decides the last bits of a score.
 const ENGINE: &str = "tract 0.23.9";
 
-/// The engine, the instruction sets of this processor that it chooses its kernels by, and which of our convolutions run here, such as
-/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f, conv 2 avx512`. Where two machines say the same, the same inputs give the same bits.
+/// The engine, the instruction sets of this processor that it chooses its kernels by, which of our convolutions run here, and the
+/// revision of the layers after them, such as
+/// `tract 0.23.9 x86_64,avx,avx2,fma,f16c,avx512f, conv 2 avx512, head 1`. Where two machines say the same, the same inputs give the same bits.
 pub fn kernels() -> String {
-    format!("{ENGINE} {:?}, conv {} {}", isa::native(), cloister_conv::REVISION, KernelSet::best())
+    let (conv, head) = (cloister_conv::REVISION, head::REVISION);
+    format!("{ENGINE} {:?}, conv {conv} {}, head {head}", isa::native(), KernelSet::best())
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! Where a network looked: maps of a score's gradient through the mean over its last picture (docs/maps.md).
 
 mod grid;
-mod head;
 pub(crate) mod reader;
+
+use std::sync::Arc;
 
 use cloister_imaging::Placement;
 use serde::{Serialize, Serializer};
 use tract_onnx::pb::ModelProto;
 
-use self::{
-    grid::Grid,
-    head::{Head, Reason},
-    reader::Reader,
-};
+use self::{grid::Grid, reader::Reader};
+use crate::head::{Head, Reason};
 use crate::{ViewNetwork, limits};
 
 /// The brightest value of a map.
@@ -42,7 +40,7 @@ fn base64<S: Serializer>(values: &[u8], serializer: S) -> Result<S::Ok, S::Error
 /// What a network's maps are made of, apart from its pictures.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sight {
-    head: Head,
+    head: Arc<Head>,
     /// Where the picture's cells look, along rows and columns, if the network's layers agree on that.
     grids: Option<[Grid; 2]>,
     window: (usize, usize),
@@ -72,12 +70,17 @@ impl Sight {
         let head = Head::find(&reader, (&output.name, view.output), labels)?;
         let given = graph.input.iter().find(|input| !reader.is_constant(&input.name)).ok_or("it has no input")?;
         let grids = grid::of(&reader, &given.name, &head.picture);
-        Ok(Self { head, grids, window: view.window, picture: [0; 3] })
+        Ok(Self { head: Arc::new(head), grids, window: view.window, picture: [0; 3] })
     }
 
     /// The name of the picture that the mean is over.
     pub(crate) fn picture(&self) -> &str {
         &self.head.picture
+    }
+
+    /// What the scores are made of after the mean.
+    pub(crate) fn head(&self) -> &Arc<Head> {
+        &self.head
     }
 
     /// The same for a picture of this shape, if it goes with the weights.

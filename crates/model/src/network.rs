@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tract_onnx::{
     prelude::*,
+    tract_core::internal::TractErrorContext,
     tract_hir::{infer::Factoid, internal::DimLike},
 };
 
 use cloister_conv::{Options, Store};
 
+use crate::direct::{Direct, Scratch};
 use crate::map::{Heat, Sight};
 use crate::{Error, Layer, Output, Package, ViewNetwork, blocked, examine, layers, limits, output::ROUNDING};
 
@@ -24,12 +26,14 @@ pub(crate) struct Network {
     plan: Arc<TypedRunnableModel>,
     /// What maps are made of, whose picture the plan then gives out after the scores where it is asked for: a plan without it would be kept beside.
     sight: Result<Arc<Sight>, &'static str>,
+    /// Takes the plan's place where the network is no more than that.
+    direct: Option<Direct>,
 }
 
 /// What came of one input.
 pub(crate) struct Run {
     /// The probability of each label.
-    pub(crate) scores: Vec<f64>,
+    pub(crate) scores: TVec<f64>,
     /// What a label's score depended on, where that was asked for.
     pub(crate) heat: Option<Heat>,
 }
@@ -66,13 +70,14 @@ impl Network {
             .and_then(TypedModel::into_decluttered)
             .map_err(failed)?;
         let classes = classes(&model, view, labels * breasts)?;
+        let direct = sight.as_ref().ok().and_then(|sight| Direct::of(&model, sight.head(), view.output));
         let mut model = model.into_optimized().map_err(failed)?;
         if sight.is_ok() {
             blocked::give_on_request(&mut model, 1).map_err(failed)?;
         }
         let plan = model.into_runnable().map_err(failed)?;
         let input = [breasts, view.channels, view.window.0, view.window.1];
-        Ok(Self { name: name.clone(), input, output: view.output, classes, plan, sight: sight.map(Arc::new) })
+        Ok(Self { name: name.clone(), input, output: view.output, classes, plan, sight: sight.map(Arc::new), direct })
     }
 
     /// # Errors
@@ -115,6 +120,17 @@ impl Network {
         outputs[1].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct.is_some()
+    }
+
+    /// The same network, run as tract runs it.
+    #[cfg(test)]
+    pub(crate) fn with_plan(self) -> Self {
+        Self { direct: None, ..self }
+    }
+
     /// The probability of each label for one input of the network's window, computed on so many threads of the current pool. What
     /// `fill` is given holds whatever was left in it. `map` is the number of the label that a map is made for.
     pub(crate) fn run(
@@ -126,25 +142,20 @@ impl Network {
     ) -> Result<Run, Error> {
         let mapped = map.map(|label| Ok::<_, Error>((self.sight()?, label))).transpose()?;
         let failed = |error| failed(&self.name, "run", error);
-        let mut input = buffers.take(self.input).map_err(failed)?;
-        fill(input.to_plain_array_view_mut::<f32>().map_err(failed)?.as_slice_mut().unwrap_or_default())?;
-        let input = Arc::new(input);
-        let mode = blocked::Mode { threads, all_outputs: mapped.is_some() };
-        let result = blocked::in_mode(mode, || self.plan.run(tvec!(Arc::clone(&input).into_tvalue())));
-        buffers.put_back(input);
-        let outputs = result.map_err(failed)?;
-        let numbers = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
-        let numbers: Vec<f64> = numbers.iter().copied().map(f64::from).collect();
-        let read = self.output.scores(&numbers);
-        let scores: Vec<f64> = self.classes.iter().map(|class| read.get(*class).copied().unwrap_or(f64::NAN)).collect();
+        let mut buffer = buffers.take(self.input).map_err(failed)?;
+        fill(buffer.input().map_err(failed)?)?;
+        let picture = self.compute(&mut buffer, threads, mapped.is_some()).map_err(failed)?;
+        let Buffer { numbers, read, .. } = &mut buffer;
+        self.output.scores(numbers, read);
+        let score = |class: &usize| read.get(*class).copied().unwrap_or(f64::NAN);
+        let scores: TVec<f64> = self.classes.iter().map(score).collect();
+        buffers.put_back(buffer);
         if let Some(label) = scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
             return Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() });
         }
-        let scores: Vec<f64> = scores.into_iter().map(|score| score.min(1.0)).collect();
+        let scores: TVec<f64> = scores.into_iter().map(|score| score.min(1.0)).collect();
         let heat = mapped.map(|(sight, label)| {
-            let picture =
-                outputs[1].try_as_plain_ram().and_then(|picture| picture.as_slice::<f32>()).map_err(failed)?;
-            let heat = sight.heat(picture, label);
+            let heat = sight.heat(&picture, label);
             if (heat.score - scores[label]).abs() <= ROUNDING {
                 Ok(heat)
             } else {
@@ -152,6 +163,22 @@ impl Network {
             }
         });
         Ok(Run { scores, heat: heat.transpose()? })
+    }
+
+    /// Puts what the network gives out for the buffer's input into the buffer; gives the picture that maps are made of, where there is to be one.
+    fn compute(&self, buffer: &mut Buffer, threads: usize, mapped: bool) -> TractResult<Vec<f32>> {
+        if let Some(direct) = &self.direct {
+            let Buffer { input, numbers, scratch, .. } = buffer;
+            return direct.run(input.try_as_plain_ram()?.as_slice::<f32>()?, mapped, threads, (numbers, scratch));
+        }
+        let mode = blocked::Mode { threads, all_outputs: mapped };
+        let outputs = blocked::in_mode(mode, || self.plan.run(tvec!(Arc::clone(&buffer.input).into_tvalue())))?;
+        buffer.numbers.clear();
+        buffer.numbers.extend(outputs[0].to_plain_array_view::<f32>()?.iter().copied().map(f64::from));
+        match outputs.get(1).filter(|_| mapped) {
+            Some(picture) => Ok(picture.try_as_plain_ram()?.as_slice::<f32>()?.to_vec()),
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -181,31 +208,50 @@ fn with_picture(model: &mut InferenceModel, sight: Sight) -> Result<Sight, &'sta
     Ok(sight)
 }
 
-/// Memory of inputs, which is used again: as many as there were at once, of the sizes that were asked for last.
+/// Memory of computations, which is used again: as much as there was at once, of the sizes that were asked for last.
 #[derive(Default)]
-pub(crate) struct Buffers(Mutex<Vec<Tensor>>);
+pub(crate) struct Buffers(Mutex<Vec<Buffer>>);
+
+/// What one computation takes beside the memory of replaced parts.
+struct Buffer {
+    /// Of the network. A plan holds it too while it computes.
+    input: Arc<Tensor>,
+    /// What the network gives out.
+    numbers: Vec<f64>,
+    /// What those say.
+    read: Vec<f64>,
+    scratch: Scratch,
+}
+
+impl Buffer {
+    fn input(&mut self) -> TractResult<&mut [f32]> {
+        let input = Arc::get_mut(&mut self.input).context("an input that is in use")?;
+        Ok(input.to_plain_array_view_mut::<f32>()?.into_slice().unwrap_or_default())
+    }
+}
 
 impl Buffers {
-    /// An input of this shape.
-    fn take(&self, shape: [usize; 4]) -> TractResult<Tensor> {
+    /// One for an input of this shape.
+    fn take(&self, shape: [usize; 4]) -> TractResult<Buffer> {
         let spare = {
             let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let same = spare.iter().position(|tensor| tensor.shape() == shape);
+            let same = spare.iter().position(|buffer| buffer.input.shape() == shape);
             // One of another size makes room, so that there are no more than are in use.
             same.or((!spare.is_empty()).then_some(0)).map(|at| spare.swap_remove(at))
         };
         match spare {
-            Some(tensor) if tensor.shape() == shape => Ok(tensor),
+            Some(buffer) if buffer.input.shape() == shape => Ok(buffer),
             other => {
                 drop(other);
-                Tensor::zero::<f32>(&shape)
+                let input = Arc::new(Tensor::zero::<f32>(&shape)?);
+                Ok(Buffer { input, numbers: Vec::new(), read: Vec::new(), scratch: Scratch::default() })
             }
         }
     }
 
-    fn put_back(&self, input: Arc<Tensor>) {
-        if let Ok(tensor) = Arc::try_unwrap(input) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tensor);
+    fn put_back(&self, mut buffer: Buffer) {
+        if Arc::get_mut(&mut buffer.input).is_some() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How scores are read from what a network gives out.
 
+// The standard library's may round otherwise on another system, and an enclave's scores are computed again at hospitals, to the bit.
+use libm::exp;
 use serde::{Deserialize, Serialize};
 
 /// How far beyond 1 rounding may take a probability, or a sum of them away from 1.
@@ -37,25 +39,26 @@ impl Output {
         (self.shape(count) == shape).then_some(count)
     }
 
-    /// Probabilities from a network's numbers, whose count was checked; NaN where these are none.
-    pub(crate) fn scores(self, numbers: &[f64]) -> Vec<f64> {
+    /// Probabilities from a network's numbers, whose count was checked, in place of what `into` holds; NaN where these are none.
+    pub(crate) fn scores(self, numbers: &[f64], into: &mut Vec<f64>) {
+        into.clear();
         match self {
-            Self::LogSoftmaxPairs => numbers.as_chunks::<2>().0.iter().map(|pair| yes(*pair)).collect(),
-            Self::Sigmoid => numbers.iter().map(|number| 1.0 / (1.0 + (-number).exp())).collect(),
+            Self::LogSoftmaxPairs => into.extend(numbers.as_chunks::<2>().0.iter().map(|pair| yes(*pair))),
+            Self::Sigmoid => into.extend(numbers.iter().map(|number| 1.0 / (1.0 + exp(-number)))),
             Self::Softmax => {
                 let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let parts: Vec<f64> = numbers.iter().map(|number| (number - most).exp()).collect();
-                let sum: f64 = parts.iter().sum();
-                parts.into_iter().map(|part| part / sum).collect()
+                into.extend(numbers.iter().map(|number| exp(number - most)));
+                let sum: f64 = into.iter().sum();
+                into.iter_mut().for_each(|part| *part /= sum);
             }
-            Self::Probabilities => numbers.to_vec(),
-            Self::LogProbabilities => numbers.iter().map(|number| number.exp()).collect(),
+            Self::Probabilities => into.extend_from_slice(numbers),
+            Self::LogProbabilities => into.extend(numbers.iter().copied().map(exp)),
         }
     }
 }
 
 /// The second of two log-probabilities as a probability, if the two sum to 1.
 fn yes([no, yes]: [f64; 2]) -> f64 {
-    let (no, yes) = (no.exp(), yes.exp());
+    let (no, yes) = (exp(no), exp(yes));
     if (no + yes - 1.0).abs() <= ROUNDING { yes } else { f64::NAN }
 }

@@ -62,6 +62,11 @@ impl Blocked {
         Self { program, batch, on_request: None }
     }
 
+    /// What computes it, where it is for one picture at a time.
+    pub(crate) fn of_one_picture(&self) -> Option<&Arc<Program>> {
+        (self.batch == 1).then_some(&self.program)
+    }
+
     /// Of the outputs.
     fn shapes(&self) -> TVec<[usize; 4]> {
         self.program.outputs().iter().map(|shape| [self.batch, shape.channels, shape.height, shape.width]).collect()

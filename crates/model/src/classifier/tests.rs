@@ -204,7 +204,7 @@ fn a_request_is_the_mean_of_its_crops_whatever_the_threads() {
     let prepared = prepare(&image, View::RMlo, (160, 128)).unwrap();
     let network = &classifier.views[&View::RMlo];
     let labels = &package.manifest().labels;
-    let run = |noise, count| -> Vec<Vec<f64>> {
+    let run = |noise, count| -> Vec<_> {
         let plans = prepared.crops(count, noise);
         let run = |plan| {
             let fill = |buffer: &mut [f32]| prepared.render_into(plan, buffer).map_err(Error::from);

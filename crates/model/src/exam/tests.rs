@@ -73,7 +73,7 @@ fn a_breast_has_the_mean_of_crops_and_angles_whatever_the_threads() {
     let prepared: BTreeMap<View, _> =
         images.iter().map(|(view, image)| (*view, prepare(image, *view, WINDOW).unwrap())).collect();
     let labels = classifier.labels_of_pairs();
-    let of_angle = |left: View, right: View| -> Vec<Vec<f64>> {
+    let of_angle = |left: View, right: View| -> Vec<_> {
         let [lefts, rights] = [left, right].map(|view| prepared[&view].crops(4, Noise::Default));
         let run = |(first, second)| {
             let fill = |buffer: &mut [f32]| {

@@ -377,5 +377,6 @@ fn a_map_for_a_label_or_of_a_network_that_has_none_is_refused_by_name() {
     assert!(matches!(prepared.with_map("third"), Err(Error::MapLabel(_))));
 }
 
+mod direct;
 mod hostile;
 mod places;

@@ -1,9 +1,13 @@
 //! What a network makes of the mean of its last pictures, and the exact gradient of a score through it.
 
+use libm::{exp, log as ln};
 use tract_onnx::pb::NodeProto;
 
-use super::reader::{Reader, float, int, ints};
+use crate::map::reader::{Reader, float, int, ints};
 use crate::{Output, limits};
+
+/// Raised whenever scores may differ in their last digits from those of the revision before.
+pub(crate) const REVISION: u32 = 1;
 
 /// One step from the mean to the scores.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +30,7 @@ enum Step {
 /// The steps from the mean over a picture to the scores, and the name of the picture.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Head {
-    pub(super) picture: String,
+    pub(crate) picture: String,
     steps: Vec<Step>,
     output: Output,
 }
@@ -38,7 +42,7 @@ const MOST_STEPS: usize = 64;
 type Numbers = (Vec<usize>, Vec<f32>);
 
 /// Why there is none.
-pub(super) type Reason = &'static str;
+pub(crate) type Reason = &'static str;
 
 /// How many numbers the steps may still take.
 struct Room(usize);
@@ -58,7 +62,7 @@ impl Room {
 
 impl Head {
     /// Follows the network's output back to the mean over a picture.
-    pub(super) fn find(reader: &Reader<'_>, output: (&str, Output), labels: usize) -> Result<Self, Reason> {
+    pub(crate) fn find(reader: &Reader<'_>, output: (&str, Output), labels: usize) -> Result<Self, Reason> {
         let (mut value, mut steps) = (output.0.to_owned(), Vec::new());
         // Operators that work along the last axis need its length.
         let mut shape = output.1.shape(labels);
@@ -112,7 +116,7 @@ impl Head {
     }
 
     /// How many numbers it takes, if its steps say so.
-    pub(super) fn fits(&self, channels: usize, outputs: usize) -> bool {
+    pub(crate) fn fits(&self, channels: usize, outputs: usize) -> bool {
         let mut count = channels;
         for step in &self.steps {
             match step {
@@ -134,14 +138,24 @@ impl Head {
         count == outputs
     }
 
+    /// What the network gives out for a mean, in its place. `spare` may hold anything.
+    pub(crate) fn numbers(&self, values: &mut Vec<f64>, spare: &mut Vec<f64>) {
+        let reading = usize::from(self.output != Output::Probabilities);
+        for step in &self.steps[..self.steps.len() - reading] {
+            step.forward(values, spare);
+            std::mem::swap(values, spare);
+        }
+    }
+
     /// The score of a label for a mean, and the gradient of its log-odds with respect to that mean: in double precision, by the chain rule.
     ///
     /// The log-odds `ln(s / (1 - s))` of a score `s` grow with it, and their gradient is the score's over `s (1 - s)`. It is taken before the last
     /// step where that makes shares of numbers, so that it is right however near to 0 or 1 the score is.
-    pub(super) fn gradient(&self, mean: &[f64], label: usize) -> (f64, Vec<f64>) {
+    pub(crate) fn gradient(&self, mean: &[f64], label: usize) -> (f64, Vec<f64>) {
         let mut values = vec![mean.to_vec()];
         for step in &self.steps {
-            let next = step.forward(values.last().map_or(&[], Vec::as_slice));
+            let mut next = Vec::new();
+            step.forward(values.last().map_or(&[], Vec::as_slice), &mut next);
             values.push(next);
         }
         let at = if self.output == Output::LogSoftmaxPairs { 2 * label + 1 } else { label };
@@ -181,24 +195,25 @@ fn odds_of_share(from: &[f64], group: usize, at: usize) -> Vec<f64> {
 }
 
 impl Step {
-    fn forward(&self, from: &[f64]) -> Vec<f64> {
+    fn forward(&self, from: &[f64], to: &mut Vec<f64>) {
+        to.clear();
         match self {
             Self::Linear { weights, biases } => {
                 let rows = weights.chunks_exact(from.len().max(1)).zip(biases);
-                rows.map(|(row, bias)| f64::from(*bias) + dot(row, from)).collect()
+                to.extend(rows.map(|(row, bias)| f64::from(*bias) + dot(row, from)));
             }
-            Self::Bias(bias) => from.iter().zip(bias).map(|(value, bias)| value + f64::from(*bias)).collect(),
-            Self::Relu => from.iter().map(|value| value.max(0.0)).collect(),
-            Self::Sigmoid => from.iter().map(|value| sigmoid(*value)).collect(),
-            Self::Softmax(group) => groups(from, *group).flat_map(shares).collect(),
-            Self::LogSoftmax(group) => groups(from, *group)
-                .flat_map(|group| {
-                    let most = largest(group);
-                    let sum: f64 = group.iter().map(|value| (value - most).exp()).sum();
-                    group.iter().map(move |value| value - most - sum.ln())
-                })
-                .collect(),
-            Self::Exp => from.iter().map(|value| value.exp()).collect(),
+            Self::Bias(bias) => to.extend(from.iter().zip(bias).map(|(value, bias)| value + f64::from(*bias))),
+            // What is no number stays none, which `max` would make zero.
+            Self::Relu => to.extend(from.iter().map(|value| if *value < 0.0 { 0.0 } else { *value })),
+            Self::Sigmoid => to.extend(from.iter().map(|value| sigmoid(*value))),
+            Self::Softmax(group) => groups(from, *group).for_each(|group| to.extend(shares(group))),
+            Self::LogSoftmax(group) => {
+                for group in groups(from, *group) {
+                    let (most, sum) = exponentials(group);
+                    to.extend(group.iter().map(|value| value - most - ln(sum)));
+                }
+            }
+            Self::Exp => to.extend(from.iter().copied().map(exp)),
         }
     }
 
@@ -221,7 +236,7 @@ impl Step {
             Self::Sigmoid => {
                 from.iter().zip(gradient).map(|(value, slope)| slope * sigmoid(*value) * sigmoid(-*value)).collect()
             }
-            Self::Exp => from.iter().zip(gradient).map(|(value, slope)| slope * value.exp()).collect(),
+            Self::Exp => from.iter().zip(gradient).map(|(value, slope)| slope * exp(*value)).collect(),
             Self::Softmax(group) => by_group(from, gradient, *group, |shares, slopes, at| {
                 shares[at]
                     * others(shares.len(), at).map(|other| shares[other] * (slopes[at] - slopes[other])).sum::<f64>()
@@ -240,19 +255,23 @@ fn dot(weights: &[f32], values: &[f64]) -> f64 {
 }
 
 fn sigmoid(value: f64) -> f64 {
-    1.0 / (1.0 + (-value).exp())
+    1.0 / (1.0 + exp(-value))
 }
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// Each one's part of the sum of exponentials.
-fn shares(values: &[f64]) -> Vec<f64> {
+/// The largest of some numbers, and the sum of their exponentials, each over the largest one's.
+fn exponentials(values: &[f64]) -> (f64, f64) {
     let most = largest(values);
-    let parts: Vec<f64> = values.iter().map(|value| (value - most).exp()).collect();
-    let sum: f64 = parts.iter().sum();
-    parts.into_iter().map(|part| part / sum).collect()
+    (most, values.iter().map(|value| exp(value - most)).sum())
+}
+
+/// Each one's part of the sum of exponentials.
+fn shares(values: &[f64]) -> impl Iterator<Item = f64> {
+    let (most, sum) = exponentials(values);
+    values.iter().map(move |value| exp(value - most) / sum)
 }
 
 fn groups(values: &[f64], group: usize) -> impl Iterator<Item = &[f64]> {
@@ -266,7 +285,7 @@ fn others(count: usize, at: usize) -> impl Iterator<Item = usize> {
 fn by_group(from: &[f64], gradient: &[f64], group: usize, slope: impl Fn(&[f64], &[f64], usize) -> f64) -> Vec<f64> {
     let mut back = Vec::with_capacity(from.len());
     for (from, slopes) in groups(from, group).zip(groups(gradient, group)) {
-        let shares = shares(from);
+        let shares: Vec<f64> = shares(from).collect();
         back.extend((0..from.len()).map(|at| slope(&shares, slopes, at)));
     }
     back
