@@ -19,23 +19,27 @@ def main():
     def of(part, whole):
         return None if part is None or not whole else part / whole
 
-    cores, crop = median("cores", "count"), median("crop", "ms", 1)
-    beside = median("crop beside others", "ms")
-    unloaded = median("unloaded p50 of 10", "ms")
+    def rounds(count, ratio):
+        """The median of a ratio over the rounds, each of which has its own crops without a server, and its range."""
+        values = [ratio(f) for f in figures if f["what"] == f"saturation of {count}"]
+        return (statistics.median(values), f"{min(values):.2f} to {max(values):.2f}") if values else (None, "")
+
+    def row_of(title, count, ratio, target):
+        middle, spread = rounds(count, ratio)
+        row(title, middle, f"x ({spread})", target)
+
+    cores, unloaded = median("cores", "count"), median("unloaded p50 of 10", "ms")
     print("| what | measured | to reach |")
     print("|---|---|---|")
-    row("one crop, 1 thread, without a server", crop, "ms")
-    row("one crop while all cores compute others, without a server", beside, "ms")
+    row("one crop, 1 thread, without a server", rounds(32, lambda f: f["alone"])[0], "ms")
+    row("one crop while all cores compute others, without a server", rounds(32, lambda f: f["beside"])[0], "ms")
     row("ten-crop request, one at a time: p50", unloaded, "ms")
     for count in (32, 10):
-        crops = median(f"crops at saturation of {count}", "per_s")
-        spent = median(f"processor time of {count}", "ms")
-        row(f"crops at saturation, {count} a request", crops, "/s")
-        if cores and crop and beside:
-            row("the same / (cores / time of one crop)", of(crops, cores * 1000 / crop), "x", "at least 0.95")
-            row("the same, of one while all cores compute others", of(crops, cores * 1000 / beside), "x", "at least 0.95")
-        row("processor time of the enclave, a crop", spent, "ms")
-        row("the same / time of one crop", of(spent, crop), "x", "at most 1.05")
+        row(f"crops at saturation, {count} a request", rounds(count, lambda f: f["per_s"])[0], "/s")
+        for title, whole in (("the same / (cores / time of one crop)", "alone"), ("the same, of one while all cores compute others", "beside")):
+            row_of(title, count, lambda f: f["per_s"] * f[whole] / (cores * 1000), "at least 0.95")
+        row("processor time of the enclave, a crop", rounds(count, lambda f: f["spent"])[0], "ms")
+        row_of("the same / time of one crop", count, lambda f: f["spent"] / f["alone"], "at most 1.05")
     for arrivals in ("constant", "poisson"):
         load = f"70 % of saturation, {arrivals} arrivals"
         p99 = median(f"{arrivals} p99", "ms")

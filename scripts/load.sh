@@ -33,13 +33,8 @@ say "a full-size network and a small one, with random weights, and a synthetic i
 "$bin/cloister" model demo --out "$work/small" --seed 1 >&2
 "$bin/cloister" synthetic --view L-CC --seed 7 --width 640 --height 832 --out "$work/small.png" >&2
 
-# Before and after, because machines drift.
-say "the network without a server"
-"$bin/examples/bench_model" --package "$work/package" --image "$work/image.png" --repeat 3 | tee -a "$figures" >&2
-say "the whole system: saturation and two rates for $seconds s each, then ten thousand requests of the small network"
+say "the whole system: saturation beside crops without a server, in turn, and two rates, each of the four for $seconds s; then ten thousand requests of the small network"
 "$bin/examples/bench_load" "$work/package" "$work/image.png" "$work/small" "$work/small.png" "$seconds" | tee -a "$figures" >&2
-say "the network without a server, again"
-"$bin/examples/bench_model" --package "$work/package" --image "$work/image.png" --repeat 3 | tee -a "$figures" >&2
 
 say "$(uname -m), $(nproc) processors, $profile profile; the load is made on the same machine"
 python3 benches/load_table.py <"$figures"

@@ -1,8 +1,9 @@
 //! How fast and how large a package's networks are on this machine: JSON lines.
 //!
-//! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]` prints the time to load; the medians of the network alone on one thread
+//! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5] [--crops-alone]` prints the time to load; the medians of the network alone on one thread
 //! and on two, of two at once, of one crop with its preparation on one thread, of one while all cores compute others, and of a request of ten crops on
-//! all cores from the file's bytes on; and the most memory that the process had in use after loading and in the end.
+//! all cores from the file's bytes on; and the most memory that the process had in use after loading and in the end. With `--crops-alone` it measures
+//! one crop on one thread, and one while all cores compute others, and nothing else.
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
@@ -10,13 +11,14 @@ use cloister_imaging::{DecodeLimits, View, decode, recycle};
 use cloister_model::{Classifier, Package, limits::MAX_CROPS};
 use ndarray::Array2;
 
-const USAGE: &str = "bench_model --package DIR --image PNG [--view L-CC] [--repeat 5]";
+const USAGE: &str = "bench_model --package DIR --image PNG [--view L-CC] [--repeat 5] [--crops-alone]";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let argument = |name: &str| env::args().skip_while(|given| given != name).nth(1);
     let (package, image) = argument("--package").zip(argument("--image")).ok_or(USAGE)?;
     let view: View = argument("--view").map_or(Ok(View::LCc), |view| view.parse())?;
     let repeat: usize = argument("--repeat").map_or(Ok(5), |repeat| repeat.parse())?;
+    let all = !env::args().any(|given| given == "--crops-alone");
     let file = fs::read(image)?;
     let image = decode(&file, &DecodeLimits::default())?;
     let cores = std::thread::available_parallelism()?.get();
@@ -24,17 +26,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let opened = Package::open(Path::new(&package))?;
     let classifier = Classifier::load(&opened, cores)?;
-    print("load", cores, milliseconds(start));
-    memory("peak after loading", cores)?;
-    network(&classifier, view, repeat)?;
-    let request = || {
-        let image = decode(&file, &DecodeLimits::default())?;
-        let prepared = classifier.prepare(&image, view, 10)?;
-        recycle(image);
-        prepared.score().map_err(Box::<dyn Error>::from)
-    };
-    print("ten crops", cores, median(repeat, request)?);
-    memory("peak after ten crops", cores)?;
+    if all {
+        print("load", cores, milliseconds(start));
+        memory("peak after loading", cores)?;
+        network(&classifier, view, repeat)?;
+        let request = || {
+            let image = decode(&file, &DecodeLimits::default())?;
+            let prepared = classifier.prepare(&image, view, 10)?;
+            recycle(image);
+            prepared.score().map_err(Box::<dyn Error>::from)
+        };
+        print("ten crops", cores, median(repeat, request)?);
+        memory("peak after ten crops", cores)?;
+    }
     print("crop beside others", cores, beside_others(&classifier, &image, view, repeat)?);
     drop(classifier);
 
@@ -42,7 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Preparing the image is the same for eleven crops as for one, so that their difference is ten crops alone.
     let one = median(repeat, || single.classify(&image, view, 1))?;
     let eleven = median(repeat, || single.classify(&image, view, 11))?;
-    print("image of one crop", 1, one);
+    if all {
+        print("image of one crop", 1, one);
+    }
     print("crop", 1, (eleven - one) / 10.0);
     Ok(())
 }
