@@ -1,4 +1,4 @@
-"""Reads JSON lines of bench_model and bench_load, and prints a table: what was measured under load beside what is to be reached."""
+"""Reads JSON lines of bench_load, and prints a table: what was measured under load beside what is to be reached."""
 
 import json
 import statistics
@@ -8,8 +8,8 @@ import sys
 def main():
     figures = [json.loads(line) for line in sys.stdin]
 
-    def median(what, unit, threads=None):
-        fits = [f[unit] for f in figures if f["what"] == what and unit in f and threads in (None, f.get("threads"))]
+    def median(what, unit):
+        fits = [f[unit] for f in figures if f["what"] == what and unit in f]
         return statistics.median(fits) if fits else None
 
     def row(title, value, unit, target=""):

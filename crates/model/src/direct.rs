@@ -11,18 +11,22 @@ use crate::Output;
 use crate::blocked::Blocked;
 use crate::head::Head;
 
-/// How far a score may be from what tract makes of the same numbers.
+/// How far what a network gives out may be from what tract makes of the same sums, in parts of it, or of the largest mean where that is more.
 const ROUNDING: f64 = 1e-4;
 
-/// How often the two are compared. Once would do: what differs, such as an axis, differs nearly everywhere.
-const TRIALS: u64 = 4;
+/// Means of such sizes are compared, of both signs: what a part of a network does may show for large ones alone, or for small ones.
+const MAGNITUDES: [f32; 5] = [1.0 / 16.0, 0.5, 1.0, 8.0, 64.0];
+
+/// A logarithm that is as good as any below: tract takes them of probabilities in single precision, which are zero soon after.
+const LEAST_LOGARITHM: f64 = -80.0;
+
+/// Where the sums over the last picture stand among the program's outputs: the picture comes before them.
+const SUMS: usize = 1;
 
 /// The part of a network up to the sums over its last picture, and its head.
 #[derive(Clone, Debug)]
 pub(crate) struct Direct {
     program: Arc<Program>,
-    /// Which of the two outputs the sums are; the other is the picture.
-    sums: usize,
     /// Of the picture.
     channels: usize,
     /// Of each channel of the picture.
@@ -34,6 +38,8 @@ pub(crate) struct Direct {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     sums: Vec<f32>,
+    /// What the network gives out.
+    pub(crate) numbers: Vec<f64>,
     spare: Vec<f64>,
 }
 
@@ -46,70 +52,68 @@ impl Direct {
         };
         let node = model.node(picture.node);
         let program = node.op_as::<Blocked>().and_then(Blocked::of_one_picture)?;
-        let [first, second] = program.outputs()[..] else { return None };
-        let of_picture = if picture.slot == 0 { first } else { second };
-        let direct = Self {
-            program: Arc::clone(program),
-            sums: 1 - picture.slot,
-            channels: of_picture.channels,
-            cells: of_picture.height * of_picture.width,
-            head: Arc::clone(head),
-        };
-        let rest = rest(model, OutletId::new(picture.node, direct.sums), scores).ok()??;
-        let agrees = node.inputs == [source] && direct.agrees(rest, output).ok()?;
-        agrees.then_some(direct)
+        let [shape, _] = program.outputs()[..] else { return None };
+        if node.inputs != [source] || picture.slot == SUMS {
+            return None;
+        }
+        let (channels, cells) = (shape.channels, shape.height * shape.width);
+        let direct = Self { program: Arc::clone(program), channels, cells, head: Arc::clone(head) };
+        let rest = rest(model, OutletId::new(picture.node, SUMS), scores).ok()??;
+        direct.agrees(rest, output).ok()?.then_some(direct)
     }
 
-    /// Whether the head, as it was read, gives the scores that tract computes of sums with the `rest` of the network.
+    /// Whether the head, as it was read, gives out what tract computes of sums with the `rest` of the network.
     fn agrees(&self, rest: TypedModel, output: Output) -> TractResult<bool> {
         let rest = rest.into_runnable()?;
-        let (channels, cells) = (self.channels, self.cells);
+        let least = match output {
+            Output::LogSoftmaxPairs | Output::LogProbabilities => LEAST_LOGARITHM,
+            Output::Sigmoid | Output::Softmax | Output::Probabilities => f64::NEG_INFINITY,
+        };
         let mut state = 1u64;
         let mut draw = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 40) as f32 / (1u64 << 24) as f32
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
         };
-        for trial in 1..=TRIALS {
-            let sums: Vec<f32> = (0..channels).map(|_| draw() * cells as f32 / trial as f32).collect();
-            let (mut numbers, mut given, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-            self.numbers(&sums, &mut numbers, &mut Vec::new());
-            output.scores(&numbers, &mut given);
-            let outputs = rest.run(tvec!(Tensor::from_shape(&[1, channels, 1, 1], &sums)?.into_tvalue()))?;
-            let numbers: Vec<f64> = outputs[0].to_plain_array_view::<f32>()?.iter().copied().map(f64::from).collect();
-            output.scores(&numbers, &mut expected);
-            let near = |(given, expected): (&f64, &f64)| (given - expected).abs() <= ROUNDING;
-            if given.len() != expected.len() || !given.iter().zip(&expected).all(near) {
+        let mut scratch = Scratch::default();
+        for magnitude in MAGNITUDES {
+            let sums = (0..self.channels).map(|_| draw() * magnitude * self.cells as f32);
+            scratch.sums = sums.collect();
+            self.finish(&mut scratch);
+            let sums = Tensor::from_shape(&[1, self.channels, 1, 1], &scratch.sums)?;
+            let outputs = rest.run(tvec!(sums.into_tvalue()))?;
+            let expected = outputs[0].to_plain_array_view::<f32>()?;
+            let near = |(given, expected): (&f64, &f32)| {
+                // `max` would make a number of what is none.
+                let [given, expected] =
+                    [*given, f64::from(*expected)].map(|number| if number < least { least } else { number });
+                (given - expected).abs() <= ROUNDING * (1.0 + expected.abs()) * f64::from(magnitude.max(1.0))
+            };
+            if scratch.numbers.len() != expected.len() || !scratch.numbers.iter().zip(expected.iter()).all(near) {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// What the network gives out for sums over its last picture.
-    fn numbers(&self, sums: &[f32], values: &mut Vec<f64>, spare: &mut Vec<f64>) {
-        values.clear();
-        values.extend(sums.iter().map(|sum| f64::from(*sum) / self.cells as f64));
-        self.head.numbers(values, spare);
+    /// Computes what the network gives out from the sums over its last picture.
+    fn finish(&self, Scratch { sums, numbers, spare }: &mut Scratch) {
+        numbers.clear();
+        numbers.extend(sums.iter().map(|sum| f64::from(*sum) / self.cells as f64));
+        self.head.numbers(numbers, spare);
     }
 
-    /// What the network gives out for an input, in place of what `numbers` holds, computed on so many threads of the current pool. Gives the
-    /// last picture where it is `wanted`.
+    /// Computes what the network gives out for an input, on so many threads of the current pool. Gives the last picture where it is `wanted`.
     pub(crate) fn run(
         &self,
         input: &[f32],
         wanted: bool,
         threads: usize,
-        (numbers, scratch): (&mut Vec<f64>, &mut Scratch),
+        scratch: &mut Scratch,
     ) -> TractResult<Vec<f32>> {
         let mut picture = vec![0.0; if wanted { self.channels * self.cells } else { 0 }];
-        let Scratch { sums, spare } = scratch;
-        sums.resize(self.channels, 0.0);
-        let mut outputs = [sums.as_mut_slice(), picture.as_mut_slice()];
-        if self.sums == 1 {
-            outputs.swap(0, 1);
-        }
-        self.program.run(&[input], &mut outputs, threads)?;
-        self.numbers(sums, numbers, spare);
+        scratch.sums.resize(self.channels, 0.0);
+        self.program.run(&[input], &mut [&mut picture, &mut scratch.sums], threads)?;
+        self.finish(scratch);
         Ok(picture)
     }
 }

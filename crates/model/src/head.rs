@@ -1,12 +1,15 @@
-//! What a network makes of the mean of its last pictures, and the exact gradient of a score through it.
+//! What a network makes of the mean of its last picture, and the exact gradient of a score through it. What is not surely read as tract reads it is
+//! not read: scores depend on it.
 
 use libm::{exp, log as ln};
 use tract_onnx::pb::NodeProto;
 
-use crate::map::reader::{Reader, float, int, ints};
+use crate::output::sigmoid;
+use crate::reader::{Reader, float, int, ints};
 use crate::{Output, limits};
 
-/// Raised whenever scores may differ in their last digits from those of the revision before.
+/// Raised whenever scores may differ in their last digits from those of the revision before: with what is computed here and in `output.rs`, and with which
+/// heads are read here and pass `direct.rs`.
 pub(crate) const REVISION: u32 = 1;
 
 /// One step from the mean to the scores.
@@ -60,12 +63,45 @@ impl Room {
     }
 }
 
+/// What is known of a value's shape.
+#[derive(Clone, Copy)]
+struct Known {
+    /// How many numbers it has.
+    count: usize,
+    rank: Option<usize>,
+    /// How long its last axis is.
+    last: Option<usize>,
+}
+
+/// From this version on, a softmax without an axis is one along the last axis; it is one over all axes from the second one before.
+const SOFTMAX_ALONG_LAST: i64 = 13;
+
+impl Known {
+    fn of(shape: &[usize]) -> Self {
+        Self { count: shape.iter().product(), rank: Some(shape.len()), last: shape.last().copied() }
+    }
+
+    /// The length of the last axis, where an operator surely works along that one.
+    fn along_last(self, node: &NodeProto, operator_set: i64) -> Result<usize, Reason> {
+        let unsaid = if operator_set < SOFTMAX_ALONG_LAST { 1 } else { -1 };
+        let axis = int(node, "axis", unsaid);
+        let is_last =
+            axis == -1 || self.rank.is_some_and(|rank| usize::try_from(axis).is_ok_and(|axis| axis + 1 == rank));
+        let length = self.last.filter(|length| is_last && *length > 0);
+        length.ok_or("a softmax before the scores is not surely one along the last axis")
+    }
+}
+
 impl Head {
-    /// Follows the network's output back to the mean over a picture.
-    pub(crate) fn find(reader: &Reader<'_>, output: (&str, Output), labels: usize) -> Result<Self, Reason> {
+    /// Follows the output of a network of this version of ONNX's operators back to the mean over a picture.
+    pub(crate) fn find(
+        reader: &Reader<'_>,
+        output: (&str, Output),
+        labels: usize,
+        operator_set: i64,
+    ) -> Result<Self, Reason> {
         let (mut value, mut steps) = (output.0.to_owned(), Vec::new());
-        // Operators that work along the last axis need its length.
-        let mut shape = output.1.shape(labels);
+        let mut known = Known::of(&output.1.shape(labels));
         let mut room = Room(limits::MAX_HEAD_NUMBERS);
         for _ in 0..MOST_STEPS {
             let node = reader.maker(&value).ok_or("its scores are not made of a mean over a picture")?;
@@ -75,21 +111,23 @@ impl Head {
                 "ReduceMean" if is_spatial(reader, node) => return Self::finish(from, steps, output.1),
                 "Identity" | "Dropout" => {}
                 "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => {
-                    // What comes before is a row of numbers, whatever its axes of length 1.
-                    shape = vec![1, shape.iter().product()];
+                    known = Known { rank: None, last: None, ..known };
                 }
                 "Relu" => steps.push(Step::Relu),
                 "Sigmoid" => steps.push(Step::Sigmoid),
-                "Softmax" => steps.push(Step::Softmax(along_last(node, &shape)?)),
-                "LogSoftmax" => steps.push(Step::LogSoftmax(along_last(node, &shape)?)),
+                "Softmax" => steps.push(Step::Softmax(known.along_last(node, operator_set)?)),
+                "LogSoftmax" => steps.push(Step::LogSoftmax(known.along_last(node, operator_set)?)),
                 "Gemm" | "MatMul" => {
-                    let (step, inputs) = linear(reader, node, shape.iter().product(), &mut room)?;
+                    let (step, inputs) = linear(reader, node, known.count, &mut room)?;
                     steps.push(step);
-                    shape = vec![1, inputs];
+                    let rank = (node.op_type == "Gemm").then_some(2);
+                    known = Known { count: inputs, rank, last: Some(inputs) };
                 }
                 "Add" => {
-                    let (other, bias) = bias(reader, node, shape.iter().product(), &mut room)?;
+                    let (other, axes, bias) = bias(reader, node, known.count, &mut room)?;
                     steps.push(Step::Bias(bias));
+                    // A constant with as many axes as the sum may have more of them than the value.
+                    known.rank = known.rank.filter(|rank| axes < *rank);
                     value = other;
                     continue;
                 }
@@ -254,10 +292,6 @@ fn dot(weights: &[f32], values: &[f64]) -> f64 {
     weights.iter().zip(values).map(|(weight, value)| f64::from(*weight) * value).sum()
 }
 
-fn sigmoid(value: f64) -> f64 {
-    1.0 / (1.0 + exp(-value))
-}
-
 fn largest(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
@@ -297,15 +331,6 @@ fn is_spatial(reader: &Reader<'_>, node: &NodeProto) -> bool {
     axes.is_some_and(|axes| matches!(axes.as_slice(), [2, 3] | [3, 2] | [-1, -2] | [-2, -1]))
 }
 
-/// The length of the last axis, where an operator works along that one.
-fn along_last(node: &NodeProto, shape: &[usize]) -> Result<usize, Reason> {
-    let last = shape.len().saturating_sub(1);
-    let axis = int(node, "axis", -1);
-    let is_last = axis == -1 || usize::try_from(axis).is_ok_and(|axis| axis == last);
-    let length = shape.last().copied().filter(|length| is_last && *length > 0);
-    length.ok_or("a softmax before the scores is along another axis than the last one")
-}
-
 /// A product with constants that gives so many numbers, and how many it takes.
 fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize, room: &mut Room) -> Result<(Step, usize), Reason> {
     const UNKNOWN: Reason = "a linear layer before the scores has weights that cannot be read";
@@ -337,14 +362,19 @@ fn linear(reader: &Reader<'_>, node: &NodeProto, outputs: usize, room: &mut Room
     Ok((Step::Linear { weights, biases }, inputs))
 }
 
-/// The other input of a sum with a constant, and the constant.
-fn bias(reader: &Reader<'_>, node: &NodeProto, count: usize, room: &mut Room) -> Result<(String, Vec<f32>), Reason> {
+/// The other input of a sum with a constant, and the constant: how many axes it has, and its numbers.
+fn bias(
+    reader: &Reader<'_>,
+    node: &NodeProto,
+    count: usize,
+    room: &mut Room,
+) -> Result<(String, usize, Vec<f32>), Reason> {
     const UNKNOWN: Reason = "a sum before the scores is not one with constants";
     let [one, other] = &node.input[..] else { return Err(UNKNOWN) };
     let (value, constant) = if reader.is_constant(other) { (one, other) } else { (other, one) };
     room.take(count)?;
-    let (_, numbers) = room.numbers(reader, constant)?.ok_or(UNKNOWN)?;
-    Ok((value.clone(), spread(numbers, count).ok_or(UNKNOWN)?))
+    let (shape, numbers) = room.numbers(reader, constant)?.ok_or(UNKNOWN)?;
+    Ok((value.clone(), shape.len(), spread(numbers, count).ok_or(UNKNOWN)?))
 }
 
 fn spread(numbers: Vec<f32>, count: usize) -> Option<Vec<f32>> {

@@ -32,6 +32,7 @@ mod network;
 mod onnx;
 mod output;
 mod package;
+mod reader;
 
 pub use add::add;
 pub use classifier::{Classification, Classifier, ToScore};

@@ -1,7 +1,6 @@
 //! Where a network looked: maps of a score's gradient through the mean over its last picture (docs/maps.md).
 
 mod grid;
-pub(crate) mod reader;
 
 use std::sync::Arc;
 
@@ -9,8 +8,9 @@ use cloister_imaging::Placement;
 use serde::{Serialize, Serializer};
 use tract_onnx::pb::ModelProto;
 
-use self::{grid::Grid, reader::Reader};
+use self::grid::Grid;
 use crate::head::{Head, Reason};
+use crate::reader::Reader;
 use crate::{ViewNetwork, limits};
 
 /// The brightest value of a map.
@@ -67,7 +67,9 @@ impl Sight {
         let graph = proto.graph.as_ref().ok_or("it has no graph")?;
         let reader = Reader::of(graph);
         let output = graph.output.first().ok_or("it has no output")?;
-        let head = Head::find(&reader, (&output.name, view.output), labels)?;
+        let own = proto.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+        let operator_set = own.map_or(0, |set| set.version);
+        let head = Head::find(&reader, (&output.name, view.output), labels, operator_set)?;
         let given = graph.input.iter().find(|input| !reader.is_constant(&input.name)).ok_or("it has no input")?;
         let grids = grid::of(&reader, &given.name, &head.picture);
         Ok(Self { head: Arc::new(head), grids, window: view.window, picture: [0; 3] })

@@ -143,17 +143,19 @@ impl Network {
         let mapped = map.map(|label| Ok::<_, Error>((self.sight()?, label))).transpose()?;
         let failed = |error| failed(&self.name, "run", error);
         let mut buffer = buffers.take(self.input).map_err(failed)?;
-        fill(buffer.input().map_err(failed)?)?;
-        let picture = self.compute(&mut buffer, threads, mapped.is_some()).map_err(failed)?;
-        let Buffer { numbers, read, .. } = &mut buffer;
-        self.output.scores(numbers, read);
-        let score = |class: &usize| read.get(*class).copied().unwrap_or(f64::NAN);
-        let scores: TVec<f64> = self.classes.iter().map(score).collect();
+        let computed = buffer.input().map_err(failed).and_then(fill).and_then(|()| {
+            let picture = self.compute(&mut buffer, threads, mapped.is_some()).map_err(failed)?;
+            let Buffer { scratch, read, .. } = &mut buffer;
+            self.output.scores(&scratch.numbers, read);
+            let score = |class: &usize| read.get(*class).copied().unwrap_or(f64::NAN);
+            Ok((picture, self.classes.iter().map(score).collect()))
+        });
         buffers.put_back(buffer);
+        let (picture, mut scores): (Vec<f32>, TVec<f64>) = computed?;
         if let Some(label) = scores.iter().position(|score| !(0.0..=1.0 + ROUNDING).contains(score)) {
             return Err(Error::NotAProbability { network: self.name.clone(), label: labels[label].clone() });
         }
-        let scores: TVec<f64> = scores.into_iter().map(|score| score.min(1.0)).collect();
+        scores.iter_mut().for_each(|score| *score = score.min(1.0));
         let heat = mapped.map(|(sight, label)| {
             let heat = sight.heat(&picture, label);
             if (heat.score - scores[label]).abs() <= ROUNDING {
@@ -168,13 +170,14 @@ impl Network {
     /// Puts what the network gives out for the buffer's input into the buffer; gives the picture that maps are made of, where there is to be one.
     fn compute(&self, buffer: &mut Buffer, threads: usize, mapped: bool) -> TractResult<Vec<f32>> {
         if let Some(direct) = &self.direct {
-            let Buffer { input, numbers, scratch, .. } = buffer;
-            return direct.run(input.try_as_plain_ram()?.as_slice::<f32>()?, mapped, threads, (numbers, scratch));
+            let input = buffer.input.try_as_plain_ram()?.as_slice::<f32>()?;
+            return direct.run(input, mapped, threads, &mut buffer.scratch);
         }
         let mode = blocked::Mode { threads, all_outputs: mapped };
         let outputs = blocked::in_mode(mode, || self.plan.run(tvec!(Arc::clone(&buffer.input).into_tvalue())))?;
-        buffer.numbers.clear();
-        buffer.numbers.extend(outputs[0].to_plain_array_view::<f32>()?.iter().copied().map(f64::from));
+        let numbers = &mut buffer.scratch.numbers;
+        numbers.clear();
+        numbers.extend(outputs[0].to_plain_array_view::<f32>()?.iter().copied().map(f64::from));
         match outputs.get(1).filter(|_| mapped) {
             Some(picture) => Ok(picture.try_as_plain_ram()?.as_slice::<f32>()?.to_vec()),
             None => Ok(Vec::new()),
@@ -216,11 +219,9 @@ pub(crate) struct Buffers(Mutex<Vec<Buffer>>);
 struct Buffer {
     /// Of the network. A plan holds it too while it computes.
     input: Arc<Tensor>,
-    /// What the network gives out.
-    numbers: Vec<f64>,
-    /// What those say.
-    read: Vec<f64>,
     scratch: Scratch,
+    /// What the network's numbers say.
+    read: Vec<f64>,
 }
 
 impl Buffer {
@@ -244,7 +245,7 @@ impl Buffers {
             other => {
                 drop(other);
                 let input = Arc::new(Tensor::zero::<f32>(&shape)?);
-                Ok(Buffer { input, numbers: Vec::new(), read: Vec::new(), scratch: Scratch::default() })
+                Ok(Buffer { input, scratch: Scratch::default(), read: Vec::new() })
             }
         }
     }

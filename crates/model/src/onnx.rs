@@ -14,7 +14,7 @@ use tract_onnx::pb::{
 const IR_VERSION: i64 = 8;
 
 /// The operators' version. All that is used here has kept its meaning since.
-const OPERATOR_SET: i64 = 13;
+pub(crate) const OPERATOR_SET: i64 = 13;
 
 /// A graph that grows node by node. Values are known by name: a node's output has the node's name.
 #[derive(Default)]

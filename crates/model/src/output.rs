@@ -44,7 +44,7 @@ impl Output {
         into.clear();
         match self {
             Self::LogSoftmaxPairs => into.extend(numbers.as_chunks::<2>().0.iter().map(|pair| yes(*pair))),
-            Self::Sigmoid => into.extend(numbers.iter().map(|number| 1.0 / (1.0 + exp(-number)))),
+            Self::Sigmoid => into.extend(numbers.iter().copied().map(sigmoid)),
             Self::Softmax => {
                 let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                 into.extend(numbers.iter().map(|number| exp(number - most)));
@@ -55,6 +55,11 @@ impl Output {
             Self::LogProbabilities => into.extend(numbers.iter().copied().map(exp)),
         }
     }
+}
+
+/// The logistic function.
+pub(crate) fn sigmoid(number: f64) -> f64 {
+    1.0 / (1.0 + exp(-number))
 }
 
 /// The second of two log-probabilities as a probability, if the two sum to 1.

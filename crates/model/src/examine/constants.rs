@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::pb::{GraphProto, NodeProto};
 
-use crate::{Error, limits, map::reader::Reader};
+use crate::{Error, limits, reader::Reader};
 
 /// Operators that can make many numbers of few.
 const GROWING: [&str; 16] = [

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::pb::NodeProto;
 
-use super::reader::{Reader, int, ints, word};
+use crate::reader::{Reader, int, ints, word};
 
 /// Where cells' receptive fields have their middle, along one direction, in pixels of the window, whose first one reaches from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]

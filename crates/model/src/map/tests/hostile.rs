@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use prost::Message;
 
 use super::*;
-use crate::map::reader::Reader;
+use crate::onnx::OPERATOR_SET;
+use crate::reader::Reader;
 
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -56,7 +57,7 @@ fn deep(layers: usize, width: usize) -> Result<Head, Reason> {
     }
     let value = graph.node("MatMul", "scores", &[&value, &last], vec![]);
     let model = ModelProto::decode(&*finish(graph, &value, &[1, 2])).unwrap();
-    Head::find(&Reader::of(model.graph.as_ref().unwrap()), ("scores", Output::Sigmoid), 2)
+    Head::find(&Reader::of(model.graph.as_ref().unwrap()), ("scores", Output::Sigmoid), 2, OPERATOR_SET)
 }
 
 #[test]
@@ -76,6 +77,6 @@ fn a_layer_of_no_numbers_that_says_to_take_many_makes_no_map() {
     let value = graph.node("MatMul", "much.product", &[&value, &much], vec![]);
     let value = graph.node("MatMul", "scores", &[&value, &none], vec![]);
     let model = ModelProto::decode(&*finish(graph, &value, &[1, 2])).unwrap();
-    let head = Head::find(&Reader::of(model.graph.as_ref().unwrap()), ("scores", Output::Sigmoid), 2);
+    let head = Head::find(&Reader::of(model.graph.as_ref().unwrap()), ("scores", Output::Sigmoid), 2, OPERATOR_SET);
     assert_eq!(head, Err("the layers after the mean are too large for maps"));
 }
