@@ -36,24 +36,42 @@ def median(figures, unit, what, threads=None, engine=None):
     return statistics.median(values) if values else None
 
 
+def rounds(figures):
+    """The figures of each round, which begins with ONNX Runtime's first one."""
+    of_rounds = [[]]
+    for figure in figures:
+        if figure.get("engine", "").startswith("onnxruntime") and (figure["what"], figure.get("threads")) == ("crop", 1):
+            of_rounds.append([])
+        of_rounds[-1].append(figure)
+    return of_rounds[1:]
+
+
+def ratio(figures, what, threads, to):
+    """The median over the rounds of what was measured to what is compared with it: machines drift, and neighbours in time drift least."""
+    pairs = ((median(part, "ms", what, threads), to(part)) for part in rounds(figures))
+    ratios = [part / whole for part, whole in pairs if part and whole]
+    return statistics.median(ratios) if ratios else None
+
+
 def main():
     figures = [json.loads(line) for line in sys.stdin]
-    reference = {n: median(figures, "ms", "crop", n, "onnxruntime") for n in (1, 2)}
     print("| what | measured | x ONNX Runtime | to reach |")
     print("|---|---|---|---|")
-    for threads, value in reference.items():
+    for threads in (1, 2):
+        value = median(figures, "ms", "crop", threads, "onnxruntime")
         if value is not None:
             print(f"| ONNX Runtime, one crop, {threads} thread(s) | {value:.0f} ms | 1 | |")
     for title, what, threads, unit, target in ROWS:
         value = median(figures, unit, what, threads)
-        ratio = ""
-        if what in COMPARED and value and reference[COMPARED[what] or threads]:
-            ratio = f"{value / reference[COMPARED[what] or threads]:.2f}"
-        crop = median(figures, "ms", "crop", 1)
-        if what == "ten crops" and value and crop:
-            ratio = f"{value / crop:.2f} x one crop"
+        compared, of = None, ""
+        if what in COMPARED:
+            beside = COMPARED[what] or threads
+            compared = ratio(figures, what, threads, lambda part: median(part, "ms", "crop", beside, "onnxruntime"))
+        elif what == "ten crops":
+            compared, of = ratio(figures, what, threads, lambda part: median(part, "ms", "crop", 1)), " x one crop"
+        compared = "" if compared is None else f"{compared:.2f}{of}"
         shown = "not measured" if value is None else f"{value:.{1 if value < 10 else 0}f} {UNITS[unit]}"
-        print(f"| {title} | {shown} | {ratio} | {target or ''} |")
+        print(f"| {title} | {shown} | {compared} | {target or ''} |")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ network="$(find "$work/package" -name '*.onnx' | sort | head -n 1)"
 
 say "before the network"
 "$bin/examples/bench_prepare" --image "$work/image.png" --view L-CC | tee -a "$figures" >&2
-say "the network, beside ONNX Runtime; three rounds in turn, because machines drift"
-for _ in 1 2 3; do
+say "the network, beside ONNX Runtime; five rounds in turn, because machines drift"
+for _ in 1 2 3 4 5; do
     "$tools/bin/python" benches/onnx_runtime.py --network "$network" --repeat 3 | tee -a "$figures" >&2
     "$bin/examples/bench_model" --package "$work/package" --image "$work/image.png" --repeat 3 | tee -a "$figures" >&2
 done
@@ -34,5 +34,5 @@ say "one attestation document"
 say "the whole system"
 "$bin/examples/bench_system" "$work/package" "$work/image.png" L-CC | tee -a "$figures" >&2
 
-say "$(uname -m), $(nproc) processors, $profile profile, median of what was measured"
+say "$(uname -m), $(nproc) processors, $profile profile, medians of what was measured, and of the rounds' ratios"
 "$tools/bin/python" benches/table.py <"$figures"

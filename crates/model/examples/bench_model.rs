@@ -2,7 +2,7 @@
 //!
 //! `bench_model --package DIR --image PNG [--view L-CC] [--repeat 5] [--crops-alone]` prints the time to load; the medians of the network alone on one thread
 //! and on two, of two at once, of one crop with its preparation on one thread, of one while all cores compute others, and of a request of ten crops on
-//! all cores from the file's bytes on; and the most memory that the process had in use after loading and in the end. With `--crops-alone` it measures
+//! all cores from the file's bytes on, in turn with the crops on one thread; and the most memory that the process had in use after loading and after such a request. With `--crops-alone` it measures
 //! one crop on one thread, and one while all cores compute others, and nothing else.
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
@@ -26,29 +26,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let opened = Package::open(Path::new(&package))?;
     let classifier = Classifier::load(&opened, cores)?;
+    let ten = || {
+        let image = decode(&file, &DecodeLimits::default())?;
+        let prepared = classifier.prepare(&image, view, 10)?;
+        recycle(image);
+        prepared.score().map_err(Box::<dyn Error>::from).map(drop)
+    };
     if all {
         print("load", cores, milliseconds(start));
         memory("peak after loading", cores)?;
         network(&classifier, view, repeat)?;
-        let request = || {
-            let image = decode(&file, &DecodeLimits::default())?;
-            let prepared = classifier.prepare(&image, view, 10)?;
-            recycle(image);
-            prepared.score().map_err(Box::<dyn Error>::from)
-        };
-        print("ten crops", cores, median(repeat, request)?);
+        ten()?;
         memory("peak after ten crops", cores)?;
     }
     print("crop beside others", cores, beside_others(&classifier, &image, view, repeat)?);
-    drop(classifier);
 
-    let single = Classifier::load(&opened, 1)?;
     // Preparing the image is the same for eleven crops as for one, so that their difference is ten crops alone.
-    let one = median(repeat, || single.classify(&image, view, 1))?;
-    let eleven = median(repeat, || single.classify(&image, view, 11))?;
-    if all {
-        print("image of one crop", 1, one);
+    let single = Classifier::load(&opened, 1)?;
+    let crops = |count| single.classify(&image, view, count).map_err(Box::<dyn Error>::from).map(drop);
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..2 * repeat {
+        // Each is measured after its like: each classifier has weights and memory of its own, which the other one's have driven from the caches.
+        if all {
+            ten()?;
+            times[0].push(time(ten)?);
+        }
+        crops(1)?;
+        times[1].push(time(|| crops(1))?);
+        times[2].push(time(|| crops(11))?);
     }
+    if all {
+        print("ten crops", cores, middle(times[0].clone()));
+        print("image of one crop", 1, middle(times[1].clone()));
+    }
+    let [one, eleven] = [1, 2].map(|which: usize| middle(times[which].clone()));
     print("crop", 1, (eleven - one) / 10.0);
     Ok(())
 }
@@ -97,14 +108,11 @@ fn beside_others(
     Ok(middle(times))
 }
 
-fn median<T, E>(repeat: usize, mut run: impl FnMut() -> Result<T, E>) -> Result<f64, E> {
-    let mut times = Vec::new();
-    for _ in 0..repeat.max(1) {
-        let start = Instant::now();
-        run()?;
-        times.push(milliseconds(start));
-    }
-    Ok(middle(times))
+/// Milliseconds.
+fn time(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let start = Instant::now();
+    work()?;
+    Ok(milliseconds(start))
 }
 
 fn middle(mut times: Vec<f64>) -> f64 {
